@@ -1,0 +1,61 @@
+"""What a connection reports: the values :meth:`receive` of either end returns."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from rrq_protocol.messages import CancelRequest, ErrorType, ExecutionRequest, Hello, WireOutcome
+
+
+class OutcomeReceived(msgspec.Struct, frozen=True):
+    """A request's one response. ``outcome`` has both ids, also where the runner left one out."""
+
+    outcome: WireOutcome
+
+
+class HelloReceived(msgspec.Struct, frozen=True):
+    """The runner introduced itself."""
+
+    hello: Hello
+
+
+class StrayResponse(msgspec.Struct, frozen=True):
+    """A response nobody waits for: a duplicate, a late one, or another's. Drop it and count it."""
+
+    request_id: str | None
+    job_id: str | None
+
+
+class BadMessage(msgspec.Struct, frozen=True):
+    """A message of the peer is wrong. The ids are what it claimed; a request it names stays open."""
+
+    problem: str
+    request_id: str | None = None
+    job_id: str | None = None
+
+
+class ExecutionRequested(msgspec.Struct, frozen=True):
+    """Execute this and answer once with :meth:`RunnerConnection.respond`."""
+
+    request: ExecutionRequest
+
+
+class CancelRequested(msgspec.Struct, frozen=True):
+    """Stop early what ``request_ids`` names; empty if it is over already. Each still needs its response."""
+
+    cancel: CancelRequest
+    request_ids: tuple[str, ...]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A message was refused. Send ``reply``; empty where it could be taken for another request's response."""
+
+    reply: bytes
+    problem: str
+    error_type: ErrorType
+    request_id: str | None = None
+    job_id: str | None = None
+
+
+OrchestratorEvent: TypeAlias = OutcomeReceived | HelloReceived | StrayResponse | BadMessage
+RunnerEvent: TypeAlias = ExecutionRequested | CancelRequested | Rejected

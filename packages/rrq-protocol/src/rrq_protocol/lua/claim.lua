@@ -1,0 +1,174 @@
+--[[
+claim: lease due jobs of several queues to one orchestrator (T2), clearing away what cannot run (T2q); one round trip.
+
+KEYS[1] ZSET of live orchestrators  KEYS[2] active ZSET of the orchestrator  KEYS[3] SET of paused queues
+ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] slack: candidates looked at
+  beyond what is wanted  ARGV[5] byte budget of the reply  ARGV[6] DLQ name for unusable records  ARGV[7] their TTL in s
+ARGV[8] lock extension in s, empty = no upstream locks are written (compat_job_locks)  ARGV[9] "1" = write job events
+ARGV[10] n runners  ARGV[11..] n pairs: runner, free slots; then records of 4: queue, runner it routes to, wanted,
+  after (resume of the last reply, empty = from the start)
+The keys of jobs, queues, wake lists, locks and counters are spelled from the prefix as in keys.py.
+Returns {"fenced"} or {"ok", now_ms, jobs, queues}; a job is {job_id, queue, due_ms, field values in FIELDS order}; a queue is
+  {claimed, skipped, next score or "", resume or ""} in the order asked, resume being "score n": go on at score, n jobs further
+Invariant: a job leaves its queue, enters the active set and gets claim_seq + 1 in one step (I1, I5); one bad key stops nobody.
+  Starts with a removal, so that a queue can be worked off when memory is full (6.5).
+]]
+--@include clock
+--@include record
+--@include stats
+--@include wake
+--@include unique
+--@include close
+local prefix, me, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
+-- An active set that cannot be used is as good as none: under another id this orchestrator can work on.
+local usable = redis.pcall("ZREM", KEYS[2], "")
+if type(usable) == "table" or not redis.call("ZSCORE", KEYS[1], me) then return { "fenced" } end
+local slack, budget, dlq, dead_ttl, lock_extension = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
+local job_events, now_text, now_int = ARGV[9], rfc3339(now), whole(now)
+local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_params", "enqueue_time", "current_retries",
+  "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count", "trace_context",
+  "correlation_context", "attempts_log", "cancel_requested_at" }
+local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT, TRACE, CORRELATION, LOG, CANCEL = 1, 2, 3, 4, 5, 9, 13, 14, 15, 16
+local PAGE, LONGEST_WAIT_MS = 512, 315360000000
+local free, paused, jobs, queues, spent = {}, {}, {}, {}, 0
+local at = 11
+for _ = 1, tonumber(ARGV[10]) do
+  free[ARGV[at]] = tonumber(ARGV[at + 1])
+  at = at + 2
+end
+local stopped = redis.pcall("SMEMBERS", KEYS[3])
+for _, queue in ipairs(stopped) do paused[queue] = true end
+
+local function close(queue, job_id, job_key, status, reason, ...)
+  redis.call("HSET", job_key, "status", status, "last_error", reason, "completion_time", now_text, ...)
+  release_unique(prefix, job_id, redis.call("HGET", job_key, "job_unique_key"))
+  keep_for(job_key, dead_ttl)
+  count(queue, string.lower(status), 1)
+  announce(prefix, job_id, status, dead_ttl, job_events, reason, now_text)
+end
+
+-- A record no orchestrator can read is failed with the reason and kept as it is for whoever looks into it (F83).
+local function refuse(queue, job_id, job_key, field)
+  push_dead(prefix, dlq, job_id)
+  close(queue, job_id, job_key, "FAILED", "malformed: " .. field, "dlq_name", dlq)
+end
+
+local function runner_of(function_name, routed)
+  local cut = string.find(function_name, "#", 1, true)
+  return cut and string.sub(function_name, 1, cut - 1) or routed
+end
+
+-- The field without which a waiting job cannot even be leased; all others are read by the orchestrator.
+local function unusable_field(job_id, row)
+  if #job_id > 128 or job_id == "" or string.find(job_id, "[^%w._:-]") then return "id" end
+  if not row[FUNCTION] then return "function_name" end
+  if row[SEQ] and (#row[SEQ] > 15 or string.find(row[SEQ], "%D") or row[SEQ] == "") then return "claim_seq" end
+  return nil
+end
+
+-- Whether the job can be leased: true, false = leave it in the queue, nil = cleared away, take it out of the queue.
+local function may_run(queue, job_id, job_key, row, lock, runner)
+  if row.err then
+    quarantine(prefix, job_id)
+    count(queue, "lost", 1)
+    return nil
+  end
+  local status = row[STATUS]
+  if status ~= "PENDING" and status ~= "RETRYING" then
+    if is_terminal(status) or status == "ACTIVE" then return nil end
+    if redis.call("EXISTS", job_key) == 1 then
+      refuse(queue, job_id, job_key, "status")
+    else
+      count(queue, "lost", 1)
+    end
+    return nil
+  end
+  local field = unusable_field(job_id, row)
+  if field then return refuse(queue, job_id, job_key, field) end
+  if row[CANCEL] then return close(queue, job_id, job_key, "CANCELLED", "cancelled") end
+  return not lock and (free[runner] or 1) > 0
+end
+
+local function lease(queue_key, job_id, job_key, row, runner)
+  if free[runner] then free[runner] = free[runner] - 1 end
+  row[SEQ] = whole((row[SEQ] or 0) + 1)
+  redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq", row[SEQ])
+  -- The queue it was found in is the one it goes back to, whatever a foreign writer put into the record (I1).
+  if row[QUEUE_NAME] ~= queue_key then redis.call("HSET", job_key, "queue_name", queue_key) end
+  redis.call("PERSIST", job_key)
+  if lock_extension ~= "" then
+    local ttl = bounded((tonumber(row[TIMEOUT] or "") or 300) + lock_extension, 1, 31536000)
+    redis.call("SET", prefix .. ":lock:job:" .. job_id, me .. ":" .. row[SEQ], "EX", whole(math.ceil(ttl)))
+  end
+  spent = spent + #(row[PARAMS] or "") + #(row[TRACE] or "") + #(row[CORRELATION] or "") + #(row[LOG] or "")
+end
+
+-- The locks of upstream orchestrators on the candidates, in their order.
+local function locks_of(found)
+  local keys = {}
+  for i = 1, #found, 2 do keys[#keys + 1] = prefix .. ":lock:job:" .. found[i] end
+  return redis.call("MGET", unpack(keys))
+end
+
+local function take(queue, routed, wanted, after)
+  local queue_key, limit = prefix .. ":queue:" .. queue, wanted + slack
+  local from, offset = string.match(after, "^(%S+) ?(%d*)$")
+  local claimed, skipped, looked, wait, more = 0, 0, 0, 0, true
+  from, offset = from or "-inf", tonumber(offset) or 0
+  while more and claimed < wanted and looked < limit and spent < budget do
+    local size = math.min(wanted - claimed + (looked > 0 and slack or 0), limit - looked, PAGE)
+    local found = redis.pcall("ZRANGEBYSCORE", queue_key, from, now, "WITHSCORES", "LIMIT", offset, size)
+    if found.err then return { 0, 0, "", "" } end
+    local locks, leased, gone = #found > 0 and locks_of(found), {}, {}
+    for i = 1, #found, 2 do
+      if claimed >= wanted or spent >= budget then break end
+      local job_id, due = found[i], found[i + 1]
+      local job_key = prefix .. ":job:" .. job_id
+      local row = redis.pcall("HMGET", job_key, unpack(FIELDS))
+      local runner = runner_of(row[FUNCTION] or "", routed)
+      local may = may_run(queue, job_id, job_key, row, locks[(i + 1) / 2], runner)
+      looked = looked + 1
+      if may == false then
+        skipped = skipped + 1
+        if due == from then offset = offset + 1 else from, offset = due, 1 end
+      else
+        gone[#gone + 1] = job_id
+      end
+      if may then
+        lease(queue_key, job_id, job_key, row, runner)
+        claimed = claimed + 1
+        leased[#leased + 1] = now_int
+        leased[#leased + 1] = job_id
+        jobs[#jobs + 1] = { job_id, queue, due, row }
+        if now - due < LONGEST_WAIT_MS then wait = wait + (now - due) end
+      end
+    end
+    remove_members(queue_key, gone)
+    if #leased > 0 then redis.call("ZADD", KEYS[2], unpack(leased)) end
+    more = #found == 2 * size
+  end
+  if claimed > 0 then
+    count(queue, "started", claimed)
+    count(queue, "wait_ms", math.floor(wait))
+  end
+  local first = redis.call("ZRANGE", queue_key, 0, 0, "WITHSCORES")
+  if first[2] and tonumber(first[2]) <= now then
+    wake(prefix, queue)
+  else
+    redis.call("DEL", prefix .. ":wake:" .. queue)
+  end
+  local hidden = more and claimed < wanted and spent < budget and skipped > 0
+  return { claimed, skipped, first[2] or "", hidden and from .. " " .. offset or "" }
+end
+
+while ARGV[at] do
+  local queue, wanted = ARGV[at], tonumber(ARGV[at + 2])
+  if paused[queue] then
+    queues[#queues + 1] = { 0, 0, "", "" }
+  else
+    queues[#queues + 1] = take(queue, ARGV[at + 1], wanted, ARGV[at + 3])
+  end
+  at = at + 4
+end
+write_counts(prefix, now)
+return { "ok", now_int, jobs, queues }

@@ -1,0 +1,127 @@
+--[[
+enqueue: accept jobs (T0, T0r), or move a pending one (T1); each on its own, all of a call in one step.
+
+KEYS[1] SET of queue names
+ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of 16:
+  job_id, function_name, job_params, queue, max_retries, job_timeout_seconds, result_ttl_seconds, payload_digest,
+  due ("" = now, "+N" = in N ms, "=N" = at epoch ms N), unique_key, unique_ttl_ms,
+  guard ("", "rate_limit", "debounce", "reschedule"), guard_key, guard_ttl_ms, trace_context, correlation_context
+The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
+Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken" (same id, other
+  digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"
+Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing (T0r, I16). When
+  memory is full the first write is refused and the call fails as a whole, nothing written (F32).
+]]
+--@include clock
+--@include record
+--@include stats
+--@include wake
+--@include unique
+local prefix, now = ARGV[1], clock_ms(ARGV[2])
+local now_text = rfc3339(now)
+local WIDTH, FIRST = 16, 3
+local total = (#ARGV - FIRST + 1) / WIDTH
+local usable_queues, woken, replies = {}, {}, {}
+
+-- Jobs of one call share one instant; a microsecond each keeps their order and none lies in the future.
+local function due_at(text, index)
+  local kind = string.sub(text, 1, 1)
+  if kind == "=" then return bounded(string.sub(text, 2), 0, LATEST_MS) end
+  if kind == "+" then return due_in(now, string.sub(text, 2)) end
+  return now - (total - index) / 1000
+end
+
+local function queue_usable(queue)
+  if usable_queues[queue] == nil then
+    local kind = redis.call("TYPE", prefix .. ":queue:" .. queue).ok
+    usable_queues[queue] = kind == "zset" or kind == "none"
+    if usable_queues[queue] then redis.pcall("SADD", KEYS[1], queue) end
+  end
+  return usable_queues[queue]
+end
+
+-- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more).
+local function move_pending(job_id, r, due)
+  local job_key, queue_key = prefix .. ":job:" .. job_id, prefix .. ":queue:" .. r.queue
+  local held = redis.pcall("HMGET", job_key, "status", "queue_name")
+  if held.err or held[1] ~= "PENDING" then return nil end
+  local held_in = prefix .. ":queue:" .. queue_of(prefix, held[2])
+  if type(redis.pcall("ZSCORE", held_in, job_id)) ~= "string" then return nil end
+  redis.call("HSET", job_key, "function_name", r.name, "job_params", r.params, "max_retries", r.max_retries,
+    "job_timeout_seconds", r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key,
+    "next_scheduled_run_time", rfc3339(due), "payload_digest", r.digest)
+  if held_in ~= queue_key then redis.call("ZREM", held_in, job_id) end
+  redis.call("ZADD", queue_key, due, job_id)
+  woken[r.queue] = true
+  return { "updated", job_id }
+end
+
+local function create(r, due)
+  local queue_key = prefix .. ":queue:" .. r.queue
+  local fields = { "id", r.id, "function_name", r.name, "job_params", r.params, "enqueue_time", now_text, "status", "PENDING",
+    "current_retries", "0", "next_scheduled_run_time", rfc3339(due), "max_retries", r.max_retries, "job_timeout_seconds",
+    r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key, "result", "null", "payload_digest", r.digest }
+  local function also(name, value)
+    if value ~= "" then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  also("job_unique_key", r.unique_key)
+  also("trace_context", r.trace)
+  also("correlation_context", r.correlation)
+  redis.call("HSET", r.key, unpack(fields))
+  -- A key that ran out while its job still waits for its time would let a second one in.
+  if r.unique_key ~= "" then hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl), due - now)) end
+  redis.call("ZADD", queue_key, due, r.id)
+  woken[r.queue] = true
+  count(r.queue, "enqueued", 1)
+  return { "created", r.id }
+end
+
+local function known(r, due)
+  if r.guard == "reschedule" then
+    local moved = move_pending(r.id, r, due)
+    if moved then return moved end
+  end
+  return { redis.call("HGET", r.key, "payload_digest") == r.digest and "exists" or "taken", r.id }
+end
+
+local function accept(r, index)
+  if not queue_usable(r.queue) then return { "wrong_type", r.id } end
+  local due, size = due_at(r.due, index), redis.pcall("HLEN", r.key)
+  if type(size) ~= "number" then return { "wrong_type", r.id } end
+  if size > 0 then return known(r, due) end
+  if r.unique_key ~= "" then
+    local holder = unique_holder(prefix, r.unique_key, r.id)
+    if holder then return { "unique", holder } end
+  end
+  if r.guard == "rate_limit" then
+    if not redis.call("SET", prefix .. ":rate_limit:" .. r.guard_key, r.id, "NX", "PX", r.guard_ttl) then
+      return { "rate_limited", "" }
+    end
+  elseif r.guard == "debounce" then
+    local key = prefix .. ":debounce:" .. r.guard_key
+    local holder = redis.pcall("GET", key)
+    local moved = type(holder) == "string" and move_pending(holder, r, due) or nil
+    redis.call("SET", key, moved and holder or r.id, "PX", r.guard_ttl)
+    if moved then return moved end
+  end
+  return create(r, due)
+end
+
+for index = 1, total do
+  local at = FIRST + (index - 1) * WIDTH
+  local id = ARGV[at]
+  local reply = accept({
+    id = id, key = prefix .. ":job:" .. id, name = ARGV[at + 1], params = ARGV[at + 2], queue = ARGV[at + 3],
+    max_retries = ARGV[at + 4], timeout = ARGV[at + 5], result_ttl = ARGV[at + 6], digest = ARGV[at + 7], due = ARGV[at + 8],
+    unique_key = ARGV[at + 9], unique_ttl = ARGV[at + 10], guard = ARGV[at + 11], guard_key = ARGV[at + 12],
+    guard_ttl = ARGV[at + 13], trace = ARGV[at + 14], correlation = ARGV[at + 15],
+  }, index)
+  replies[#replies + 1] = reply[1]
+  replies[#replies + 1] = reply[2]
+end
+for queue in pairs(woken) do wake(prefix, queue) end
+write_counts(prefix, now)
+return replies

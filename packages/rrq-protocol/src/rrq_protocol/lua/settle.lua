@@ -1,0 +1,145 @@
+--[[
+settle: end attempts of one orchestrator, many in one call; each guarded on its own (T3, T4, T5, T6, T9 and the crash of T7/T8).
+
+KEYS[1] active ZSET of the orchestrator
+ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] "1" = write job events
+ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 10:
+  job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms
+  kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error, number = what the
+  attempt is charged ("retry", "crash" or "none"); "release": nothing charged, number = delay in ms, or "=N": due at epoch
+  ms N, the place it had; "crash": text = error, number = delay in ms, crash_count + 1; "cancel": text = reason
+The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in keys.py.
+Returns one of "ok", "already", "stale", "gone", "wrong_type" per record, in order
+Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6); whatever happens to a record,
+  its neighbours are settled (I15). The first write is a removal, which Redis allows when memory is full (RELIABILITY.md 6.5).
+]]
+--@include clock
+--@include record
+--@include stats
+--@include wake
+--@include unique
+--@include close
+local prefix, me, now, job_events, compat_locks = ARGV[1], ARGV[2], clock_ms(ARGV[3]), ARGV[4], ARGV[5]
+local now_text = rfc3339(now)
+local WIDTH, FIRST, KEEP_CANCELLED_S = 10, 5, "86400"
+local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR = 1, 2, 3, 4, 5
+local woken, answers, owned, ended, taken, broken = {}, {}, {}, {}, {}, {}
+
+local function close(r, status, ...)
+  redis.call("HSET", r.key, "status", status, "completion_time", now_text, ...)
+  keep_for(r.key, r.ttl)
+  release_unique(prefix, r.id, r.held[UNIQUE])
+  announce(prefix, r.id, status, r.ttl, job_events, status == "COMPLETED" and "" or r.text, now_text)
+  count(r.queue, string.lower(status), 1)
+end
+
+local function back_to_queue(r, due)
+  put_in_queue(prefix, r.queue, due, r.id)
+  woken[r.queue] = true
+end
+
+local apply = {}
+
+function apply.complete(r)
+  if r.held[LAST_ERROR] then redis.call("HDEL", r.key, "last_error") end
+  close(r, "COMPLETED", "result", r.text)
+end
+
+function apply.cancel(r) close(r, "CANCELLED", "last_error", r.text) end
+
+function apply.fail(r)
+  if r.number == "retry" then redis.call("HSET", r.key, "current_retries", plus_one(redis.call("HGET", r.key, "current_retries"))) end
+  if r.number == "crash" then redis.call("HSET", r.key, "crash_count", plus_one(redis.call("HGET", r.key, "crash_count"))) end
+  push_dead(prefix, r.dlq, r.id)
+  close(r, "FAILED", "last_error", r.text, "dlq_name", r.dlq)
+end
+
+function apply.retry(r)
+  local spent = redis.call("HMGET", r.key, "current_retries", "max_retries")
+  local retries, allowed = plus_one(spent[1]), tonumber(spent[2] or "")
+  if allowed and tonumber(retries) >= allowed then
+    -- The budget is the record's, whatever the caller took it for (T4, T5).
+    r.number = "retry"
+    return apply.fail(r)
+  end
+  local due = due_in(now, r.number)
+  redis.call("HSET", r.key, "status", "RETRYING", "last_error", r.text, "current_retries", retries,
+    "next_scheduled_run_time", rfc3339(due))
+  back_to_queue(r, due)
+  count(r.queue, "retried", 1)
+end
+
+-- worker_id and claim_seq stay, as after a retry, so that a repeat of this call is recognised.
+function apply.release(r)
+  redis.call("HSET", r.key, "status", "PENDING")
+  local place = string.match(r.number, "^=(.+)$")
+  back_to_queue(r, place and bounded(place, 0, LATEST_MS) or due_in(now, r.number))
+  count(r.queue, "released", 1)
+end
+
+function apply.crash(r)
+  local due = due_in(now, r.number)
+  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "next_scheduled_run_time", rfc3339(due), "crash_count",
+    plus_one(redis.call("HGET", r.key, "crash_count")))
+  back_to_queue(r, due)
+  count(r.queue, "recovered", 1)
+end
+
+local GOES_BACK = { retry = true, release = true, crash = true }
+
+local function settle(r)
+  if compat_locks == "1" then
+    local lock = prefix .. ":lock:job:" .. r.id
+    if redis.pcall("GET", lock) == me .. ":" .. r.seq then redis.call("DEL", lock) end
+  end
+  if r.log ~= "" then redis.call("HSET", r.key, "attempts_log", r.log) end
+  if r.run_ms ~= "" then count(r.queue, "run_ms", bounded(r.run_ms, 0, LATEST_MS)) end
+  if GOES_BACK[r.kind] and redis.call("HEXISTS", r.key, "cancel_requested_at") == 1 then
+    -- Somebody was told that this job ends: it does not wait for another attempt (T9).
+    r.text = "cancelled"
+    if not ttl_arg(r.ttl) then r.ttl = KEEP_CANCELLED_S end
+    return apply.cancel(r)
+  end
+  return apply[r.kind](r)
+end
+
+-- What the attempt's owner is told; "ok" when it is the caller. Nothing is written here.
+local function answer_for(id, seq, held, queue)
+  if held.err then
+    ended[#ended + 1] = id
+    broken[#broken + 1] = id
+    return "wrong_type"
+  end
+  if held[WORKER] ~= me then
+    -- Someone else's now, or nobody's: our index entry is the only thing that may go.
+    ended[#ended + 1] = id
+    if held[STATUS] or held[WORKER] then return "stale" end
+    if type(redis.pcall("ZSCORE", KEYS[1], id)) == "string" then count(queue, "lost", 1) end
+    return "gone"
+  end
+  if held[SEQ] ~= seq then return "stale" end
+  if held[STATUS] ~= "ACTIVE" or taken[id] then return "already" end
+  taken[id] = true
+  ended[#ended + 1] = id
+  return "ok"
+end
+
+for at = FIRST + 1, #ARGV, WIDTH do
+  local id, seq = ARGV[at], ARGV[at + 1]
+  local key = prefix .. ":job:" .. id
+  local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "job_unique_key", "last_error")
+  if not apply[ARGV[at + 2]] then return redis.error_reply("ERR settle: unknown kind " .. tostring(ARGV[at + 2])) end
+  local answer = answer_for(id, seq, held, ARGV[at + 3])
+  answers[#answers + 1] = answer
+  if answer == "ok" then
+    owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = ARGV[at + 2], queue = ARGV[at + 3],
+      text = ARGV[at + 4], number = ARGV[at + 5], ttl = ARGV[at + 6], dlq = ARGV[at + 7], log = ARGV[at + 8],
+      run_ms = ARGV[at + 9] }
+  end
+end
+remove_members(KEYS[1], ended)
+for _, id in ipairs(broken) do quarantine(prefix, id) end
+for _, r in ipairs(owned) do settle(r) end
+for queue in pairs(woken) do wake(prefix, queue) end
+write_counts(prefix, now)
+return answers

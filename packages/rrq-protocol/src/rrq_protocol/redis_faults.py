@@ -1,0 +1,92 @@
+"""What an error reply of Redis means for whoever sent the command (RELIABILITY.md F30 to F37, F40).
+
+A table; it knows no client.
+"""
+
+from enum import Enum
+
+__all__ = ["RedisFault", "classify_reply"]
+
+
+class RedisFault(Enum):
+    """What to do about an error reply."""
+
+    RETRY = "retry"
+    """The server cannot do it now; the same command may succeed later on this connection."""
+
+    RECONNECT = "reconnect"
+    """This server is not the one to ask (any more); connect anew, then repeat."""
+
+    FULL = "full"
+    """Memory is used up: writes that take more are refused until some is freed."""
+
+    NO_SCRIPT = "no_script"
+    """The server has forgotten the script; send its text."""
+
+    CONFIGURATION = "configuration"
+    """Wrong password, missing right, wrong kind of server or of key: a person has to change something."""
+
+    BUG = "bug"
+    """Anything else: the command itself is wrong."""
+
+
+_BY_CODE = {
+    "LOADING": RedisFault.RETRY,
+    "BUSY": RedisFault.RETRY,
+    "TRYAGAIN": RedisFault.RETRY,
+    "CLUSTERDOWN": RedisFault.RETRY,
+    "MASTERDOWN": RedisFault.RETRY,
+    "NOREPLICAS": RedisFault.RETRY,
+    "MISCONF": RedisFault.RETRY,
+    "UNBLOCKED": RedisFault.RETRY,
+    "READONLY": RedisFault.RECONNECT,
+    "UNKILLABLE": RedisFault.RETRY,
+    "OOM": RedisFault.FULL,
+    "NOSCRIPT": RedisFault.NO_SCRIPT,
+    "NOAUTH": RedisFault.CONFIGURATION,
+    "WRONGPASS": RedisFault.CONFIGURATION,
+    "NOPERM": RedisFault.CONFIGURATION,
+    "DENIED": RedisFault.CONFIGURATION,
+    "MOVED": RedisFault.CONFIGURATION,
+    "ASK": RedisFault.CONFIGURATION,
+    "CROSSSLOT": RedisFault.CONFIGURATION,
+    "WRONGTYPE": RedisFault.CONFIGURATION,
+}
+# Where the text has no code in front: a client library has cut it off, or a server before version 7 has
+# wrapped the error of a command inside a script. Compared in lower case.
+_BY_TEXT = (
+    ("max number of clients reached", RedisFault.RETRY),
+    ("command not allowed when used memory", RedisFault.FULL),
+    ("invalid username-password", RedisFault.CONFIGURATION),
+    ("invalid password", RedisFault.CONFIGURATION),
+    ("authentication required", RedisFault.CONFIGURATION),
+    ("without any password configured", RedisFault.CONFIGURATION),
+    ("has no permissions", RedisFault.CONFIGURATION),
+    ("db index is out of range", RedisFault.CONFIGURATION),
+    ("unknown command", RedisFault.CONFIGURATION),
+    ("no matching script", RedisFault.NO_SCRIPT),
+    ("loading the dataset", RedisFault.RETRY),
+    ("can't write against a read only replica", RedisFault.RECONNECT),
+    ("wrong kind of value", RedisFault.CONFIGURATION),
+    ("the cluster is down", RedisFault.RETRY),
+    ("hash slot not served", RedisFault.RETRY),
+    ("keys request during rehashing of slot", RedisFault.RETRY),
+    ("link with master is down", RedisFault.RETRY),
+    ("not enough good replicas", RedisFault.RETRY),
+    ("misconf", RedisFault.RETRY),
+    ("keys in request don't hash to the same slot", RedisFault.CONFIGURATION),
+)
+
+
+def classify_reply(message: str) -> RedisFault:
+    """Return what an error reply asks for.
+
+    Args:
+        message: The reply as the server sent it, with its code in front (``"OOM command not allowed …"``), or
+            as a client library passes it on without the code.
+    """
+    code = message.split(" ", 1)[0]
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    lowered = message.lower()
+    return next((fault for text, fault in _BY_TEXT if text in lowered), RedisFault.BUG)

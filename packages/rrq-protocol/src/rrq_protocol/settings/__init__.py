@@ -1,0 +1,47 @@
+"""Settings of RRQ: the model, and reading it from ``rrq.toml``, the environment and overrides."""
+
+from rrq_protocol.settings.model import (
+    DEFAULT_HTTP_ADDRESS,
+    DEFAULT_REDIS_DSN,
+    HARD_MAX_PAYLOAD_BYTES,
+    CronJob,
+    HttpConfig,
+    Provenance,
+    RunnerConfig,
+    Settings,
+    WatchConfig,
+    WorkerConfig,
+)
+from rrq_protocol.settings.parse import parse_settings
+from rrq_protocol.settings.redis_target import SERVER_FILE, EmbeddedServer, RedisTarget, resolve_redis
+from rrq_protocol.settings.secret import Secret, mask_url
+from rrq_protocol.settings.source import load_settings, load_settings_with_origins
+from rrq_protocol.settings.tables import available_cpus
+from rrq_protocol.settings.tree import Origin
+from rrq_protocol.settings.values import parse_duration, parse_size
+
+__all__ = [
+    "CronJob",
+    "DEFAULT_HTTP_ADDRESS",
+    "DEFAULT_REDIS_DSN",
+    "EmbeddedServer",
+    "HARD_MAX_PAYLOAD_BYTES",
+    "HttpConfig",
+    "Origin",
+    "Provenance",
+    "RedisTarget",
+    "RunnerConfig",
+    "SERVER_FILE",
+    "Secret",
+    "Settings",
+    "WatchConfig",
+    "WorkerConfig",
+    "available_cpus",
+    "load_settings",
+    "load_settings_with_origins",
+    "mask_url",
+    "parse_duration",
+    "parse_settings",
+    "parse_size",
+    "resolve_redis",
+]

@@ -1,0 +1,106 @@
+"""From a tree, or from plain data, to checked settings. No file and no environment is read here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from rrq_protocol.errors import SettingsError
+from rrq_protocol.settings.aliases import expand_short_forms, rename_old_keys
+from rrq_protocol.settings.checks import find_problems
+from rrq_protocol.settings.convert import Converter
+from rrq_protocol.settings.model import Provenance, Settings
+from rrq_protocol.settings.schema import TypeSpec, fields_of
+from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Origin, Table, from_value
+
+__all__ = ["layer", "parse_settings", "parse_tree"]
+
+
+def parse_settings(values: Mapping[str, Any]) -> Settings:
+    """Return checked settings made of plain data with the keys of ``rrq.toml``.
+
+    Durations may be numbers of seconds, texts such as ``"5m"``, or timedelta. Neither files nor the
+    environment are read: ``redis_dsn_file`` is kept as it is.
+
+    Raises:
+        SettingsError: With every problem found.
+    """
+    table, problems = layer(values, OVERRIDE)
+    settings, _ = parse_tree(table, config_file=None, problems=problems)
+    return settings
+
+
+def layer(values: Mapping[str, Any], origin: Origin) -> tuple[Table, list[str]]:
+    """Return one layer of values with today's key names, and its problems. None means "not given"."""
+    try:
+        node = from_value(_without_none(values), lambda _: origin)
+    except ValueError as error:
+        return Table({}, origin), [str(error)]
+    assert isinstance(node, Table)
+    return node, rename_old_keys(node)
+
+
+def parse_tree(
+    tree: Table, *, config_file: str | None, problems: list[str]
+) -> tuple[Settings, Mapping[str, Origin]]:
+    """Return the settings of a merged tree, and the origin of every value by dotted key path.
+
+    Args:
+        tree: All layers in one, with today's key names.
+        config_file: Path of the file among the layers, if any.
+        problems: What was found before; reported together with what is found here.
+
+    Raises:
+        SettingsError: With every problem found.
+    """
+    tree = Table(dict(tree.entries), tree.origin)
+    expand_short_forms(tree)
+    converter = Converter()
+    settings = converter.read(tree, TypeSpec(shape="struct", struct=Settings), ())
+    assert isinstance(settings, Settings)
+    settings = _with_runner_mode(settings)
+    for path, text in find_problems(settings, frozenset(converter.broken)):
+        converter.note(path, text, converter.origin_of(path))
+    if problems or converter.problems:
+        raise SettingsError([*problems, *converter.problems])
+    provenance = Provenance(config_file=config_file, given=frozenset(tree.entries))
+    settings = msgspec.structs.replace(settings, provenance=provenance)
+    return settings, MappingProxyType(_all_origins(settings, converter.origins))
+
+
+def _with_runner_mode(settings: Settings) -> Settings:
+    """Fill in the mode of runners that set none, so that nobody else needs to know the rule."""
+    mode = settings.runner_management_mode
+    runners = {
+        name: runner if runner.mode is not None else msgspec.structs.replace(runner, mode=mode)
+        for name, runner in settings.runners.items()
+    }
+    return msgspec.structs.replace(settings, runners=runners)
+
+
+def _all_origins(settings: Settings, found: Mapping[str, Origin]) -> dict[str, Origin]:
+    """Add the default's origin for every key nobody set, in the order of the model."""
+    origins: dict[str, Origin] = {}
+
+    def walk(value: object, path: tuple[str, ...]) -> None:
+        if isinstance(value, msgspec.Struct):
+            for name in fields_of(type(value)):
+                walk(getattr(value, name), (*path, name))
+        elif isinstance(value, dict) and value and path != ("cron_jobs",):
+            for key, member in value.items():
+                walk(member, (*path, str(key)))
+        else:
+            key_path = ".".join(path)
+            origins[key_path] = found.get(key_path, DEFAULT)
+
+    walk(settings, ())
+    return origins
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }

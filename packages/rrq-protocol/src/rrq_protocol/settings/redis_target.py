@@ -1,0 +1,118 @@
+"""Which Redis the settings mean, ready to connect to (API.md, *Settings*).
+
+``embedded://<folder>`` is a server of the project's own. It announces itself in ``<folder>/server.json``;
+reading that one small file is the only I/O here.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from rrq_protocol.settings.model import DEFAULT_REDIS_DSN, Settings
+from rrq_protocol.settings.secret import Secret
+
+__all__ = ["SERVER_FILE", "EmbeddedServer", "RedisTarget", "resolve_redis"]
+
+# What `rrq dev` writes into the folder of an embedded server.
+SERVER_FILE: Final = "server.json"
+_FALLBACK: Final = "redis://localhost:6379/0"
+_HINT: Final = (
+    "redis_dsn is not set: tried localhost:6379; start `rrq dev` for an embedded server, "
+    "or set redis_dsn / RRQ_REDIS_DSN"
+)
+_MAX_BYTES: Final = 64 * 1024
+
+
+class EmbeddedServer(msgspec.Struct, frozen=True):
+    """Content of ``server.json``.
+
+    Attributes:
+        socket: Path of its Unix socket; relative ones start at the folder of the file.
+        pid: Its process id.
+        version: Its version, for display.
+    """
+
+    socket: str
+    pid: int
+    version: str = ""
+
+
+class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to connect.
+
+    Attributes:
+        url: What to hand to a Redis client, or None where ``problem`` says why there is nothing to connect
+            to.
+        display: The same, fit for people and logs.
+        problem: What is missing and what to do about it.
+        hint: What to add to the text of a connection error.
+        embedded_dir: The folder of the embedded server, where the settings mean one.
+    """
+
+    url: Secret | None
+    display: str
+    problem: str | None = None
+    hint: str | None = None
+    embedded_dir: str | None = None
+
+
+def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = None) -> RedisTarget:
+    """Return the Redis that ``settings`` mean.
+
+    Args:
+        settings: Their ``redis_dsn`` decides. An embedded folder is relative to the configuration file's
+            folder.
+        cwd: The folder to start from where no configuration file was read; the process's own by default.
+    """
+    dsn = settings.redis_dsn
+    scheme, _, embedded_folder = dsn.reveal().partition("://")
+    if scheme != "embedded":
+        return RedisTarget(url=dsn, display=dsn.masked())
+    config_file = settings.provenance.config_file
+    base = Path(config_file).parent if config_file else Path(cwd) if cwd is not None else Path.cwd()
+    folder = (base / embedded_folder).absolute()
+    if _is_unset(settings) and not folder.is_dir():
+        return RedisTarget(url=Secret(_FALLBACK), display=_FALLBACK, hint=_HINT)
+    server = _read_server(folder)
+    if server is None or not _is_alive(server.pid):
+        return RedisTarget(
+            url=None,
+            display=f"embedded server in {folder}",
+            problem=(
+                f"no embedded Redis is running in {folder}: start it with `rrq dev` "
+                "(or `rrq embedded start`), or set redis_dsn to a server of yours"
+            ),
+            embedded_dir=str(folder),
+        )
+    url = f"unix://{quote(str(folder / server.socket))}"
+    return RedisTarget(url=Secret(url), display=url, embedded_dir=str(folder))
+
+
+def _is_unset(settings: Settings) -> bool:
+    given = settings.provenance.given
+    if given is not None:
+        return "redis_dsn" not in given
+    return settings.redis_dsn == Secret(DEFAULT_REDIS_DSN)
+
+
+def _read_server(folder: Path) -> EmbeddedServer | None:
+    try:
+        with (folder / SERVER_FILE).open("rb") as file:
+            return msgspec.json.decode(file.read(_MAX_BYTES), type=EmbeddedServer)
+    except (OSError, ValueError, msgspec.MsgspecError):  # absent, or caught half-written: not running
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    if not 0 < pid < 2**31:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's, but there
+        return True
+    return True

@@ -1,0 +1,62 @@
+"""A text that never shows itself by accident (RELIABILITY.md S8)."""
+
+from urllib.parse import urlsplit
+
+__all__ = ["MASK", "Secret", "mask_url"]
+
+MASK = "***"
+
+
+def mask_url(url: str) -> str:
+    """Return ``url`` without its password and without its query, fit for logs.
+
+    User name, host, port and path stay, because they are what one needs to find a wrong server. A text that
+    is not a URL of the usual form is masked whole.
+    """
+    try:
+        parts = urlsplit(url)
+        netloc = parts.netloc
+    except ValueError:
+        return MASK
+    if not parts.scheme or "://" not in url:
+        return MASK
+    if "@" in netloc:
+        credentials, _, host = netloc.rpartition("@")
+        user = credentials.partition(":")[0] if ":" in credentials else ""
+        netloc = f"{user}:{MASK}@{host}"
+    # Not urlunsplit, which drops the slashes of schemes it does not know.
+    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{MASK}" if parts.query else "")
+
+
+class Secret:
+    """Hold a text whose ``str``, ``repr`` and format are masked.
+
+    Comparison and hashing work on the text itself; only :meth:`reveal` gives it out.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself. Hand it to the one call that needs it, and nowhere else."""
+        return self._text
+
+    def masked(self) -> str:
+        """Return what may be shown: the URL without its password, or only asterisks for any other text."""
+        return mask_url(self._text)
+
+    def __str__(self) -> str:
+        return self.masked()
+
+    def __repr__(self) -> str:
+        return f"Secret({self.masked()!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Secret):
+            return self._text == other._text
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))

@@ -1,0 +1,239 @@
+"""Claiming: one call takes due jobs from several queues, with all that dispatch needs (T2, T2q).
+
+Source: RELIABILITY.md 6.4.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+import msgspec
+
+from rrq_protocol import strict_json
+from rrq_protocol.errors import InvalidName, NotSerialisable
+from rrq_protocol.job import MAX_TIMEOUT_SECONDS, read_count, read_seconds, read_time
+from rrq_protocol.keys import Keyspace
+from rrq_protocol.names import validate_function_name, validate_job_id, validate_queue_name
+from rrq_protocol.scripts import ScriptCall, Text
+from rrq_protocol.transitions.replies import as_list, as_text, now_arg
+
+__all__ = ["Claim", "ClaimRequest", "ClaimedJob", "Malformed", "QueueReply", "claim"]
+
+_SLACK = 64
+_BYTE_BUDGET = 8 * 1024 * 1024
+
+
+class ClaimRequest(msgspec.Struct, frozen=True):
+    """What is asked of one queue.
+
+    Attributes:
+        queue: Bare queue name.
+        runner: The runner its jobs go to unless they name another.
+        wanted: Jobs at most.
+        after: ``resume`` of the last reply: where to go on, past jobs that wait for a full runner; empty for
+            the start.
+    """
+
+    queue: str
+    runner: str
+    wanted: int
+    after: str = ""
+
+
+class ClaimedJob(msgspec.Struct, frozen=True):
+    """A leased attempt; (``id``, ``claim_seq``) is its fencing token.
+
+    Times in ms are epoch, by the server's clock.
+    """
+
+    id: str
+    queue: str
+    due_ms: float
+    claim_seq: int
+    function_name: str
+    params: msgspec.Raw
+    enqueue_time: str
+    current_retries: int = 0
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+    result_ttl_seconds: float | None = None
+    dlq_name: str | None = None
+    crash_count: int = 0
+    trace_context: msgspec.Raw | None = None
+    correlation_context: dict[str, str] | None = None
+    attempts_log: bytes | None = None
+    cancel_requested: bool = False
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A leased record that must not run; its lease has to be ended with ``reason`` (F83)."""
+
+    id: str
+    queue: str
+    claim_seq: int
+    reason: str
+
+
+class QueueReply(msgspec.Struct, frozen=True):
+    """What one queue gave.
+
+    Attributes:
+        claimed: Jobs taken.
+        skipped: Candidates left alone, because their runner is full or a foreign lock is held.
+        next_ms: Due time of the queue's first job, None if it is empty now.
+        resume: Where to go on when more candidates lie behind those that were left alone; empty otherwise.
+            Opaque.
+    """
+
+    claimed: int
+    skipped: int
+    next_ms: float | None
+    resume: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The reply; ``fenced`` means this orchestrator was declared dead and got nothing."""
+
+    fenced: bool
+    now_ms: int = 0
+    jobs: tuple[ClaimedJob, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    queues: tuple[QueueReply, ...] = ()
+
+
+def claim(
+    keyspace: Keyspace,
+    orchestrator_id: str,
+    requests: Sequence[ClaimRequest],
+    free: Mapping[str, int],
+    *,
+    dlq_name: str = "default",
+    failed_ttl_seconds: float = 604_800,
+    lock_extension_seconds: float | None = None,
+    job_events: bool = False,
+    now_ms: int | None = None,
+) -> ScriptCall[Claim]:
+    """Return the call that leases due jobs.
+
+    Args:
+        keyspace: The keys.
+        orchestrator_id: Who claims; must be registered.
+        requests: The queues, in the order they are served.
+        free: Free slots per runner. Jobs of a runner that is not named here are claimed without a limit of their
+            own.
+        dlq_name: Where records go that cannot even be leased.
+        failed_ttl_seconds: How long those are kept.
+        lock_extension_seconds: Write the public line's job locks with this margin; None writes none.
+        job_events: Write the public line's terminal events, for those records.
+        now_ms: The time to go by; None is the server's.
+    """
+    args: list[Text] = [
+        keyspace.prefix, orchestrator_id, now_arg(now_ms), _SLACK, _BYTE_BUDGET, dlq_name,
+        int(failed_ttl_seconds),
+        "" if lock_extension_seconds is None else int(lock_extension_seconds),
+        "1" if job_events else "", len(free),
+    ]  # fmt: skip
+    for runner, slots in free.items():
+        args += (runner, slots)
+    for request in requests:
+        args += (request.queue, request.runner, request.wanted, request.after)
+    keys = (keyspace.workers, keyspace.active(orchestrator_id), keyspace.paused)
+    return ScriptCall("claim", keys, tuple(args), partial(_decode, keyspace))
+
+
+def _decode(keyspace: Keyspace, reply: object) -> Claim:
+    parts = as_list(reply)
+    if as_text(parts[0]) == "fenced":
+        return Claim(fenced=True)
+    jobs: list[ClaimedJob] = []
+    malformed: list[Malformed] = []
+    for entry in as_list(parts[2]):
+        raw_id, raw_queue, due, row = as_list(entry)
+        values = cast("list[bytes | None]", row)
+        queue = as_text(raw_queue)
+        try:
+            jobs.append(_read_job(keyspace, cast(bytes, raw_id), queue, float(cast(bytes, due)), values))
+        except _Unusable as problem:
+            malformed.append(Malformed(as_text(raw_id), queue, int(values[1] or 0), f"malformed: {problem}"))
+    queues = tuple(_read_queue(as_list(row)) for row in as_list(parts[3]))
+    return Claim(False, int(as_text(parts[1])), tuple(jobs), tuple(malformed), queues)
+
+
+def _read_queue(row: Sequence[object]) -> QueueReply:
+    next_up = as_text(row[2])
+    return QueueReply(
+        int(cast(int, row[0])), int(cast(int, row[1])), float(next_up) if next_up else None, as_text(row[3])
+    )
+
+
+class _Unusable(ValueError):
+    """A field of the record cannot be used; the text starts with its name."""
+
+
+_TEXT_MAP = msgspec.json.Decoder(dict[str, str])
+
+
+def _read_job(
+    keyspace: Keyspace, raw_id: bytes, queue: str, due_ms: float, row: Sequence[bytes | None]
+) -> ClaimedJob:
+    (
+        _,
+        seq,
+        _,
+        name,
+        params,
+        enqueued,
+        retries,
+        max_retries,
+        timeout,
+        ttl,
+        dlq,
+        crashes,
+        trace,
+        correlation,
+        log,
+        cancel,
+    ) = row
+    field = "id"
+    try:
+        job_id = validate_job_id(raw_id.decode())
+        field = "function_name"
+        function_name = validate_function_name((name or b"").decode())
+        field = "job_params"
+        if params is None:
+            raise ValueError("missing")
+        raw_params = strict_json.check_object(params, field)
+        field = "enqueue_time"
+        enqueue_time = (enqueued or b"").decode()
+        read_time(enqueue_time)
+        field = "current_retries"
+        current_retries = read_count(retries.decode()) if retries else 0
+        field = "max_retries"
+        attempts = read_count(max_retries.decode()) if max_retries else None
+        field = "job_timeout_seconds"
+        timeout_seconds = _read_timeout(timeout) if timeout else None
+        field = "result_ttl_seconds"
+        ttl_seconds = read_seconds(ttl.decode()) if ttl else None
+        field = "crash_count"
+        crash_count = read_count(crashes.decode()) if crashes else 0
+        field = "trace_context"
+        if trace:
+            _TEXT_MAP.decode(trace)
+        field = "dlq_name"
+        dlq_name = validate_queue_name(keyspace.dlq_name(dlq.decode())) if dlq else None
+        field = "correlation_context"
+        return ClaimedJob(
+            job_id, queue, due_ms, int(seq or 0), function_name, raw_params, enqueue_time, current_retries,
+            attempts,
+            timeout_seconds, ttl_seconds, dlq_name, crash_count, msgspec.Raw(trace) if trace else None,
+            _TEXT_MAP.decode(correlation) if correlation else None, log, cancel is not None,
+        )  # fmt: skip
+    except (InvalidName, NotSerialisable, ValueError, RecursionError) as error:
+        raise _Unusable(f"{field}: {error}") from None
+
+
+def _read_timeout(raw: bytes) -> float:
+    seconds = read_seconds(raw.decode())
+    if seconds == 0:
+        raise ValueError("expected more than 0 seconds")
+    return min(seconds, MAX_TIMEOUT_SECONDS)

@@ -1,0 +1,131 @@
+"""Leases of orchestrators: register, beat, leave; and fence and recover for one that died.
+
+Source: RELIABILITY.md 6.2, 6.3, 6.6.
+"""
+
+from typing import cast
+
+import msgspec
+
+from rrq_protocol.keys import Keyspace
+from rrq_protocol.scripts import ScriptCall
+from rrq_protocol.transitions.replies import as_list, as_text, now_arg
+
+__all__ = [
+    "Beat",
+    "Lease",
+    "Recovered",
+    "RecoveryPolicy",
+    "deregister",
+    "fence",
+    "heartbeat",
+    "recover",
+    "register",
+]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a beat writes: how long the lease runs, and the report others may read meanwhile (JSON)."""
+
+    orchestrator_id: str
+    lease_ms: int
+    report: bytes
+    report_ttl_ms: int
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Answer to a heartbeat: whether the lease was taken away, and the server's time in epoch ms."""
+
+    fenced: bool
+    now_ms: int
+
+
+def _lease_args(lease: Lease, now_ms: int | None) -> tuple[str | int | bytes, ...]:
+    return (lease.orchestrator_id, now_arg(now_ms), lease.lease_ms, lease.report, lease.report_ttl_ms)
+
+
+def register(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) -> ScriptCall[int]:
+    """Return the call that makes an orchestrator known; its result is the server's time in epoch ms."""
+    keys = (keyspace.workers, keyspace.health(lease.orchestrator_id))
+    return ScriptCall("register", keys, _lease_args(lease, now_ms), lambda reply: int(as_text(reply)))
+
+
+def heartbeat(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) -> ScriptCall[Beat]:
+    """Return the call that renews a lease."""
+    keys = (keyspace.workers, keyspace.health(lease.orchestrator_id))
+    return ScriptCall("heartbeat", keys, _lease_args(lease, now_ms), _decode_beat)
+
+
+def _decode_beat(reply: object) -> Beat:
+    answer, now = as_list(reply)
+    return Beat(as_text(answer) == "fenced", int(as_text(now)))
+
+
+def deregister(keyspace: Keyspace, orchestrator_id: str, *, now_ms: int | None = None) -> ScriptCall[int]:
+    """Return the call of a clean stop; its result is the number of jobs still held, left to the janitors."""
+    keys = (
+        keyspace.workers,
+        keyspace.health(orchestrator_id),
+        keyspace.active(orchestrator_id),
+        keyspace.reaping,
+        keyspace.control(orchestrator_id),
+    )
+    return ScriptCall(
+        "deregister", keys, (orchestrator_id, now_arg(now_ms)), lambda reply: int(cast(int, reply))
+    )
+
+
+def fence(
+    keyspace: Keyspace, orchestrator_id: str, observed: float, *, now_ms: int | None = None
+) -> ScriptCall[bool]:
+    """Return the call that declares an orchestrator dead, if its lease still has the ``observed`` value."""
+    args = (orchestrator_id, now_arg(now_ms), repr(observed))
+    return ScriptCall("fence", (keyspace.workers, keyspace.reaping), args, lambda reply: reply == 1)
+
+
+class RecoveryPolicy(msgspec.Struct, frozen=True):
+    """How jobs of a dead orchestrator are taken back.
+
+    A job is dead-lettered at its ``max_crashes``-th crash. After the first it may run at once, after the
+    second it waits ``crash_delay_ms``, and twice as long after each further one.
+    """
+
+    max_crashes: int = 3
+    crash_delay_ms: int = 5000
+    dlq_name: str = "default"
+    failed_ttl_seconds: float = 604_800
+    cancelled_ttl_seconds: float = 86_400
+    job_events: bool = False
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What one call did to jobs; ``pruned`` index entries were of jobs not its any more, ``left`` are to do."""
+
+    recovered: int
+    dead_lettered: int
+    cancelled: int
+    pruned: int
+    left: int
+
+
+def recover(
+    keyspace: Keyspace, dead_id: str, policy: RecoveryPolicy, *, limit: int = 100, now_ms: int | None = None
+) -> ScriptCall[Recovered]:
+    """Return the call that takes back up to ``limit`` jobs of a fenced orchestrator."""
+    keys = (
+        keyspace.workers,
+        keyspace.reaping,
+        keyspace.active(dead_id),
+        keyspace.health(dead_id),
+        keyspace.control(dead_id),
+    )
+    args = (
+        keyspace.prefix, dead_id, now_arg(now_ms), limit, policy.max_crashes, policy.crash_delay_ms,
+        policy.dlq_name, int(policy.failed_ttl_seconds), int(policy.cancelled_ttl_seconds),
+        "1" if policy.job_events else "",
+    )  # fmt: skip
+    return ScriptCall("recover", keys, args, _decode_recovered)
+
+
+def _decode_recovered(reply: object) -> Recovered:
+    return Recovered(*(int(cast(int, n)) for n in as_list(reply)))

@@ -1,0 +1,151 @@
+"""Ending and reviving from outside: cancel (T10, T11), requeue (T12), purge (T13)."""
+
+import pytest
+
+from rrq_protocol import Job, transitions
+from rrq_protocol.transitions import Charge, EnqueueKind, RequeueReply, SettleKind
+from support.audit import read_keys
+from support.transitions import NOON_MS, Transitions, ids
+
+OK = RequeueReply.OK
+
+
+def fail(t: Transitions, job_id: str, *, dlq_name: str = "default", **fields: str) -> None:
+    """Run a job into a DLQ."""
+    job = t.start(job_id, **fields)
+    t.end(job, SettleKind.FAIL, "oops", charge=Charge.RETRY, dlq_name=dlq_name, attempts_log=b"[]")
+
+
+def test_a_waiting_job_is_cancelled_at_once(t: Transitions) -> None:
+    """Pending and retrying jobs end, leave their queue, free their key; their waiters hear of it (T11)."""
+    t.add("pending", unique_key="u", defer_by=60)
+    t.end(t.start("retrying"), SettleKind.RETRY, delay_ms=5000)
+    for name in ("pending", "retrying"):
+        with t.client.pubsub() as listener:
+            listener.subscribe(t.keyspace.channel(name))
+            listener.get_message(timeout=5)
+            assert t.cancel(name, reason="no need", job_events=True) == "cancelled"
+            assert listener.get_message(timeout=5)["data"] == b"CANCELLED"
+        record = t.record(name)
+        assert (record["status"], record["last_error"]) == ("CANCELLED", "no need")
+        assert t.client.ttl(t.keyspace.job(name)) == pytest.approx(86_400, abs=5)
+        assert t.cancel(name) == "finished"
+    assert t.queued() == []
+    assert t.client.exists(t.keyspace.idempotency("u")) == 0
+    assert t.audit(job_events=True) == ()
+
+
+def test_a_running_job_is_asked_to_end(t: Transitions) -> None:
+    """Its orchestrator finds one request in its list, however often it is asked (T10)."""
+    t.start("j")
+    for _ in range(3):
+        assert t.cancel("j") == "requested"
+    assert t.record("j")["cancel_requested_at"] == "2026-01-01T12:00:00.000Z"
+    assert t.client.lrange(t.keyspace.control("a"), 0, -1) == [b"cancel j 1"]
+    assert 0 < t.client.ttl(t.keyspace.control("a")) <= 3600
+    assert t.record("j")["status"] == "ACTIVE"
+
+
+def test_there_is_nothing_to_cancel(t: Transitions) -> None:
+    """An unknown job is gone, one that has ended is finished; neither changes."""
+    assert t.cancel("never-was") == "gone"
+    t.end(t.start("j"), SettleKind.COMPLETE)
+    before = read_keys(t.client, t.keyspace)
+    assert t.cancel("j") == "finished"
+    assert read_keys(t.client, t.keyspace) == before
+
+
+def test_a_job_found_in_no_queue_can_be_cancelled(damaged: Transitions) -> None:
+    """A waiting job that an accident took out of its queue still ends."""
+    damaged.add("j")
+    damaged.client.delete(damaged.keyspace.queue("default"))
+    assert damaged.cancel("j") == "cancelled"
+    assert damaged.audit() == ()
+
+
+def test_requeue_is_a_fresh_start(t: Transitions) -> None:
+    """Attempts, crashes, error, owner and TTL are gone, history stays; it is due in its own queue (T12)."""
+    fail(t, "j", queue_name="default", unique_key="u")
+    seq = t.record("j")["claim_seq"]
+    t.client.xadd(t.keyspace.events("j"), {"event": "failed"})
+    t.now_ms += 5000
+    assert t.requeue("j") == (OK,)
+    record = t.record("j")
+    assert (record["status"], record["current_retries"], record["crash_count"]) == ("PENDING", "0", "0")
+    assert record.keys().isdisjoint({"completion_time", "last_error", "worker_id", "dlq_name"})
+    assert (record["attempts_log"], record["claim_seq"]) == ("[]", seq)
+    assert (t.queued(), t.due_ms("j"), t.dead()) == (["j"], NOON_MS + 5000, [])
+    assert t.client.ttl(t.keyspace.job("j")) == -1
+    assert t.client.exists(t.keyspace.events("j")) == 0
+    assert t.client.get(t.keyspace.idempotency("u")) == b"j"
+    assert t.requeue("j") == (RequeueReply.NOT_FAILED,)
+
+
+def test_requeue_keeps_the_order_given(t: Transitions) -> None:
+    """Jobs of one call become due in their order, in another queue if asked, and the queue is known."""
+    for number in range(4):
+        fail(t, f"j{number}")
+    assert t.requeue("j2", "j0", "j3", "j1", target_queue="again") == (OK,) * 4
+    assert (t.queued("again"), t.queued()) == (["j2", "j0", "j3", "j1"], [])
+    assert t.record("j0")["queue_name"] == t.keyspace.queue("again")
+    assert b"again" in set(t.client.smembers(t.keyspace.queues))
+    assert ids(t.claim(queue="again").jobs) == ["j2", "j0", "j3", "j1"]
+
+
+def test_a_unique_key_is_taken_again_or_respected(t: Transitions) -> None:
+    """A requeued job holds its key again; while another one holds it, the dead one stays dead (F88)."""
+    fail(t, "old", unique_key="u")
+    t.add("new", unique_key="u", defer_by=60)
+    assert t.requeue("old") == (RequeueReply.UNIQUE,)
+    assert t.dead() == ["old"]
+    t.cancel("new")
+    assert t.requeue("old", unique_ttl_seconds=100) == (OK,)
+    assert t.client.pttl(t.keyspace.idempotency("u")) == pytest.approx(100_000, abs=5000)
+    assert t.enqueue(Job("f", unique_key="u"))[0].kind is EnqueueKind.UNIQUE
+
+
+def test_only_dead_letters_are_requeued(t: Transitions) -> None:
+    """Jobs that wait, run, are gone, or are in another DLQ are told apart and left alone."""
+    t.start("active")
+    fail(t, "elsewhere", dlq_name="other")
+    t.add("pending")
+    t.client.lpush(t.keyspace.dlq("default"), "ghost")
+    assert t.requeue("active", "pending", "elsewhere", "ghost") == (
+        RequeueReply.NOT_FAILED, RequeueReply.NOT_FAILED, RequeueReply.NOT_IN_DLQ, RequeueReply.GONE
+    )  # fmt: skip
+    assert (t.dead(), t.dead("other")) == ([], ["elsewhere"])
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_many_dead_letters_are_requeued_quickly(t: Transitions, newest_first: bool) -> None:
+    """In the order of the list, from either end, an entry is found without looking at the others."""
+    t.register("a")
+    names = [f"j{n:05}" for n in range(3000)]
+    t.enqueue(*(Job("f", job_id=name) for name in names))
+    while jobs := t.claim(wanted=500).jobs:
+        t.settle(*(transitions.Settlement(j.id, j.claim_seq, SettleKind.FAIL, "default", "x") for j in jobs))
+    order = t.dead() if newest_first else t.dead()[::-1]
+    assert order == sorted(names, reverse=newest_first)
+    t.client.config_resetstat()
+    for start in range(0, len(order), 100):
+        assert t.requeue(*order[start : start + 100]) == (OK,) * 100
+    info: dict[str, dict[str, float]] = t.client.info("commandstats")
+    assert info["cmdstat_lrem"]["usec_per_call"] < 10
+    assert (t.dead(), len(t.queued())) == ([], 3000)
+
+
+def test_purge_deletes_what_has_ended(t: Transitions) -> None:
+    """Record, events and DLQ entry go together, whichever DLQ it is in; what waits or runs is busy (T13)."""
+    fail(t, "dead")
+    fail(t, "elsewhere", dlq_name="other")
+    t.end(t.start("done"), SettleKind.COMPLETE)
+    t.start("active")
+    t.add("pending", unique_key="u")
+    t.client.xadd(t.keyspace.events("dead"), {"event": "failed"})
+    names = ("dead", "elsewhere", "done", "active", "pending", "never-was")
+    busy, gone = RequeueReply.BUSY, RequeueReply.GONE
+    assert t.purge(*names) == (OK, OK, OK, busy, busy, gone)
+    assert t.purge(*names, waiting_too=True) == (gone, gone, gone, busy, OK, gone)
+    assert (t.dead(), t.dead("other"), t.queued(), t.held()) == ([], [], [], ["active"])
+    assert t.client.keys(f"{t.keyspace.prefix}:job:*") == [t.keyspace.job("active").encode()]
+    assert t.client.exists(t.keyspace.events("dead"), t.keyspace.idempotency("u")) == 0

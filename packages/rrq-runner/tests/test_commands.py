@@ -1,0 +1,94 @@
+"""The command line: what it understands and how it refuses."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from rrq_runner.commands import python, runner
+from rrq_runner.server import runner_version
+
+
+def invoke(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run the command in this process and return exit code and output."""
+    cleared = dict.fromkeys(
+        ("RRQ_RUNNER_SETTINGS", "RRQ_EXECUTOR_SETTINGS", "RRQ_RUNNER_SOCKET", "RRQ_RUNNER_TCP_SOCKET"), None
+    )
+    done = CliRunner(env={**cleared, **(env or {})}).invoke(python, arguments)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_help_says_what_there_is() -> None:
+    """Options, the import path, the environment and the exit codes are told."""
+    code, text = invoke("--help")
+    assert code == 0
+    for word in ("--settings", "--unix-socket", "--tcp-socket", "--stdio", "current directory", "78"):
+        assert word in text
+
+
+def test_the_version_is_told() -> None:
+    """As of every command."""
+    assert invoke("--version") == (0, f"rrq-runner, version {runner_version()}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "problem"),
+    [
+        ((), {}, 2, "no settings: give --settings MODULE:ATTR"),
+        (("--settings", "a:b"), {}, 2, "no address"),
+        (("--settings", "a:b", "--stdio", "--unix-socket", "/x"), {}, 2, "several addresses"),
+        (("--settings", "a:b", "--tcp-socket", "192.0.2.1:1"), {}, 2, "not a loopback address"),
+        (
+            ("--settings", "nowhere_at_all:b", "--unix-socket", "s"),
+            {},
+            78,
+            "no module named 'nowhere_at_all'",
+        ),
+        (("--settings", "app.py", "--unix-socket", "s"), {}, 78, "not a file name"),
+        (
+            ("--unix-socket", "s"),
+            {"RRQ_RUNNER_SETTINGS": "json:nothing"},
+            78,
+            "module json has no attribute 'nothing'",
+        ),
+        (
+            ("--unix-socket", "s"),
+            {"RRQ_EXECUTOR_SETTINGS": "json:x"},
+            78,
+            "RRQ_EXECUTOR_SETTINGS is deprecated",
+        ),
+        (("--settings", "json:x", "--socket", "s"), {}, 78, "--socket is deprecated, use --unix-socket"),
+        (("--bogus",), {}, 2, "No such option"),
+    ],
+)
+def test_mistakes_have_one_message_and_a_code(
+    arguments: tuple[str, ...],
+    env: dict[str, str],
+    code: int,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """2 for wrong usage, 78 for settings that cannot be loaded; the text says what to correct."""
+    monkeypatch.chdir(tmp_path)
+    found, text = invoke(*arguments, env=env)
+    assert found == code
+    assert problem in text
+    assert "Traceback" not in text
+
+
+def test_the_group_offers_the_command() -> None:
+    """``rrq runner python`` is the same command."""
+    assert isinstance(runner, click.Group)
+    assert runner.commands["python"] is python
+
+
+def test_the_entry_point_leads_here() -> None:
+    """The rrq command finds the group, and both script names lead to the same function."""
+    (found,) = [each for each in entry_points(group="rrq.commands") if each.name == "runner"]
+    assert found.load() is runner
+    scripts = {each.name: each.value for each in entry_points(group="console_scripts")}
+    assert scripts["rrq-runner"] == scripts["rrq-executor"] == "rrq_runner.__main__:main"

@@ -1,0 +1,264 @@
+"""The claim loop: take as many due jobs as there are free slots, as soon as there are both (ARCHITECTURE.md,
+step 3).
+
+It sleeps until one of these: a wake marker, the next due time, a slot that became free while jobs are known
+to be ready, or the fallback poll, which finds jobs of producers that leave no marker. While nothing happens
+the poll slows down to a second.
+
+Jobs of a full runner are left in their queue. When the head of a queue holds nothing else, the next look goes
+on behind them (``after``), so that they never hide other runners' jobs; a slot that becomes free starts again
+from the head.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.dispatch import Dispatcher
+from rrq_orchestrator.errors import Fenced, RedisGone, RedisRefused
+from rrq_orchestrator.fairness import shares
+from rrq_orchestrator.routing import Routes
+from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.settle import Settler
+from rrq_orchestrator.store.redis import RedisLink, RedisLinks
+from rrq_orchestrator.waker import Waker
+from rrq_protocol import Clock, Keyspace
+from rrq_protocol.transitions import Claim, ClaimRequest, SettleKind, Settlement, claim, settle
+
+__all__ = ["ClaimLoop", "ClaimPlan"]
+
+_SLOWEST_POLL_S = 1.0
+_BATCH = 256
+_GATHER_S = 0.001
+
+
+class Membership(Protocol):
+    """What the claim loop needs of the heartbeat: the current id, and a way to say that it is void."""
+
+    @property
+    def orchestrator_id(self) -> str: ...
+    async def registered(self) -> None: ...
+    def fenced(self, orchestrator_id: str) -> None: ...
+
+
+class ClaimPlan(msgspec.Struct, frozen=True):
+    """The settings of the loop: queues with weights, and how often to look without being told."""
+
+    weights: Mapping[str, int]
+    strict: bool = False
+    poll_s: float = 0.1
+    concurrency: int | None = None
+    dlq_name: str = "default"
+    failed_ttl_s: float = 604_800.0
+    lock_extension_s: float | None = None
+    burst: bool = False
+
+
+class ClaimLoop:
+    """Claims until told to stop. All state is the loop's own; ``wake`` and ``capacity_freed`` only set an
+    event.
+    """
+
+    name = "claim"
+
+    def __init__(
+        self,
+        plan: ClaimPlan,
+        *,
+        keyspace: Keyspace,
+        link: RedisLink,
+        links: RedisLinks,
+        membership: Membership,
+        waker: Waker,
+        dispatcher: Dispatcher,
+        settler: Settler,
+        routes: Routes,
+        clock: Clock,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.passes = PassSignal()
+        self.exhausted = asyncio.Event()
+        self._plan, self._keyspace, self._link, self._links = plan, keyspace, link, links
+        self._membership, self._waker, self._dispatcher, self._settler = (
+            membership,
+            waker,
+            dispatcher,
+            settler,
+        )
+        self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
+        self._changed = asyncio.Event()
+        self._woken = False
+        self._freed = False
+        self._full = False
+        self._stopping = False
+        self._ready = True
+        self._next_due_s = 0.0
+        self._idle_polls = 0
+        self._turn = 0
+        self._after: dict[str, str] = {}
+        self._hidden: set[str] = set()
+
+    def wake(self, queue: str) -> None:
+        """A producer left a marker for ``queue``."""
+        self._woken = True
+        self._changed.set()
+
+    def capacity_freed(self) -> None:
+        """A slot became free, or a runner came up."""
+        self._freed = True
+        if self._ready or self._full or self._hidden:
+            self._changed.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; :meth:`run` returns once the call under way is answered, so that no claim is
+        lost.
+        """
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Claim and dispatch until stopped."""
+        pauses = self._links.pauses()
+        doubtful = False
+        while not self._stopping:
+            await self._membership.registered()
+            owner = self._membership.orchestrator_id
+            try:
+                if doubtful:
+                    await self._give_back_unknown(owner)
+                    doubtful = False
+                await self._pass(owner)
+            except Fenced:
+                self._membership.fenced(owner)
+                self.passes.done()
+            except (RedisGone, RedisRefused):
+                # Whether the claim was carried out is unknown; what it may have taken is given back first.
+                doubtful = True
+                await pauses.pause()
+            else:
+                pauses = self._links.pauses()
+
+    async def _pass(self, owner: str) -> None:
+        free, room = self._room()
+        self._full = room <= 0
+        if self._full:
+            self._waker.listen(())
+            self.passes.done()
+            await self._changed_within(_SLOWEST_POLL_S)
+            return
+        if self._freed:
+            self._freed = False
+            self._after.clear()
+        self._woken = False
+        requests = self._requests(room)
+        reply = await self._link.run(
+            claim(
+                self._keyspace,
+                owner,
+                requests,
+                free,
+                dlq_name=self._plan.dlq_name,
+                failed_ttl_seconds=self._plan.failed_ttl_s,
+                lock_extension_seconds=self._plan.lock_extension_s,
+            )
+        )
+        if reply.fenced:
+            raise Fenced(owner)
+        self._dispatcher.refuse(reply.malformed, owner)
+        self._dispatcher.dispatch(reply.jobs, owner)
+        self._learn(requests, reply)
+        self.passes.done()
+        await self._rest(reply)
+
+    def _room(self) -> tuple[dict[str, int], int]:
+        """Return the free slots per runner, and how many jobs to take in all."""
+        free = self._dispatcher.free()
+        room = min(sum(free.values()), _BATCH)
+        if self._plan.concurrency is not None:
+            room = min(room, self._plan.concurrency - len(self._dispatcher.attempts))
+            left = max(room, 0)
+            for name, slots in free.items():
+                free[name] = min(slots, left)
+                left -= free[name]
+        return free, 0 if self._settler.is_full else room
+
+    def _requests(self, room: int) -> list[ClaimRequest]:
+        self._turn += 1
+        asked = shares(self._plan.weights, room, self._turn, strict=self._plan.strict)
+        return [
+            ClaimRequest(queue, self._routes.of_queue(queue), wanted, self._after.get(queue, ""))
+            for queue, wanted in asked
+        ]
+
+    def _learn(self, requests: Sequence[ClaimRequest], reply: Claim) -> None:
+        """Remember what the queues look like: whether jobs are ready, when the next is due, what hides behind
+        what.
+        """
+        self._ready = False
+        self._hidden.clear()
+        next_ms = float("inf")
+        # A queue asked twice answers twice; the later answer is the one that still holds.
+        for request, queue in {r.queue: (r, q) for r, q in zip(requests, reply.queues, strict=True)}.values():
+            if queue.resume:
+                self._after[request.queue] = queue.resume
+            else:
+                self._after.pop(request.queue, None)
+            if queue.skipped:
+                self._hidden.add(request.queue)
+            if queue.next_ms is not None:
+                if queue.next_ms <= reply.now_ms:
+                    self._ready = True
+                else:
+                    next_ms = min(next_ms, queue.next_ms)
+        self._next_due_s = self._clock.monotonic() + (next_ms - reply.now_ms) / 1000
+
+    async def _rest(self, reply: Claim) -> None:
+        """Wait for a reason to look again."""
+        taken = len(reply.jobs) + len(reply.malformed)
+        self._idle_polls = 0 if taken else self._idle_polls + 1
+        if self._plan.burst and not taken and not self._ready and not self._dispatcher.attempts:
+            self.exhausted.set()
+        if self._ready and taken:
+            # More is ready. Slots come free in quick succession; a moment's patience makes one call of many.
+            if self._room()[1] < max(1, len(self._dispatcher.attempts) // 4):
+                await asyncio.sleep(_GATHER_S)
+            return
+        # Markers of queues whose ready jobs cannot be taken are left to others; those queues are polled.
+        self._waker.listen([queue for queue in self._plan.weights if queue not in self._hidden])
+        poll_s = min(
+            self._plan.poll_s * 2 ** min(self._idle_polls, 6), max(_SLOWEST_POLL_S, self._plan.poll_s)
+        )
+        if self._hidden or self._ready:
+            poll_s = self._plan.poll_s
+        if not self._woken:
+            await self._changed_within(min(poll_s, max(0.0, self._next_due_s - self._clock.monotonic())))
+
+    async def _changed_within(self, seconds: float) -> None:
+        if self._stopping:
+            return
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    async def _give_back_unknown(self, owner: str) -> None:
+        """Release jobs that Redis counts as ours and we know nothing of: a claim whose reply was lost (F46)."""
+        key = self._keyspace.active(owner)
+        ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
+        known = {attempt.job.id for attempt in self._dispatcher.attempts} | self._settler.job_ids()
+        for job_id in ids:
+            if job_id in known:
+                continue
+            seq, queue = await self._link.command(
+                "HMGET", self._keyspace.job(job_id), "claim_seq", "queue_name"
+            )
+            name = self._keyspace.queue_name(queue.decode()) if queue else "default"
+            back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name)
+            await self._link.run(settle(self._keyspace, owner, [back]))
+            self._log.warning("claim.given_back", job_id=job_id, queue=name)

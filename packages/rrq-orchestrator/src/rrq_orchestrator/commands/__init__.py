@@ -1,0 +1,7 @@
+"""The commands of this wheel (entry points ``rrq.commands``): ``rrq worker``, ``dev``, ``embedded``."""
+
+from rrq_orchestrator.commands.dev import dev
+from rrq_orchestrator.commands.embedded import embedded
+from rrq_orchestrator.commands.worker import worker
+
+__all__ = ["dev", "embedded", "worker"]

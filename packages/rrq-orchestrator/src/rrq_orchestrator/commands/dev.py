@@ -1,0 +1,78 @@
+"""``rrq dev``: everything a developer needs, in one terminal."""
+
+from typing import Final
+
+import click
+import msgspec
+
+from rrq_orchestrator.commands.options import config_option, embedded_folder, load, log_options, queue_option
+
+__all__ = ["EXAMPLE_HANDLERS", "EXAMPLE_SETTINGS", "dev"]
+
+EXAMPLE_SETTINGS: Final = """\
+[rrq]
+redis_dsn = "embedded://.rrq"
+
+[rrq.runners.python]
+app = "handlers:registry"
+"""
+EXAMPLE_HANDLERS: Final = """\
+from rrq_runner import Context, Registry
+
+registry = Registry()
+
+
+@registry.handler("hello")
+async def hello(ctx: Context, name: str) -> str:
+    return f"Hello, {name}!"
+"""
+
+
+@click.command()
+@config_option
+@queue_option
+@log_options
+def dev(config: str | None, queues: tuple[str, ...], log_format: str | None, log_level: str | None) -> None:
+    """Run Redis, an orchestrator and your handlers, until Ctrl-C.
+
+    Redis is a Valkey server of the project's own, in the folder redis_dsn names ("embedded://.rrq");
+    every other rrq command and producer run from here finds it. Its data stays there. With another redis_dsn
+    that server is used.
+    """
+    from rrq_orchestrator.commands.exits import ExitCode, explained, fail
+    from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
+    from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
+    from rrq_orchestrator.embedded import serving
+
+    exit_cleanly_on_signal()
+    keep_standard_streams()
+    with explained():
+        settings = load(config, {"log_format": log_format, "log_level": log_level}, queues)
+        if not settings.runners:
+            fail(_what_to_create(settings.provenance.config_file), ExitCode.CONFIGURATION)
+        if "log_format" not in (settings.provenance.given or ()):
+            settings = msgspec.structs.replace(settings, log_format="pretty")
+        folder = embedded_folder(settings)
+        if folder is None:
+            code = run_orchestrator(settings, hangup_stops=True)
+        else:
+            with serving(folder) as server:
+                click.echo(f"rrq dev: Valkey {server.version} in {server.folder}; Ctrl-C ends all", err=True)
+                code = run_orchestrator(settings, hangup_stops=True)
+    raise click.exceptions.Exit(int(code))
+
+
+def _what_to_create(config_file: str | None) -> str:
+    if config_file is not None:
+        return (
+            f"no runner is configured in {config_file}, so nothing would execute jobs. Add one:\n\n"
+            '[rrq.runners.python]\napp = "handlers:registry"'
+        )
+    return (
+        "there is no rrq.toml here, so nothing would execute jobs. Create two files and run it again.\n\n"
+        f"rrq.toml:\n\n{_indented(EXAMPLE_SETTINGS)}\nhandlers.py:\n\n{_indented(EXAMPLE_HANDLERS)}"
+    )
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}" if line.strip() else line for line in text.splitlines(keepends=True))

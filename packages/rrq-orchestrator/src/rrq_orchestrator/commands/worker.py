@@ -1,0 +1,63 @@
+"""``rrq worker``, and the daemon ``rrq-orchestrator``."""
+
+from typing import Any
+
+import click
+
+from rrq_orchestrator.commands.options import config_option, load, log_options, queue_option, redis_options
+
+__all__ = ["daemon", "run", "worker"]
+
+_HELP = """Run an orchestrator: claim jobs, have runners execute them, settle the outcomes.
+
+SIGTERM or SIGINT: claim nothing more, let running attempts finish (worker_shutdown_grace_period_seconds),
+give the others back uncounted; a second one does not wait. While Redis is away it waits.
+
+Exit codes: 0 stopped, 1 unexpected end, 2 wrong usage, 3 work was abandoned, 78 wrong configuration.
+"""
+
+
+def _run(config: str | None, queues: tuple[str, ...], burst: bool, **overrides: Any) -> None:
+    from rrq_orchestrator.commands.exits import explained
+    from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
+    from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
+
+    exit_cleanly_on_signal()
+    keep_standard_streams()
+    names = {"runner_mode": "runner_management_mode", "prefix": "key_prefix"}
+    with explained():
+        settings = load(config, {names.get(key, key): value for key, value in overrides.items()}, queues)
+    code = run_orchestrator(settings, burst=burst)
+    raise click.exceptions.Exit(int(code))
+
+
+def _command(name: str) -> click.Command:
+    command: Any = _run
+    command = log_options(command)
+    command = redis_options(command)
+    command = click.option(
+        "--runner-mode",
+        type=click.Choice(["managed", "external"]),
+        help="managed: start the runner processes. external: connect only. For runners that set no mode.",
+    )(command)
+    command = click.option("--burst", is_flag=True, help="End once no job is ready and none runs.")(command)
+    command = queue_option(command)
+    command = config_option(command)
+    made: click.Command = click.command(
+        name, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
+    )(command)
+    return made
+
+
+run = _command("run")
+daemon = click.version_option(package_name="rrq-orchestrator", prog_name="rrq-orchestrator")(
+    _command("rrq-orchestrator")
+)
+
+
+@click.group()
+def worker() -> None:
+    """Run an orchestrator."""
+
+
+worker.add_command(run)

@@ -1,0 +1,66 @@
+"""Requests to this one orchestrator, read from its control list: ``cancel <job id> <claim_seq>`` (T10)."""
+
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.dispatch import Dispatcher
+from rrq_orchestrator.errors import RedisGone, RedisRefused
+from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.store.redis import RedisLink, RedisLinks
+from rrq_orchestrator.waker import BLOCK_S
+from rrq_protocol import Keyspace
+
+__all__ = ["Control"]
+
+
+class Membership(Protocol):
+    """What control needs of the heartbeat."""
+
+    @property
+    def orchestrator_id(self) -> str: ...
+    async def registered(self) -> None: ...
+
+
+class Control:
+    """Waits on a connection of its own, so that requests are heard while the orchestrator is full."""
+
+    name = "control"
+
+    def __init__(
+        self,
+        *,
+        keyspace: Keyspace,
+        link: RedisLink,
+        links: RedisLinks,
+        membership: Membership,
+        dispatcher: Dispatcher,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.passes = PassSignal()
+        self._keyspace, self._link, self._links = keyspace, link, links
+        self._membership, self._dispatcher, self._log = membership, dispatcher, log
+
+    async def run(self) -> None:
+        """Carry out requests until cancelled."""
+        pauses = self._links.pauses()
+        while True:
+            await self._membership.registered()
+            key = self._keyspace.control(self._membership.orchestrator_id)
+            try:
+                reply = await self._link.command("BLPOP", key, BLOCK_S)
+                if reply is not None:
+                    self._obey(reply[1].decode("utf-8", "replace"))
+            except (RedisGone, RedisRefused):
+                await pauses.pause()
+            else:
+                pauses = self._links.pauses()
+            self.passes.done()
+
+    def _obey(self, request: str) -> None:
+        match request.split(" "):
+            case ["cancel", job_id, seq] if seq.isascii() and seq.isdigit():
+                found = self._dispatcher.cancel_job(job_id, int(seq))
+                self._log.info("job.cancel_requested", job_id=job_id, found=found)
+            case _:
+                self._log.warning("control.unknown_request", request=request[:200])

@@ -1,0 +1,327 @@
+"""Handing claimed jobs to runners, and their ends to the settler (ARCHITECTURE.md, steps 4 and 5;
+RUNNER_PROTOCOL.md *Deadline ladder*).
+
+The dispatcher owns the table of attempts. It runs in the event loop only and never waits: runners call it
+back, a timer watches the earliest deadline. The job's timeout starts here, so waiting for a slot never eats
+it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.attempts import Attempt, AttemptTable, Stage
+from rrq_orchestrator.decision import Decision, Lost, Policy, Unanswered, decide
+from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded
+from rrq_orchestrator.routing import Routes
+from rrq_orchestrator.runners.base import LostCause, NoCapacity, Runner
+from rrq_orchestrator.settle import Settler
+from rrq_orchestrator.wiretime import InstantFormatter
+from rrq_protocol import (
+    ABSENT,
+    Clock,
+    ErrorType,
+    ExecutionError,
+    FrameTooLarge,
+    NotSerialisable,
+    OutcomeStatus,
+    WireContext,
+    WireOutcome,
+    WireRequest,
+)
+from rrq_protocol.transitions import Charge, ClaimedJob, Malformed, SettleKind, Settlement
+
+__all__ = ["DispatchLimits", "Dispatcher"]
+
+
+class DispatchLimits(msgspec.Struct, frozen=True):
+    """Times in seconds, sizes in bytes; the names are those of the settings."""
+
+    default_timeout_s: float = 300.0
+    cancel_grace_s: float = 5.0
+    result_ttl_s: float = 86_400.0
+    failed_ttl_s: float = 604_800.0
+    dlq_name: str = "default"
+    max_result_bytes: int = 16 * 1024 * 1024
+    response_timeout_s: Mapping[str, float] = {}
+
+
+class Dispatcher:
+    """Implements :class:`~rrq_orchestrator.runners.base.RunnerListener`."""
+
+    def __init__(
+        self,
+        *,
+        routes: Routes,
+        policy: Policy,
+        limits: DispatchLimits,
+        settler: Settler,
+        clock: Clock,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.attempts = AttemptTable()
+        self.runners: Mapping[str, Runner] = {}
+        self._routes, self._policy, self._limits = routes, policy, limits
+        self._settler, self._clock, self._rng, self._log = settler, clock, rng, log
+        self._instant = InstantFormatter()
+        self._watched_s = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._on_freed: Callable[[], None] = lambda: None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def connect(self, runners: Mapping[str, Runner], on_freed: Callable[[], None]) -> None:
+        """Give the dispatcher its runners, and whom to tell when a slot became free."""
+        self.runners, self._on_freed = runners, on_freed
+
+    def free(self) -> dict[str, int]:
+        """Return the free slots per runner."""
+        return {name: runner.free for name, runner in self.runners.items()}
+
+    async def drained(self) -> None:
+        """Wait until no attempt is left."""
+        await self._idle.wait()
+
+    # From the claim loop.
+
+    def dispatch(self, jobs: Iterable[ClaimedJob], owner: str) -> None:
+        """Hand over jobs that were claimed under the orchestrator id ``owner``; each ends up settled,
+        whatever happens.
+        """
+        now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
+        for job in jobs:
+            name, handler = self._routes.of_job(job.function_name, job.queue)
+            timeout_s = (
+                job.timeout_seconds if job.timeout_seconds is not None else self._limits.default_timeout_s
+            )
+            timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
+            request_id = f"{job.id}.{job.claim_seq}"
+            attempt = Attempt(job, owner, name, request_id, now_s, now_ms, now_s + timeout_s)
+            if job.cancel_requested:
+                attempt.stage = Stage.CANCELLING
+                self._close(attempt, Unanswered(), None)
+                continue
+            self._submit(attempt, handler, self._instant(now_ms + round(timeout_s * 1000)))
+        if self.attempts:
+            self._idle.clear()
+
+    def refuse(self, malformed: Iterable[Malformed], owner: str) -> None:
+        """Dead-letter records that cannot be read; they never reach a runner (F83)."""
+        for record in malformed:
+            self._log.warning("job.malformed", job_id=record.id, queue=record.queue, reason=record.reason)
+            self._settler.put(
+                owner, self._dead_letter(record.id, record.claim_seq, record.queue, record.reason)
+            )
+
+    def _submit(self, attempt: Attempt, handler: str, deadline: str) -> None:
+        runner = self.runners.get(attempt.runner)
+        if runner is None:
+            known = ", ".join(sorted(self.runners)) or "none"
+            message = f"no runner named {attempt.runner!r} is configured here; configured: {known}"
+            self._close(attempt, _failure(attempt, message, ErrorType.HANDLER_NOT_FOUND), None)
+            return
+        job = attempt.job
+        request = WireRequest(
+            request_id=attempt.request_id,
+            job_id=job.id,
+            function_name=handler,
+            params=job.params,
+            context=WireContext(
+                job_id=job.id,
+                attempt=job.current_retries + 1,
+                enqueue_time=job.enqueue_time,
+                queue_name=job.queue,
+                deadline=deadline,
+                trace_context=ABSENT if job.trace_context is None else job.trace_context,
+                correlation_context=job.correlation_context,
+                worker_id=attempt.owner,
+            ),
+        )
+        try:
+            runner.submit(request)
+        except FrameTooLarge as error:
+            message = f"the request is too large for a frame: {error}"
+            self._close(attempt, _failure(attempt, message, ErrorType.PAYLOAD_TOO_LARGE), None)
+        except NoCapacity as error:
+            # The slot went away between claim and dispatch, with its process.
+            self._close(attempt, Lost(LostCause.STOPPED, str(error)), None)
+        except NotSerialisable as error:
+            self._close(attempt, _failure(attempt, str(error), ErrorType.BAD_MESSAGE), None)
+        else:
+            self.attempts.add(attempt)
+            if attempt.deadline_s < self._watched_s:
+                self._watch(attempt.deadline_s)
+
+    # From the runners.
+
+    def outcome(self, runner: str, outcome: WireOutcome) -> None:
+        """Take the end of an attempt from its runner."""
+        attempt = self.attempts.pop(outcome.request_id or "")
+        if attempt is None:
+            self._log.debug("response.stray", runner=runner, request_id=outcome.request_id)
+            return
+        if len(outcome.result) > self._limits.max_result_bytes:
+            message = (
+                f"the result has {len(outcome.result)} bytes, the limit is {self._limits.max_result_bytes}"
+            )
+            outcome = _failure(attempt, message, ErrorType.RESULT_TOO_LARGE)
+        self._close(attempt, outcome, _traceback(outcome.error))
+        self._freed()
+
+    def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
+        """Take back attempts whose runner will never answer."""
+        for request_id in request_ids:
+            attempt = self.attempts.pop(request_id)
+            if attempt is not None:
+                self._close(attempt, Lost(cause, detail), None)
+        self._freed()
+
+    def capacity_changed(self, runner: str) -> None:
+        """Tell the claim loop that a runner has more or fewer slots."""
+        self._on_freed()
+
+    # From control, shutdown and the lease.
+
+    def cancel_job(self, job_id: str, claim_seq: int | None = None) -> bool:
+        """Ask the runner to end a job's attempt; True if it is here. What follows is the ladder of a
+        deadline.
+        """
+        held = [a for a in self.attempts.of_job(job_id) if claim_seq is None or a.job.claim_seq == claim_seq]
+        for attempt in held:
+            if attempt.stage is Stage.RUNNING:
+                self._ask_to_end(attempt, Stage.CANCELLING)
+        return bool(held)
+
+    def release_all(self) -> None:
+        """Ask the runners to end all attempts, to be given back uncounted."""
+        for attempt in list(self.attempts):
+            self._ask_to_end(attempt, Stage.RELEASING)
+
+    def forget_all(self) -> None:
+        """Give back all attempts without waiting for their runners, which are being ended."""
+        for attempt in list(self.attempts):
+            self.attempts.pop(attempt.request_id)
+            attempt.stage = Stage.RELEASING
+            self._close(attempt, Unanswered(), None)
+        self._freed()
+
+    def _ask_to_end(self, attempt: Attempt, stage: Stage) -> None:
+        attempt.stage = stage
+        attempt.deadline_s = self._clock.monotonic() + self._limits.cancel_grace_s
+        runner = self.runners.get(attempt.runner)
+        if runner is not None:
+            runner.cancel(attempt.request_id, attempt.job.id)
+        if attempt.deadline_s < self._watched_s:
+            self._watch(attempt.deadline_s)
+
+    # Deadlines: one timer, set no later than the earliest of them. It may fire for an attempt that has ended;
+    # then it only looks for the next one. That is cheaper than a timer or a heap entry per attempt.
+
+    def _watch(self, earliest_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._watched_s = earliest_s
+        if earliest_s != float("inf"):
+            delay_s = max(0.0, earliest_s - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        self._watch(float("inf"))
+        for attempt in self.attempts.expired(self._clock.monotonic()):
+            if attempt.stage is Stage.RUNNING:
+                self._ask_to_end(attempt, Stage.TIMING_OUT)
+            else:
+                self._give_up(attempt)
+        earliest_s = self.attempts.next_deadline_s()
+        if earliest_s < self._watched_s:
+            self._watch(earliest_s)
+        self._freed()
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """The grace is over: the process that holds the attempt is replaced, and the attempt ends here."""
+        self._log.warning(
+            "runner.unresponsive", runner=attempt.runner, job_id=attempt.job.id, stage=attempt.stage.value
+        )
+        self.attempts.pop(attempt.request_id)
+        runner = self.runners.get(attempt.runner)
+        if runner is not None:
+            runner.quarantine(attempt.request_id)
+        self._close(attempt, Unanswered(), None)
+
+    # The end of an attempt.
+
+    def _close(self, attempt: Attempt, ended: WireOutcome | Lost | Unanswered, traceback: str | None) -> None:
+        decision = decide(attempt.job, ended, attempt.stage, self._policy, self._rng)
+        if decision.kind is SettleKind.COMPLETE and isinstance(ended, WireOutcome):
+            self._settler.put(attempt.owner, self._completed(attempt, ended))
+        else:
+            self._settler.put(attempt.owner, self._ended(attempt, decision, traceback))
+
+    def _run_ms(self, attempt: Attempt) -> int:
+        return int((self._clock.monotonic() - attempt.started_s) * 1000)
+
+    def _completed(self, attempt: Attempt, outcome: WireOutcome) -> Settlement:
+        job = attempt.job
+        ttl_s = self._limits.result_ttl_s if job.result_ttl_seconds is None else job.result_ttl_seconds
+        return Settlement(
+            job.id,
+            job.claim_seq,
+            SettleKind.COMPLETE,
+            job.queue,
+            bytes(outcome.result) or b"null",
+            ttl_seconds=ttl_s,
+            run_ms=self._run_ms(attempt),
+        )
+
+    def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
+        job, limits = attempt.job, self._limits
+        log = appended(attempt, decision, traceback, self._clock.now_ms()) if decision.outcome else None
+        self._log.debug("job.ended", job_id=job.id, kind=decision.kind.value, error=decision.error)
+        return Settlement(
+            job.id,
+            job.claim_seq,
+            decision.kind,
+            job.queue,
+            bounded(decision.error, MAX_ERROR_CHARS),
+            delay_ms=decision.delay_ms,
+            charge=decision.charge,
+            ttl_seconds=limits.failed_ttl_s if decision.kind is SettleKind.FAIL else limits.result_ttl_s,
+            dlq_name=job.dlq_name or limits.dlq_name,
+            attempts_log=log,
+            run_ms=self._run_ms(attempt),
+        )
+
+    def _dead_letter(self, job_id: str, claim_seq: int, queue: str, reason: str) -> Settlement:
+        return Settlement(
+            job_id,
+            claim_seq,
+            SettleKind.FAIL,
+            queue,
+            reason,
+            charge=Charge.NONE,
+            ttl_seconds=self._limits.failed_ttl_s,
+            dlq_name=self._limits.dlq_name,
+        )
+
+    def _freed(self) -> None:
+        if not self.attempts:
+            self._idle.set()
+        self._on_freed()
+
+
+def _failure(attempt: Attempt, message: str, kind: ErrorType) -> WireOutcome:
+    error = ExecutionError(message=message, type=kind)
+    return WireOutcome(
+        job_id=attempt.job.id, request_id=attempt.request_id, status=OutcomeStatus.ERROR, error=error
+    )
+
+
+def _traceback(error: ExecutionError | None) -> str | None:
+    details = error.details if error is not None else None
+    text = details.get("traceback") if isinstance(details, dict) else None
+    return text if isinstance(text, str) else None

@@ -1,0 +1,28 @@
+"""A Valkey server of the project's own, in one folder, behind a Unix socket: ``embedded://.rrq``.
+
+Theory of operation. The folder holds everything: data (an append-only file), log, socket and three small
+files.
+
+* ``start.lock`` is held while somebody starts or stops a server there, so that two starters never race.
+* ``server.lock`` is locked by the server process itself, through a descriptor it inherited, for as long as it
+  lives. So "is one running" is answered by the kernel: a kill -9 or a recycled process id cannot fool it. It
+  also says which process and which socket.
+* ``server.json`` announces the server to everybody else (:func:`rrq_protocol.settings.resolve_redis`). It is
+  written when the server answers, and removed when it is stopped; one left behind by a kill is replaced by
+  the next start.
+
+``python -m rrq_orchestrator.embedded start|stop|status --dir .rrq [--json]`` does the same from a shell.
+"""
+
+from rrq_orchestrator.embedded.errors import EmbeddedServerError, EmbeddedSetupError
+from rrq_orchestrator.embedded.server import EmbeddedServer, serving, start, status, stop
+
+__all__ = [
+    "EmbeddedServer",
+    "EmbeddedServerError",
+    "EmbeddedSetupError",
+    "serving",
+    "start",
+    "status",
+    "stop",
+]

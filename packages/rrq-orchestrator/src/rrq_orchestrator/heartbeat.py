@@ -1,0 +1,191 @@
+"""Proof of life: one lease per process, renewed by a thread with its own connection (RELIABILITY.md 6.2,
+6.3).
+
+The thread keeps beating while the event loop is busy, but not when the loop has been stuck for half a lease:
+a hung orchestrator must be declared dead, not linger. A fenced one takes a new id, registers and goes on; its
+old claims belong to others.
+
+Who writes what: ``_id``, ``_registered`` and ``_report`` belong to the event loop; the thread reads the
+latter two references and tells the loop what happened through ``call_soon_threadsafe``.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import redis as redis_client
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.identity import new_orchestrator_id
+from rrq_orchestrator.service import PassSignal
+from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply
+from rrq_protocol.transitions import Lease, deregister, heartbeat, register
+
+__all__ = ["Heartbeat", "HeartbeatTimes"]
+
+
+class HeartbeatTimes(msgspec.Struct, frozen=True):
+    """Durations in seconds: the lease, the beat that renews it, and how long the report outlives a beat."""
+
+    lease_s: float = 10.0
+    beat_s: float = 2.0
+    report_ttl_s: float = 70.0
+
+
+class Heartbeat:
+    """Keeps this process in ``rrq:workers``. ``orchestrator_id`` is the current incarnation."""
+
+    name = "heartbeat"
+
+    def __init__(
+        self,
+        *,
+        keyspace: Keyspace,
+        url: str,
+        times: HeartbeatTimes,
+        report: Callable[[str], bytes],
+        on_fenced: Callable[[str], None],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.passes = PassSignal()
+        self._keyspace, self._url, self._times = keyspace, url, times
+        self._build_report, self._on_fenced, self._log = report, on_fenced, log
+        self._id = new_orchestrator_id()
+        self._report = b"{}"
+        self._registered = asyncio.Event()
+        self._looped_s = time.monotonic()
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def orchestrator_id(self) -> str:
+        """The id claims are made under."""
+        return self._id
+
+    async def registered(self) -> None:
+        """Wait until the current id is known to Redis."""
+        await self._registered.wait()
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether claims can be made."""
+        return self._registered.is_set()
+
+    def fenced(self, orchestrator_id: str) -> None:
+        """Note that ``orchestrator_id`` was declared dead; take a new id, unless that happened already."""
+        if orchestrator_id != self._id:
+            return
+        self._log.warning("orchestrator.was_fenced", orchestrator=orchestrator_id)
+        self._registered.clear()
+        self._id = new_orchestrator_id()
+        self._on_fenced(orchestrator_id)
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Register and beat until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._beat_forever, args=(loop,), name="rrq-heartbeat", daemon=True
+        )
+        self._tick()
+        self._thread.start()
+        try:
+            while True:
+                self._tick()
+                await asyncio.sleep(min(self._times.beat_s, self._times.lease_s / 4) / 2)
+        finally:
+            self._stopping.set()
+            self._hurry.set()
+
+    async def stopped(self) -> None:
+        """Wait until the thread beats no more, so that nothing registers again behind a deregistration."""
+        self._stopping.set()
+        self._hurry.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, 2 * self._times.beat_s)
+
+    def _tick(self) -> None:
+        self._report = self._build_report(self._id)
+        self._looped_s = time.monotonic()
+
+    # In the thread.
+
+    def _beat_forever(self, loop: asyncio.AbstractEventLoop) -> None:
+        client = self._client()
+        known = ""
+        while not self._stopping.is_set():
+            self._hurry.clear()
+            current = self._id
+            pause_s = self._times.beat_s
+            if time.monotonic() - self._looped_s < self._times.lease_s / 2:
+                try:
+                    known = self._beat(client, loop, current, known)
+                except (RedisError, OSError) as error:
+                    # The claim loop reports the outage; here only the next try matters, soon.
+                    pause_s = min(self._times.beat_s, 0.25)
+                    self._tell(loop, partial(self._log.debug, "heartbeat.failed", problem=str(error)))
+            self._hurry.wait(pause_s)
+        client.close()
+
+    def _beat(
+        self, client: "redis_client.Redis", loop: asyncio.AbstractEventLoop, current: str, known: str
+    ) -> str:
+        times = self._times
+        lease = Lease(current, int(times.lease_s * 1000), self._report, int(times.report_ttl_s * 1000))
+        if known != current:
+            _run(client, register(self._keyspace, lease))
+            self._tell(loop, partial(self._now_registered, current))
+        elif _run(client, heartbeat(self._keyspace, lease)).fenced:
+            self._tell(loop, partial(self.fenced, current))
+            return ""
+        self._tell(loop, self.passes.done)
+        return current
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, what: Callable[[], Any]) -> None:
+        # The loop may be closing while the last beat is on its way.
+        if not self._stopping.is_set():
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(what)
+
+    def _now_registered(self, orchestrator_id: str) -> None:
+        if orchestrator_id == self._id:
+            self._log.info("orchestrator.registered", orchestrator=orchestrator_id)
+            self._registered.set()
+
+    def _client(self) -> "redis_client.Redis":
+        options: dict[str, Any] = {"socket_keepalive": True} if not self._url.startswith("unix:") else {}
+        timeout_s = max(0.5, self._times.lease_s / 4)
+        return redis_client.Redis.from_url(
+            self._url,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
+
+    def leave(self) -> ScriptCall[int]:
+        """Return the call that takes the current id off the list, for a clean stop."""
+        return deregister(self._keyspace, self._id)
+
+
+def _run(client: "redis_client.Redis", call: ScriptCall[Any]) -> Any:
+    try:
+        return call.result(_send(client, call.evalsha_args()))
+    except ResponseError as error:
+        if classify_reply(str(error)) is not RedisFault.NO_SCRIPT:
+            raise
+        return call.result(_send(client, call.eval_args()))
+
+
+def _send(client: "redis_client.Redis", args: tuple[Text, ...]) -> object:
+    return client.execute_command(*args)  # type: ignore[no-untyped-call]

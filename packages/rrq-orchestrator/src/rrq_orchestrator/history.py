@@ -1,0 +1,47 @@
+"""The ``attempts_log`` field: what a job's failed attempts looked like, bounded (REDIS_SCHEMA.md). Pure."""
+
+import msgspec
+
+from rrq_orchestrator.attempts import Attempt
+from rrq_orchestrator.decision import Decision
+from rrq_protocol import AttemptEntry, read_attempts
+from rrq_protocol.transitions import SettleKind
+
+__all__ = ["MAX_ERROR_CHARS", "appended", "bounded"]
+
+MAX_ERROR_CHARS = 65_536
+_MAX_ENTRIES = 20
+_MAX_MESSAGE_CHARS = 2_000
+_MAX_TRACEBACK_CHARS = 8_000
+_encode = msgspec.json.Encoder().encode
+
+
+def bounded(text: str, limit: int) -> str:
+    """Return ``text``, cut in the middle with a marker if it is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def appended(attempt: Attempt, decision: Decision, traceback: str | None, now_ms: int) -> bytes:
+    """Return the new log after ``attempt`` ended with ``decision``; the oldest entries go first when it is
+    full.
+    """
+    job = attempt.job
+    entry = AttemptEntry(
+        attempt=job.current_retries + 1,
+        outcome=decision.outcome,
+        message=bounded(decision.error, _MAX_MESSAGE_CHARS),
+        type=decision.error_type,
+        traceback=bounded(traceback, _MAX_TRACEBACK_CHARS) if traceback else None,
+        started_at_ms=attempt.started_ms,
+        ended_at_ms=now_ms,
+        retry_at_ms=now_ms + decision.delay_ms
+        if decision.kind in (SettleKind.RETRY, SettleKind.CRASH)
+        else None,
+        worker=attempt.owner,
+        runner=attempt.runner,
+        claim_seq=job.claim_seq,
+    )
+    return _encode((*read_attempts(job.attempts_log), entry)[-_MAX_ENTRIES:])

@@ -1,0 +1,279 @@
+"""The orchestrator: its parts, put together, started and stopped (ARCHITECTURE.md *One job's way*).
+
+Shutdown (RELIABILITY.md 6.8): claim nothing more, let attempts finish, ask the rest to end, end the runners,
+release what is left, write all ends to Redis, leave. A second request skips the waiting. Nothing is given up
+while Redis can be told of it.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.claim import ClaimLoop
+from rrq_orchestrator.control import Control
+from rrq_orchestrator.decision import Policy
+from rrq_orchestrator.dispatch import Dispatcher
+from rrq_orchestrator.errors import RedisGone
+from rrq_orchestrator.heartbeat import Heartbeat
+from rrq_orchestrator.plan import (
+    claim_plan,
+    dispatch_limits,
+    heartbeat_times,
+    recovery_policy,
+    routes,
+    served_queues,
+)
+from rrq_orchestrator.recovery import Janitor
+from rrq_orchestrator.report import build_report
+from rrq_orchestrator.runners.base import Runner, RunnerListener
+from rrq_orchestrator.runners.factory import make_runners
+from rrq_orchestrator.service import Service
+from rrq_orchestrator.settle import Settler
+from rrq_orchestrator.store import RedisLinks
+from rrq_orchestrator.waker import Waker
+from rrq_protocol import Clock, Keyspace, Settings, SystemClock
+
+__all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerFactory"]
+
+EXIT_OK, EXIT_UNEXPECTED, EXIT_FORCED = 0, 1, 3
+_FLUSH_S = 10.0
+_LAST_CALL_S = 6.0
+
+RunnerFactory = Callable[[RunnerListener], Mapping[str, Runner]]
+
+
+class Orchestrator:
+    """One orchestrator process.
+
+    Args:
+        settings: Everything configured.
+        url: Redis URL, with its password.
+        address: The same for messages, without it.
+        runners: Makes the runners; by default those of the settings, as processes.
+        burst: End once no job is ready and none runs.
+        log: Where events go.
+        clock: Time; tests give their own.
+        rng: Randomness of backoff and jitter.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        url: str,
+        address: str = "",
+        runners: RunnerFactory | None = None,
+        burst: bool = False,
+        log: FilteringBoundLogger | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._settings, self._burst = settings, burst
+        self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger()
+        self._rng = rng or random.Random()
+        clock = clock or SystemClock()
+        keyspace = Keyspace(settings.key_prefix)
+        self._links = RedisLinks(url, address or url.partition("@")[2] or url, self._log, self._rng)
+        self._status = "running"
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self._last_link = self._links.make("lifecycle")
+        self._version = version("rrq-orchestrator")
+        route = routes(settings)
+        self.settler = Settler(
+            keyspace,
+            self._links.make("settle"),
+            self._log,
+            job_events=settings.job_events,
+            compat_job_locks=settings.compat_job_locks,
+        )
+        self.dispatcher = Dispatcher(
+            routes=route,
+            policy=Policy.of(settings),
+            limits=dispatch_limits(settings),
+            settler=self.settler,
+            clock=clock,
+            rng=self._rng,
+            log=self._log,
+        )
+        self.heartbeat = Heartbeat(
+            keyspace=keyspace,
+            url=url,
+            times=heartbeat_times(settings),
+            report=self._report,
+            on_fenced=lambda _: self.dispatcher.release_all(),
+            log=self._log,
+        )
+        self.waker = Waker(keyspace, self._links.make("wake"), self._links, self._on_wake)
+        self.claims = ClaimLoop(
+            claim_plan(settings, burst=burst),
+            keyspace=keyspace,
+            link=self._links.make("claim"),
+            links=self._links,
+            membership=self.heartbeat,
+            waker=self.waker,
+            dispatcher=self.dispatcher,
+            settler=self.settler,
+            routes=route,
+            clock=clock,
+            rng=self._rng,
+            log=self._log,
+        )
+        self.control = Control(
+            keyspace=keyspace,
+            link=self._links.make("control"),
+            links=self._links,
+            membership=self.heartbeat,
+            dispatcher=self.dispatcher,
+            log=self._log,
+        )
+        self.janitor = Janitor(
+            keyspace=keyspace,
+            link=self._links.make("recovery"),
+            links=self._links,
+            policy=recovery_policy(settings),
+            lease_s=settings.lease_seconds,
+            beat_s=settings.lease_beat_seconds,
+            clock=clock,
+            rng=self._rng,
+            log=self._log,
+        )
+        make = runners or partial(make_runners, settings, log=self._log, random=self._rng)
+        self.runners: Mapping[str, Runner] = make(self.dispatcher)
+        self.dispatcher.connect(self.runners, self.claims.capacity_freed)
+
+    def request_stop(self) -> None:
+        """Ask for an orderly stop; asked again, the running attempts are not waited for. Callable from signal
+        handlers.
+        """
+        if self._stop.is_set():
+            self._force.set()
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Work until stopped.
+
+        Returns:
+            The exit code: 0 after a clean stop, 1 after an unexpected end, 3 when ends of attempts could not
+            be written.
+
+        Raises:
+            RedisRefused: Redis does not accept us (password, rights).
+        """
+        try:
+            if not await self._reach_redis():
+                return EXIT_OK
+            return await self._work()
+        finally:
+            await self._links.aclose()
+
+    async def _reach_redis(self) -> bool:
+        """Wait for Redis; False if a stop was asked for before it came."""
+        pauses = self._links.pauses()
+        while not self._stop.is_set():
+            try:
+                await self._last_link.command("PING")
+                # What the scripts need beyond a connection is refused here, not in the middle of work.
+                await self._last_link.command("EVAL", "return redis.call('TIME')", 0)
+            except RedisGone:
+                await pauses.pause()
+            else:
+                return True
+        return False
+
+    async def _work(self) -> int:
+        services: tuple[Service, ...] = (self.heartbeat, self.settler, self.waker, self.control, self.janitor)
+        code = EXIT_UNEXPECTED
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                claiming = tasks.create_task(self.claims.run(), name="claim")
+                running = [tasks.create_task(service.run(), name=service.name) for service in services]
+                running += [
+                    tasks.create_task(r.run(), name=f"runner {name}") for name, r in self.runners.items()
+                ]
+                self._log.info(
+                    "orchestrator.started",
+                    queues=list(served_queues(self._settings)),
+                    runners=sorted(self.runners),
+                )
+                await self._until_stop()
+                code = await self._wind_down(claiming)
+                for task in running:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            for error in group.exceptions:
+                self._log.error(
+                    "orchestrator.failed", error=f"{type(error).__name__}: {error}", exc_info=error
+                )
+            return EXIT_UNEXPECTED
+        finally:
+            await self._stop_runners()
+        return code
+
+    async def _until_stop(self) -> None:
+        waits = [asyncio.ensure_future(self._stop.wait())]
+        if self._burst:
+            waits.append(asyncio.ensure_future(self.claims.exhausted.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _wind_down(self, claiming: "asyncio.Task[None]") -> int:
+        self._status = "stopping"
+        self._log.info("orchestrator.stopping", active_jobs=len(self.dispatcher.attempts))
+        self.claims.stop()
+        await self._within(_LAST_CALL_S, asyncio.wait([claiming]))
+        claiming.cancel()
+        await self._within(self._settings.worker_shutdown_grace_period_seconds, self.dispatcher.drained())
+        if len(self.dispatcher.attempts) and not self._force.is_set():
+            self.dispatcher.release_all()
+            await self._within(self._settings.runner_cancel_grace_seconds * 0.9, self.dispatcher.drained())
+        await self._stop_runners()
+        self.dispatcher.forget_all()
+        try:
+            async with asyncio.timeout(_FLUSH_S):
+                await self.settler.flushed()
+                await self.heartbeat.stopped()
+                await self._last_link.run_until_done(self.heartbeat.leave())
+        except TimeoutError:
+            self._log.error("orchestrator.abandoned", unwritten=self.settler.waiting)
+            return EXIT_FORCED
+        self._log.info("orchestrator.stopped")
+        return EXIT_OK
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, object]) -> None:
+        """Wait for ``work``, at most ``seconds``, and not at all once a second stop was asked for."""
+        task = asyncio.ensure_future(work)
+        force = asyncio.ensure_future(self._force.wait())
+        try:
+            await asyncio.wait([task, force], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            force.cancel()
+
+    async def _stop_runners(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
+
+    def _on_wake(self, queue: str) -> None:
+        self.claims.wake(queue)
+
+    def _report(self, orchestrator_id: str) -> bytes:
+        return build_report(
+            orchestrator_id,
+            version=self._version,
+            status=self._status if self._links.connected else "disconnected",
+            active_jobs=len(self.dispatcher.attempts),
+            queues=list(served_queues(self._settings)),
+            runners=self.runners,
+            outbox=self.settler.waiting,
+        )

@@ -1,0 +1,81 @@
+"""From the settings to what each part needs: pure, one function per part."""
+
+from collections.abc import Mapping
+
+from rrq_orchestrator.claim import ClaimPlan
+from rrq_orchestrator.dispatch import DispatchLimits
+from rrq_orchestrator.heartbeat import HeartbeatTimes
+from rrq_orchestrator.routing import Routes
+from rrq_protocol import Settings
+from rrq_protocol.transitions import RecoveryPolicy
+
+__all__ = ["claim_plan", "dispatch_limits", "heartbeat_times", "recovery_policy", "routes", "served_queues"]
+
+
+def served_queues(settings: Settings) -> Mapping[str, int]:
+    """Return the queues to serve with their weights: those named, else the default one and those with a
+    route.
+    """
+    if settings.worker.queues:
+        return settings.worker.queues
+    return {settings.default_queue_name: 1, **dict.fromkeys(settings.runner_routes, 1)}
+
+
+def routes(settings: Settings) -> Routes:
+    """Return the routing table."""
+    return Routes(settings.default_runner_name, settings.runner_routes)
+
+
+def claim_plan(settings: Settings, *, burst: bool) -> ClaimPlan:
+    """Return what the claim loop goes by."""
+    margin_s = settings.default_lock_timeout_extension_seconds + settings.expected_job_ttl
+    return ClaimPlan(
+        weights=served_queues(settings),
+        strict=settings.worker.strict,
+        poll_s=settings.default_poll_delay_seconds,
+        concurrency=settings.worker_concurrency,
+        dlq_name=settings.default_dlq_name,
+        failed_ttl_s=settings.failed_job_ttl_seconds,
+        lock_extension_s=margin_s if settings.compat_job_locks else None,
+        burst=burst,
+    )
+
+
+def dispatch_limits(settings: Settings) -> DispatchLimits:
+    """Return the limits of attempts."""
+    waits = {
+        name: runner.response_timeout_seconds
+        for name, runner in settings.runners.items()
+        if runner.response_timeout_seconds is not None
+    }
+    return DispatchLimits(
+        default_timeout_s=settings.default_job_timeout_seconds,
+        cancel_grace_s=settings.runner_cancel_grace_seconds,
+        result_ttl_s=settings.default_result_ttl_seconds,
+        failed_ttl_s=settings.failed_job_ttl_seconds,
+        dlq_name=settings.default_dlq_name,
+        max_result_bytes=settings.max_payload_bytes,
+        response_timeout_s=waits,
+    )
+
+
+def heartbeat_times(settings: Settings) -> HeartbeatTimes:
+    """Return the times of the lease."""
+    report_s = settings.worker_health_check_interval_seconds + settings.worker_health_check_ttl_buffer_seconds
+    return HeartbeatTimes(
+        lease_s=settings.lease_seconds,
+        beat_s=settings.lease_beat_seconds,
+        report_ttl_s=max(report_s, settings.lease_seconds),
+    )
+
+
+def recovery_policy(settings: Settings) -> RecoveryPolicy:
+    """Return how jobs of dead orchestrators are taken back."""
+    return RecoveryPolicy(
+        max_crashes=settings.max_crashes,
+        crash_delay_ms=round(settings.base_retry_delay_seconds * 1000),
+        dlq_name=settings.default_dlq_name,
+        failed_ttl_seconds=settings.failed_job_ttl_seconds,
+        cancelled_ttl_seconds=settings.default_result_ttl_seconds,
+        job_events=settings.job_events,
+    )

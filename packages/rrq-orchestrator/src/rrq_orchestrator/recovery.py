@@ -1,0 +1,76 @@
+"""The janitor every orchestrator is: fence the dead, take their jobs back (RELIABILITY.md 6.3, 6.6). No
+leader.
+"""
+
+import asyncio
+import random
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.errors import RedisGone, RedisRefused
+from rrq_orchestrator.observation import LeaseObserver
+from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.store.redis import RedisLink, RedisLinks
+from rrq_protocol import Clock, Keyspace
+from rrq_protocol.transitions import RecoveryPolicy, fence, recover
+
+__all__ = ["Janitor"]
+
+_LOOK_EVERY_S = 1.0
+
+
+class Janitor:
+    """Looks at all leases once a second. ``recovered`` counts the jobs it gave back."""
+
+    name = "recovery"
+
+    def __init__(
+        self,
+        *,
+        keyspace: Keyspace,
+        link: RedisLink,
+        links: RedisLinks,
+        policy: RecoveryPolicy,
+        lease_s: float,
+        beat_s: float,
+        clock: Clock,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.passes = PassSignal()
+        self.recovered = 0
+        self._keyspace, self._link, self._links, self._policy = keyspace, link, links, policy
+        self._observer = LeaseObserver(lease_s, beat_s)
+        self._clock, self._rng, self._log = clock, rng, log
+
+    async def run(self) -> None:
+        """Look, fence and recover until cancelled."""
+        while True:
+            try:
+                await self._fence_the_dead()
+                await self._recover_all()
+            except (RedisGone, RedisRefused):
+                self._observer.interrupted()
+            self.passes.done()
+            await asyncio.sleep(_LOOK_EVERY_S * (0.9 + self._rng.random() / 5))
+
+    async def _fence_the_dead(self) -> None:
+        seconds, micros = await self._link.command("TIME")
+        rows = await self._link.command("ZRANGE", self._keyspace.workers, 0, -1, "WITHSCORES")
+        leases = [(rows[i].decode("utf-8", "replace"), float(rows[i + 1])) for i in range(0, len(rows), 2)]
+        server_ms = int(seconds) * 1000 + int(micros) / 1000
+        for suspect in self._observer.look(self._clock.monotonic(), server_ms, leases):
+            if await self._link.run(fence(self._keyspace, suspect.orchestrator_id, suspect.lease)):
+                self._log.warning("orchestrator.fenced", orchestrator=suspect.orchestrator_id)
+
+    async def _recover_all(self) -> None:
+        for raw in await self._link.command("ZRANGE", self._keyspace.reaping, 0, -1):
+            dead = raw.decode("utf-8", "replace")
+            left = 1
+            while left:
+                done = await self._link.run(recover(self._keyspace, dead, self._policy))
+                left = done.left
+                self.recovered += done.recovered
+                if done.recovered or done.dead_lettered or done.cancelled:
+                    self._log.warning("jobs.recovered", orchestrator=dead, **msgspec.structs.asdict(done))

@@ -1,0 +1,106 @@
+"""What the orchestrator sees of its runners: submit requests, hear of their ends, never wait for a process.
+
+A :class:`Runner` is one configured name (`[rrq.runners.<name>]`): a pool of processes behind one interface.
+Whoever submits owns the request until exactly one of three things happened: ``outcome`` was called for it,
+``lost`` named it, or it was given to ``quarantine``.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal, Protocol, TypeAlias
+
+from rrq_protocol import RRQError, WireOutcome, WireRequest
+
+__all__ = ["LostCause", "NoCapacity", "Runner", "RunnerListener", "RunnerState"]
+
+RunnerState: TypeAlias = Literal["starting", "ready", "broken", "stopping"]
+"""``ready``: at least one process answers. ``broken``: none does, and starting one failed repeatedly."""
+
+
+class LostCause(StrEnum):
+    """Why a request will never get an outcome."""
+
+    CRASHED = "crashed"
+    """The process died, or closed its connection, with work in flight."""
+    PROTOCOL = "protocol"
+    """The peer broke the protocol, or cannot be talked to."""
+    STOPPED = "stopped"
+    """We ended the process (quarantine of a neighbour, recycling, stop): not the job's fault."""
+
+
+class NoCapacity(RRQError):
+    """No process of the runner has a free slot. Ask ``free`` first."""
+
+    def __init__(self, runner: str) -> None:
+        super().__init__(f"runner {runner!r} has no free slot")
+        self.runner = runner
+
+
+class RunnerListener(Protocol):
+    """Who hears of ends. The calls come on the event loop and must be cheap; they may call the runner
+    back."""
+
+    def outcome(self, runner: str, outcome: WireOutcome) -> None:
+        """A request was answered. ``request_id`` is always set; once per submitted request at most."""
+
+    def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
+        """These requests will never get an outcome; their slots are free again, or gone with their
+        process."""
+
+    def capacity_changed(self, runner: str) -> None:
+        """``capacity``, ``state``, or ``free`` other than through a submit or an outcome, changed."""
+
+
+class Runner(Protocol):
+    """One configured runner: a pool of processes, each with ``max_in_flight`` slots."""
+
+    @property
+    def name(self) -> str:
+        """The name in the settings."""
+
+    @property
+    def free(self) -> int:
+        """Free slots over the processes that take requests now."""
+
+    @property
+    def capacity(self) -> int:
+        """All slots of the processes that take requests now."""
+
+    @property
+    def state(self) -> RunnerState:
+        """See :data:`RunnerState`."""
+
+    def submit(self, request: WireRequest) -> None:
+        """Hand a request to the least loaded process; it leaves before the loop waits next.
+
+        Raises:
+            NoCapacity: No slot is free.
+            FrameTooLarge: The request is over the frame limit. Nothing was sent (F64).
+            NotSerialisable: A text in the request holds a lone surrogate. Nothing was sent.
+        """
+
+    def cancel(self, request_id: str, job_id: str, *, hard: bool = False) -> None:
+        """Ask for an early outcome. The request stays open; nothing happens if it is over already."""
+
+    def quarantine(self, request_id: str) -> None:
+        """Give up on a request and on the process that holds it. There will be no callback for the request.
+
+        The process gets no new requests and a replacement starts at once. Its other requests have
+        ``worker_shutdown_grace_period_seconds`` to finish and are then lost (``STOPPED``); then its process
+        group ends.
+        """
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the pool's live processes, those on their way out included."""
+
+    async def run(self) -> None:
+        """Keep the pool's processes up until cancelled, or stopped. Cancelling ends them at once, none is
+        left."""
+
+    async def stop(self) -> None:
+        """End all processes in parallel: SIGTERM, ``runner_shutdown_term_grace_seconds``, SIGKILL to each
+        group.
+
+        Outcomes that arrive meanwhile are reported, the rest is lost (``STOPPED``). Afterwards there is no
+        process and no socket file, and :meth:`run` has nothing left to do and returns.
+        """

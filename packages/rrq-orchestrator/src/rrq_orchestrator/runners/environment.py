@@ -1,0 +1,106 @@
+"""What a runner process is started with: its command and its environment.
+
+A runner executes handlers and their dependencies; the orchestrator's own secrets are none of its business.
+So the environment is an allow-list, plus what the settings name (RELIABILITY.md S8, S16), and nothing secret
+goes into the arguments, which every user of the machine can read (S9).
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint, UnixEndpoint
+
+__all__ = ["CONTROL_FD_VARIABLE", "EXTENSIONS", "runner_command", "runner_environment"]
+
+CONTROL_FD_VARIABLE: Final = "RRQ_RUNNER_CONTROL_FD"
+EXTENSIONS: Final = "hello"
+
+_NEVER: Final = frozenset({"RRQ_REDIS_DSN", "RRQ_REDIS_DSN_FILE"})
+_ALLOWED: Final = frozenset(
+    {
+        "CURL_CA_BUNDLE",
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "LOGNAME",
+        "NODE_EXTRA_CA_CERTS",
+        "NODE_PATH",
+        "PATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONHASHSEED",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONUTF8",
+        "REQUESTS_CA_BUNDLE",
+        "RRQ_EXECUTOR_CONFIG",
+        "RRQ_EXECUTOR_SETTINGS",
+        "RRQ_RUNNER_CONFIG",
+        "RRQ_RUNNER_SETTINGS",
+        "SHELL",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "TEMP",
+        "TMP",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "VIRTUAL_ENV",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_RUNTIME_DIR",
+    }
+)
+_ALLOWED_PREFIXES: Final = ("LC_",)
+
+
+def runner_environment(
+    config: RunnerConfig, endpoint: Endpoint, inherited: Mapping[str, str], *, control_fd: int | None = None
+) -> dict[str, str]:
+    """Return the environment of a runner process.
+
+    Args:
+        config: Gives ``env`` and ``env_passthrough``.
+        endpoint: Where the runner listens, or stdio.
+        inherited: The orchestrator's own environment, of which only allowed names are handed on.
+        control_fd: Number of the inherited pipe whose end of file means that the orchestrator is gone.
+    """
+    exact = {name for name in config.env_passthrough if not name.endswith("*")}
+    prefixes = _ALLOWED_PREFIXES + tuple(name[:-1] for name in config.env_passthrough if name.endswith("*"))
+    environment = {
+        name: value
+        for name, value in inherited.items()
+        if name not in _NEVER and (name in _ALLOWED or name in exact or name.startswith(prefixes))
+    }
+    # Output is relayed line by line; a runner in Python would hold it back in blocks otherwise.
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment.update(config.env)
+    environment["RRQ_RUNNER_EXTENSIONS"] = EXTENSIONS
+    if control_fd is not None:
+        environment[CONTROL_FD_VARIABLE] = str(control_fd)
+    if isinstance(endpoint, UnixEndpoint):
+        environment["RRQ_RUNNER_SOCKET"] = environment["RRQ_EXECUTOR_SOCKET"] = endpoint.path
+    elif isinstance(endpoint, TcpEndpoint):
+        environment["RRQ_RUNNER_TCP_SOCKET"] = environment["RRQ_EXECUTOR_TCP_SOCKET"] = str(endpoint)
+    return environment
+
+
+def runner_command(config: RunnerConfig, endpoint: Endpoint) -> list[str]:
+    """Return the command of a managed runner with the arguments that say where to listen.
+
+    A command that names its transport itself is left as it is.
+    """
+    if config.app is not None:
+        command = [sys.executable, "-m", "rrq_runner", "--settings", config.app]
+    else:
+        command = list(config.cmd or ())
+    arguments = {
+        TcpEndpoint: ["--tcp-socket", str(endpoint)],
+        UnixEndpoint: ["--unix-socket", str(endpoint)],
+        StdioEndpoint: ["--stdio"],
+    }[type(endpoint)]
+    named = any(each == arguments[0] or each.startswith(f"{arguments[0]}=") for each in command)
+    return command if named else command + arguments

@@ -1,0 +1,242 @@
+"""One configured runner: its slots, what they can take, and who holds which request."""
+
+import anyio
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.runners.balance import Balancer
+from rrq_orchestrator.runners.base import LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.peer import Peer
+from rrq_orchestrator.runners.plan import PoolPlan
+from rrq_orchestrator.runners.supervisor import Slot
+from rrq_protocol import WireOutcome, WireRequest
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """A :class:`.base.Runner` of processes, or of connections to external ones. Everything happens on the
+    event loop."""
+
+    def __init__(
+        self, name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringBoundLogger
+    ) -> None:
+        self._name = name
+        self._plan = plan
+        self._listener = listener
+        self._log = log.bind(runner=name)
+        self._balancer: Balancer[Peer] = Balancer()
+        self._holders: dict[str, Peer] = {}
+        self._peers: dict[Peer, None] = {}
+        self._slots = [Slot(self, plan, self._log, index) for index in range(plan.config.processes)]
+        self._max_jobs = plan.config.max_jobs
+        self._state: RunnerState = "starting"
+        self._last_failure = ""
+        self._ended: anyio.Event | None = None
+        self.stopping = False
+
+    # The orchestrator's side.
+
+    @property
+    def name(self) -> str:
+        """See :class:`.base.Runner`."""
+        return self._name
+
+    @property
+    def free(self) -> int:
+        """See :class:`.base.Runner`."""
+        return self._balancer.free
+
+    @property
+    def capacity(self) -> int:
+        """See :class:`.base.Runner`."""
+        return self._balancer.capacity
+
+    @property
+    def state(self) -> RunnerState:
+        """See :class:`.base.Runner`."""
+        return self._state
+
+    def submit(self, request: WireRequest) -> None:
+        """See :class:`.base.Runner`."""
+        peer = self._balancer.pick()
+        if peer is None:
+            raise NoCapacity(self._name)
+        peer.channel.request(request)
+        self._holders[request.request_id] = peer
+        self._balancer.taken(peer)
+        peer.total += 1
+        if peer.total == self._max_jobs:
+            self._recycle(peer, f"max_jobs: {peer.total}")
+
+    def cancel(self, request_id: str, job_id: str, *, hard: bool = False) -> None:
+        """See :class:`.base.Runner`."""
+        peer = self._holders.get(request_id)
+        if peer is not None:
+            peer.channel.cancel(request_id, job_id, hard)
+
+    def quarantine(self, request_id: str) -> None:
+        """See :class:`.base.Runner`."""
+        peer = self._holders.get(request_id)
+        if peer is None:
+            return
+        peer.channel.abandon(request_id)
+        self._release(peer, request_id)
+        peer.log.warning("runner.quarantined", request_id=request_id, in_flight=peer.load)
+        peer.quarantine()
+
+    def recycle(self) -> None:
+        """Replace every process by a new one, each as soon as its successor answers (F81)."""
+        for peer in list(self._peers):
+            if peer in self._balancer and peer.departure is None:
+                self._recycle(peer, "asked for")
+
+    def pids(self) -> list[int]:
+        """See :class:`.base.Runner`."""
+        processes = [peer.process for peer in self._peers]
+        return [each.pid for each in processes if each is not None and each.returncode is None]
+
+    async def run(self) -> None:
+        """See :class:`.base.Runner`."""
+        if self.stopping:
+            return
+        self._ended = anyio.Event()
+        try:
+            async with anyio.create_task_group() as tasks:
+                for slot in self._slots:
+                    tasks.start_soon(slot.run, tasks)
+        finally:
+            self.stopping = True
+            with anyio.CancelScope(shield=True):
+                await self._destroy_all()
+            self._plan.endpoints.close()
+            self.refresh()
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """See :class:`.base.Runner`."""
+        if not self.stopping:
+            self.stopping = True
+            for slot in self._slots:
+                slot.stop()
+            for peer in list(self._peers):
+                peer.depart("stop")
+            self.refresh()
+        if self._ended is not None:
+            await self._ended.wait()
+
+    async def _destroy_all(self) -> None:
+        # A task that was cancelled before its first step has not ended its process.
+        async with anyio.create_task_group() as tasks:
+            for peer in list(self._peers):
+                self.lost(peer, LostCause.STOPPED, "the orchestrator ended the process")
+                tasks.start_soon(peer.destroy)
+        self._peers.clear()
+
+    # The peers' side.
+
+    def answered(self, peer: Peer, outcome: WireOutcome) -> None:
+        """See :class:`.peer.PeerHome`."""
+        request_id = outcome.request_id
+        assert request_id is not None
+        self._release(peer, request_id)
+        self._listener.outcome(self._name, outcome)
+
+    def unanswerable(self, peer: Peer, request_id: str, detail: str) -> None:
+        """See :class:`.peer.PeerHome`."""
+        self._release(peer, request_id)
+        peer.log.warning("runner.unanswerable", request_id=request_id, detail=detail)
+        self._listener.lost(self._name, (request_id,), LostCause.PROTOCOL, f"the runner process {detail}")
+
+    def overdue(self, peer: Peer, request_id: str, detail: str) -> None:
+        """See :class:`.peer.PeerHome`."""
+        self.quarantine(request_id)
+        self._listener.lost(self._name, (request_id,), LostCause.PROTOCOL, f"the runner process {detail}")
+
+    def limit_changed(self, peer: Peer, limit: int) -> None:
+        """See :class:`.peer.PeerHome`."""
+        held = self._balancer.remove(peer)
+        peer.limit = limit
+        if held:
+            self._balancer.add(peer)
+            self._listener.capacity_changed(self._name)
+
+    def departing(self, peer: Peer) -> None:
+        """See :class:`.peer.PeerHome`."""
+        if self._balancer.remove(peer):
+            self.refresh()
+            self._listener.capacity_changed(self._name)
+
+    # The slots' side.
+
+    def new_peer(self, slot: int) -> Peer:
+        """See :class:`.supervisor.SlotHome`."""
+        peer = Peer(self, self._plan, self._log, slot)
+        self._peers[peer] = None
+        return peer
+
+    def admit(self, peer: Peer) -> None:
+        """See :class:`.supervisor.SlotHome`."""
+        if peer.draining:
+            return
+        self._last_failure = ""
+        self._balancer.add(peer)
+        self.refresh()
+        self._listener.capacity_changed(self._name)
+
+    def lost(self, peer: Peer, cause: LostCause, detail: str) -> int:
+        """See :class:`.supervisor.SlotHome`."""
+        self._balancer.remove(peer)
+        request_ids = peer.channel.close()
+        for request_id in request_ids:
+            self._holders.pop(request_id, None)
+        peer.load = 0
+        if request_ids:
+            self._listener.lost(self._name, request_ids, cause, detail)
+        return len(request_ids)
+
+    def forget(self, peer: Peer) -> None:
+        """See :class:`.supervisor.SlotHome`."""
+        self._peers.pop(peer, None)
+
+    def refresh(self) -> None:
+        """See :class:`.supervisor.SlotHome`."""
+        state: RunnerState = "starting"
+        if self.stopping:
+            state = "stopping"
+        elif len(self._balancer):
+            state = "ready"
+        elif any(slot.broken for slot in self._slots):
+            state = "broken"
+        if state == self._state:
+            return
+        report = self._log.error if state == "broken" else self._log.info
+        report("runner.state", before=self._state, after=state, capacity=self.capacity)
+        self._state = state
+        self._listener.capacity_changed(self._name)
+
+    def start_failed(self, peer: Peer, detail: str, *, failures: int, retry_s: float) -> None:
+        """See :class:`.supervisor.SlotHome`."""
+        tail = peer.process.tail() if peer.process is not None else []
+        report = self._log.debug if detail == self._last_failure else self._log.error
+        self._last_failure = detail
+        report(
+            "runner.start_failed",
+            slot=peer.slot,
+            detail=detail,
+            output=tail,
+            failures=failures,
+            retry_s=round(retry_s, 2),
+        )
+
+    def _recycle(self, peer: Peer, reason: str) -> None:
+        peer.log.info("runner.recycled", reason=reason, jobs=peer.total)
+        peer.depart("recycle")
+
+    def _release(self, peer: Peer, request_id: str) -> None:
+        self._holders.pop(request_id, None)
+        if peer in self._balancer:
+            self._balancer.released(peer)
+        else:
+            peer.load -= 1
+            if not peer.load:
+                peer.emptied()

@@ -1,0 +1,48 @@
+"""Read the kernel's table of processes, where there is one in ``/proc``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["PROC", "Entry", "any_living", "process_ids", "read_entry"]
+
+PROC: Final = Path("/proc")
+_DEAD: Final = frozenset("ZXx")
+
+
+class Entry(NamedTuple):
+    """What the table says about a process.
+
+    Attributes:
+        state: One letter; ``Z`` is a process that ended and was not reaped yet.
+    """
+
+    state: str
+    parent: int
+    group: int
+    session: int
+
+
+def process_ids() -> Iterator[int]:
+    """Return the ids of all processes there are; none without a table."""
+    if PROC.is_dir():
+        for entry in PROC.iterdir():
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
+def read_entry(pid: int) -> Entry | None:
+    """Return what the table says about a process; None if it is gone, or there is no table."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        # The name in parentheses may hold anything, parentheses too.
+        state, parent, group, session = text.rpartition(")")[2].split()[:4]
+        return Entry(state, int(parent), int(group), int(session))
+    except (OSError, ValueError):
+        return None
+
+
+def any_living(group: int) -> bool:
+    """Return whether an existing process group has a member that runs; True where nobody can tell."""
+    entries = [entry for pid in process_ids() if (entry := read_entry(pid)) is not None]
+    return not entries or any(entry.group == group and entry.state not in _DEAD for entry in entries)

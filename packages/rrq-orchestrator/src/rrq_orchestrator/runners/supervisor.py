@@ -1,0 +1,242 @@
+"""One slot of a pool: keeps one process up, replaces it when it goes, and sees every process of the slot to
+its end.
+
+Two tasks per slot at most in ordinary times: :meth:`Slot.run` looks for successors, and one
+:meth:`Slot._see_out` per living process owns that process's end, so that a process that drains never delays
+its replacement.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.runners.base import LostCause
+from rrq_orchestrator.runners.peer import Peer
+from rrq_orchestrator.runners.plan import PoolPlan
+from rrq_orchestrator.runners.process import StartFailed
+from rrq_orchestrator.runners.states import SlotEvent, SlotState, next_state
+from rrq_protocol import RetryPolicy, delay_s
+
+__all__ = ["BROKEN_AFTER", "Slot", "SlotHome"]
+
+BROKEN_AFTER: Final = 3
+"""Failed starts in a row after which a slot counts as broken."""
+
+_START_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=30.0)
+_CRASH_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=1.0)
+_STABLE_S: Final = 10.0
+"""A process that lived so long was not broken by its start."""
+_TOO_SHORT_S: Final = 1.0
+"""One that ended so soon, and without any work, did not really start."""
+_RECYCLE_CHECK_S: Final = 5.0
+
+
+class SlotHome(Protocol):
+    """The pool, as a slot sees it."""
+
+    stopping: bool
+
+    def new_peer(self, slot: int) -> Peer:
+        """Make the slot's next process. The pool ends it should the slot's tasks not come to it."""
+
+    def admit(self, peer: Peer) -> None:
+        """The process is ready: let it take requests."""
+
+    def lost(self, peer: Peer, cause: LostCause, detail: str) -> int:
+        """Report the open requests of a process as lost. Return their number."""
+
+    def forget(self, peer: Peer) -> None:
+        """The process is gone."""
+
+    def refresh(self) -> None:
+        """The slot's state changed."""
+
+    def start_failed(self, peer: Peer, detail: str, *, failures: int, retry_s: float) -> None:
+        """Log a failed start, once per cause."""
+
+
+class Slot:
+    """See the module. All fields belong to the task that runs :meth:`run`.
+
+    Attributes:
+        state: See :mod:`.states`.
+        failures: Failed starts in a row.
+    """
+
+    def __init__(self, home: SlotHome, plan: PoolPlan, log: FilteringBoundLogger, index: int) -> None:
+        self.index = index
+        self.state: SlotState = "stopped"
+        self.failures = 0
+        self._home = home
+        self._plan = plan
+        self._log = log.bind(slot=index)
+        self._crashes = 0
+        self._on_probation = False
+        self._scope = anyio.CancelScope()
+
+    @property
+    def broken(self) -> bool:
+        """Whether its process failed to start repeatedly, and does not run now."""
+        return self.failures >= BROKEN_AFTER and self.state != "ready"
+
+    def stop(self) -> None:
+        """Look for no successor any more. Living processes are told by the pool."""
+        self._scope.cancel()
+
+    async def run(self, tasks: TaskGroup) -> None:
+        """Keep a process up until :meth:`stop` or cancellation; ends of processes are left to ``tasks``."""
+        predecessor: Peer | None = None
+        with self._scope:
+            self._step("start")
+            while True:
+                peer = await self._bring_up()
+                self._home.admit(peer)
+                self._step("answered")
+                tasks.start_soon(self._see_out, peer)
+                if predecessor is not None:
+                    predecessor.retire()
+                await self._watch(peer)
+                predecessor = peer
+                match peer.departure:
+                    case "quarantine" | "recycle" as reason:
+                        self._recovered()
+                        self._step(reason)
+                    case "stop":
+                        break
+                    case _:
+                        await self._after_crash(peer)
+        self._step("stop")
+        self._step("ended")
+
+    async def _bring_up(self) -> Peer:
+        while True:
+            peer = self._home.new_peer(self.index)
+            try:
+                async with self._plan.starting:
+                    started = asyncio.get_running_loop().time()
+                    await peer.open(quiet=self.failures > 0)
+                    if self._on_probation:
+                        await self._probe(peer)
+            except StartFailed as error:
+                await self._discard(peer)
+                await self._after_failure(peer, str(error))
+            except BaseException:
+                await self._discard(peer)
+                raise
+            else:
+                took_s = round(peer.ready_at - started, 3)
+                peer.log.info("runner.started", took_s=took_s, max_in_flight=peer.limit)
+                return peer
+
+    async def _probe(self, peer: Peer) -> None:
+        """Give work to a process only once it lived for a moment, where its predecessor did not."""
+        with anyio.move_on_after(_TOO_SHORT_S):
+            await peer.reached(lambda: peer.over)
+        if peer.over:
+            await peer.settle()
+            raise StartFailed(_short_lived(peer))
+
+    async def _discard(self, peer: Peer) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._home.stopping:
+                await peer.terminate()
+            await peer.destroy()
+        self._home.forget(peer)
+
+    async def _watch(self, peer: Peer) -> None:
+        """Wait until the process needs a successor."""
+        config = self._plan.config
+        interval = None
+        if config.max_age is not None:
+            interval = config.max_age
+        if config.max_rss is not None:
+            interval = min(interval or _RECYCLE_CHECK_S, _RECYCLE_CHECK_S)
+        while peer.departure is None:
+            with anyio.move_on_after(interval):
+                await peer.reached(lambda: peer.departure is not None)
+            if reason := self._worn_out(peer):
+                peer.log.info("runner.recycled", reason=reason, jobs=peer.total)
+                peer.depart("recycle")
+
+    def _worn_out(self, peer: Peer) -> str | None:
+        config = self._plan.config
+        if peer.departure is not None:
+            return None
+        age_s = asyncio.get_running_loop().time() - peer.ready_at
+        if config.max_age is not None and age_s >= config.max_age:
+            return f"max_age: {age_s:.0f} s"
+        if config.max_rss is not None:
+            resident = peer.resident_bytes() or 0
+            if resident > config.max_rss:
+                return f"max_rss: {resident} bytes"
+        return None
+
+    async def _after_crash(self, peer: Peer) -> None:
+        lived_s = asyncio.get_running_loop().time() - peer.ready_at
+        if lived_s < _TOO_SHORT_S and not peer.total:
+            self._on_probation = True
+            await peer.settle()
+            await self._after_failure(peer, _short_lived(peer), "crashed")
+            return
+        self._recovered()
+        self._crashes = 1 if lived_s >= _STABLE_S else self._crashes + 1
+        self._step("crashed")
+        await anyio.sleep(delay_s(self._crashes, _CRASH_BACKOFF, self._plan.random))
+        self._step("retry")
+
+    async def _after_failure(self, peer: Peer, detail: str, event: SlotEvent = "failed") -> None:
+        self.failures += 1
+        retry_s = delay_s(self.failures, _START_BACKOFF, self._plan.random)
+        self._home.start_failed(peer, detail, failures=self.failures, retry_s=retry_s)
+        self._step(event)
+        await anyio.sleep(retry_s)
+        self._step("retry")
+
+    def _recovered(self) -> None:
+        self.failures = 0
+        self._on_probation = False
+
+    async def _see_out(self, peer: Peer) -> None:
+        """Own a process from when it is ready to its end, whatever brings it about."""
+        try:
+            await peer.reached(lambda: peer.draining)
+            # Retired without hurry: what is open has its own deadlines.
+            await peer.reached(lambda: peer.over or peer.urgent or not peer.load or peer.departure == "stop")
+            if peer.urgent:
+                with anyio.move_on_after(self._plan.drain_grace_s):
+                    await peer.reached(lambda: peer.over or not peer.load or peer.departure == "stop")
+            await self._end(peer)
+        finally:
+            self._home.lost(peer, LostCause.STOPPED, "the orchestrator ended the process")
+            with anyio.CancelScope(shield=True):
+                await peer.destroy()
+            self._home.forget(peer)
+
+    async def _end(self, peer: Peer) -> None:
+        if peer.over:
+            await peer.settle()
+            in_flight = peer.load
+            detail = f"{peer.end_text()} with {in_flight} in flight" if in_flight else peer.end_text()
+            self._home.lost(peer, peer.cause, f"the runner process {detail}")
+            peer.log.warning("runner.ended", detail=detail, cause=str(peer.cause), in_flight=in_flight)
+            await peer.terminate()
+        elif peer.departure == "stop":
+            # It may still answer while it shuts down.
+            await peer.terminate()
+            await peer.settle()
+        else:
+            lost = self._home.lost(peer, LostCause.STOPPED, "the runner process was replaced")
+            peer.log.info("runner.replaced", lost=lost, jobs=peer.total)
+            await peer.terminate()
+
+    def _step(self, event: SlotEvent) -> None:
+        previous, self.state = self.state, next_state(self.state, event)
+        self._log.debug("runner.slot", before=previous, after=self.state)
+        self._home.refresh()
+
+
+def _short_lived(peer: Peer) -> str:
+    return f"{peer.end_text()} as soon as it was up"

@@ -1,0 +1,111 @@
+"""Group commit: ended attempts gather while the previous call is under way; one script closes them all
+(ARCHITECTURE.md, step 6).
+
+Outcomes wait here while Redis is away, and the call is repeated until it is answered; the scripts allow that
+(I16). The claim loop looks at :attr:`Settler.is_full`, so that a long outage stops new work instead of
+filling memory.
+"""
+
+import asyncio
+from collections import Counter, deque
+
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.store.redis import RedisLink
+from rrq_protocol import Keyspace
+from rrq_protocol.transitions import Settlement, SettleReply, settle
+
+__all__ = ["Settler"]
+
+_BATCH = 256
+_FULL = 10_000
+_LOUD = frozenset({SettleReply.STALE, SettleReply.GONE, SettleReply.WRONG_TYPE})
+
+
+class Settler:
+    """Writes the ends of attempts. ``_outbox`` is appended to by the dispatcher and drained by :meth:`run`
+    only.
+    """
+
+    name = "settle"
+
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        link: RedisLink,
+        log: FilteringBoundLogger,
+        *,
+        job_events: bool = False,
+        compat_job_locks: bool = False,
+    ) -> None:
+        self.passes = PassSignal()
+        self.replies: Counter[SettleReply] = Counter()
+        self._keyspace, self._link, self._log = keyspace, link, log
+        self._job_events, self._compat_job_locks = job_events, compat_job_locks
+        self._outbox: deque[tuple[str, Settlement]] = deque()
+        self._writing: tuple[Settlement, ...] = ()
+        self._filled = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many outcomes wait for Redis that no new work should be taken."""
+        return len(self._outbox) >= _FULL
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes not yet acknowledged by Redis."""
+        return len(self._outbox) + len(self._writing)
+
+    def job_ids(self) -> set[str]:
+        """Return the jobs whose ends are not yet acknowledged by Redis."""
+        return {settlement.job_id for _, settlement in self._outbox} | {each.job_id for each in self._writing}
+
+    def put(self, owner: str, settlement: Settlement) -> None:
+        """Have an attempt settled that was claimed under the orchestrator id ``owner``."""
+        self._outbox.append((owner, settlement))
+        self._filled.set()
+        self._empty.clear()
+
+    async def flushed(self) -> None:
+        """Wait until everything put so far has been acknowledged."""
+        await self._empty.wait()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        while True:
+            await self._filled.wait()
+            owner, batch = self._next_batch()
+            self._writing = tuple(batch)
+            await self._write(owner, batch)
+            self._writing = ()
+            if not self._outbox:
+                self._filled.clear()
+                self._empty.set()
+            self.passes.done()
+
+    def _next_batch(self) -> tuple[str, list[Settlement]]:
+        """Take what one call can carry: all of one owner, for the active set is a key of the call."""
+        owner = self._outbox[0][0]
+        batch: list[Settlement] = []
+        while self._outbox and len(batch) < _BATCH and self._outbox[0][0] == owner:
+            batch.append(self._outbox.popleft()[1])
+        return owner, batch
+
+    async def _write(self, owner: str, batch: list[Settlement]) -> None:
+        call = settle(
+            self._keyspace, owner, batch, job_events=self._job_events, compat_job_locks=self._compat_job_locks
+        )
+        replies = await self._link.run_until_done(call)
+        self.replies.update(replies)
+        if not _LOUD.isdisjoint(replies):
+            for settlement, reply in zip(batch, replies, strict=True):
+                if reply in _LOUD:
+                    self._log.warning(
+                        f"settle.{reply.value}",
+                        job_id=settlement.job_id,
+                        claim_seq=settlement.claim_seq,
+                        kind=settlement.kind.value,
+                    )

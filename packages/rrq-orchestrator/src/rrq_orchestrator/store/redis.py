@@ -1,0 +1,179 @@
+"""Connections to Redis that outlive its restarts (RELIABILITY.md 6.8 *Redis loss*).
+
+Each service has a :class:`RedisLink` of its own, so a blocking read never delays a claim. A link does one
+command at a time; a command that is cancelled or fails closes the connection, so that no later command can
+read its reply (S31).
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from structlog.typing import FilteringBoundLogger
+
+from rrq_orchestrator.errors import RedisGone, RedisRefused
+from rrq_protocol import RedisFault, ScriptCall, classify_reply
+
+__all__ = ["RedisLink", "RedisLinks"]
+
+T = TypeVar("T")
+
+COMMAND_TIMEOUT_S = 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+class RedisLinks:
+    """Makes the links of one process and knows whether Redis answers.
+
+    ``connected`` is written by the links, in the event loop only; it is what readiness reports.
+    """
+
+    def __init__(self, url: str, address: str, log: FilteringBoundLogger, rng: random.Random) -> None:
+        self.address, self.connected = address, True
+        self._url, self._log, self._rng = url, log, rng
+        self._links: list[RedisLink] = []
+
+    def make(self, name: str, *, reply_timeout_s: float = COMMAND_TIMEOUT_S) -> "RedisLink":
+        """Return a new link; ``reply_timeout_s`` must exceed the longest blocking read on it."""
+        options: dict[str, Any] = {"socket_keepalive": True} if not self._url.startswith("unix:") else {}
+        client = aioredis.Redis.from_url(
+            self._url,
+            protocol=2,
+            max_connections=1,
+            socket_timeout=reply_timeout_s,
+            socket_connect_timeout=COMMAND_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
+        link = RedisLink(name, client, self)
+        self._links.append(link)
+        return link
+
+    def pauses(self) -> "Pauses":
+        """Return the pauses between attempts to reach Redis: doubling from 50 ms to 2 s, jittered."""
+        return Pauses(self._rng)
+
+    def lost(self, link: str, problem: str) -> None:
+        """Note that Redis does not answer; logged once per outage."""
+        if self.connected:
+            self._log.warning("redis.lost", address=self.address, link=link, problem=problem)
+        self.connected = False
+
+    def back(self) -> None:
+        """Note that Redis answers."""
+        if not self.connected:
+            self._log.info("redis.back", address=self.address)
+        self.connected = True
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for link in self._links:
+            await link.aclose()
+
+
+class Pauses:
+    """Capped, jittered backoff between attempts of one caller."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng, self._next_s = rng, _FIRST_PAUSE_S
+
+    async def pause(self) -> None:
+        """Wait, longer each time."""
+        await asyncio.sleep(self._next_s * (0.5 + self._rng.random() / 2))
+        self._next_s = min(self._next_s * 2, _LONGEST_PAUSE_S)
+
+
+class RedisLink:
+    """One connection. Calls wait for each other; a failed one leaves a fresh connection to the next."""
+
+    def __init__(self, name: str, client: aioredis.Redis, links: RedisLinks) -> None:
+        self.name = name
+        self._client, self._links = client, links
+        self._lock = asyncio.Lock()
+
+    async def run(self, call: ScriptCall[T]) -> T:
+        """Carry out a transition once.
+
+        Raises:
+            RedisGone: There was no answer, or not the time for one; whether it was carried out is unknown.
+            RedisRefused: Redis will not do it until a person changes something.
+        """
+        try:
+            return call.result(await self.command(*call.evalsha_args()))
+        except _NoScript:
+            return call.result(await self.command(*call.eval_args()))
+
+    async def run_until_done(self, call: ScriptCall[T]) -> T:
+        """Carry out a transition, repeating it until Redis answers; transitions may be repeated (I16)."""
+        return await self.until_done(lambda: self.run(call))
+
+    async def until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat ``attempt`` until it does not end in a Redis error.
+
+        A refusal is waited out as well: rights may be given back, and results must not be thrown away
+        meanwhile.
+        """
+        pauses = self._links.pauses()
+        while True:
+            try:
+                return await attempt()
+            except (RedisGone, RedisRefused):
+                await pauses.pause()
+
+    async def command(self, *args: str | bytes | int | float) -> Any:
+        """Send one command and return its raw reply.
+
+        Raises:
+            RedisGone: See :meth:`run`.
+            RedisRefused: See :meth:`run`.
+        """
+        async with self._lock:
+            task = asyncio.current_task()
+            cancels = task.cancelling() if task is not None else 0
+            try:
+                reply = await self._client.execute_command(*args)  # type: ignore[no-untyped-call]
+            except AuthenticationError as error:
+                raise self._refused(error) from error
+            except ResponseError as error:
+                raise self._translate(error) from error
+            except (RedisError, OSError, TimeoutError) as error:
+                raise self._gone(error) from error
+            finally:
+                # The client library swallows a cancellation that arrives while it connects; a service would
+                # go on for ever.
+                if task is not None and task.cancelling() > cancels:
+                    raise asyncio.CancelledError
+        self._links.back()
+        return reply
+
+    def _translate(self, error: ResponseError) -> Exception:
+        match classify_reply(str(error)):
+            case RedisFault.NO_SCRIPT:
+                return _NoScript()
+            case RedisFault.CONFIGURATION:
+                return self._refused(error)
+            case RedisFault.BUG:
+                return error
+        return self._gone(error)
+
+    def _gone(self, error: Exception) -> RedisGone:
+        problem = str(error) or type(error).__name__
+        self._links.lost(self.name, problem)
+        return RedisGone(self._links.address, problem)
+
+    def _refused(self, error: Exception) -> RedisRefused:
+        self._links.lost(self.name, str(error))
+        return RedisRefused(self._links.address, str(error))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+class _NoScript(Exception):
+    """Redis does not know the script (any more)."""

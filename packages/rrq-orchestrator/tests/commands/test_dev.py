@@ -1,0 +1,89 @@
+"""`rrq dev` as a real process: Redis, orchestrator and handlers together."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from rrq_orchestrator.commands.dev import EXAMPLE_HANDLERS, EXAMPLE_SETTINGS
+from rrq_orchestrator.embedded import status, stop
+from support.processes import Command, wait_until_gone
+
+DEV = "from rrq_orchestrator.commands import dev; dev(prog_name='rrq dev')"
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """Serve a project made as `rrq dev` itself advises."""
+    with tempfile.TemporaryDirectory(prefix="rrq-test-", dir="/tmp") as name:
+        folder = Path(name)
+        (folder / "rrq.toml").write_text(EXAMPLE_SETTINGS + "pool_size = 1\n")
+        (folder / "handlers.py").write_text(EXAMPLE_HANDLERS)
+        yield folder
+        stop(folder / ".rrq")
+
+
+def _server_pid(folder: Path) -> int:
+    server = status(folder / ".rrq")
+    assert server is not None
+    with redis.Redis(unix_socket_path=server.socket) as client:
+        assert client.ping()
+    return server.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_its_own_advice_works_and_everything_ends_with_it(project: Path, number: int) -> None:
+    """The two files it shows start a runner; Ctrl-C, or the end of the terminal, leaves no process."""
+    with Command("-c", DEV, cwd=project) as dev:
+        line = dev.wait_for("after=ready")
+        assert line.split()[1] == "info"
+        pid = _server_pid(project)
+        dev.kill(number)
+        assert dev.code() == 0
+        wait_until_gone([pid])
+    assert status(project / ".rrq") is None
+
+
+def test_a_kill_leaves_no_server(project: Path) -> None:
+    """Not even kill -9 does."""
+    with Command("-c", DEV, cwd=project) as dev:
+        dev.wait_for("orchestrator.registered")
+        pid = _server_pid(project)
+        dev.kill(signal.SIGKILL)
+        dev.code()
+        wait_until_gone([pid])
+
+
+def test_without_a_project_it_shows_what_to_create(tmp_path: Path) -> None:
+    """A settings file and a handler file, ready to copy; nothing is created unasked."""
+    with Command("-c", DEV, cwd=tmp_path) as dev:
+        assert dev.code() == 78
+        text = "\n".join(dev.lines)
+    for example in (EXAMPLE_SETTINGS, EXAMPLE_HANDLERS):
+        for line in example.splitlines():
+            assert line in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_runners_is_pointed_out(tmp_path: Path) -> None:
+    """With the file's name and the lines it lacks."""
+    (tmp_path / "rrq.toml").write_text("[rrq]\n")
+    with Command("-c", DEV, cwd=tmp_path) as dev:
+        assert dev.code() == 78
+        text = "\n".join(dev.lines)
+    assert f"no runner is configured in {tmp_path / 'rrq.toml'}" in text
+    assert "[rrq.runners.python]" in text
+
+
+def test_another_redis_is_used_as_it_is(project: Path, redis_url: str) -> None:
+    """With a redis_dsn of its own the project needs no embedded server."""
+    with Command(
+        "-c", DEV, cwd=project, env={"RRQ_REDIS_DSN": redis_url, "RRQ_KEY_PREFIX": "rrq-test-dev"}
+    ) as dev:
+        dev.wait_for("orchestrator.registered")
+        dev.kill(signal.SIGINT)
+        assert dev.code() == 0
+    assert not (project / ".rrq").exists()

@@ -1,0 +1,108 @@
+"""What signals mean (RELIABILITY.md F18 to F20)."""
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+
+from rrq_orchestrator.commands.signals import Stops
+
+
+class Heard:
+    """Counts requests to stop, and keeps log events."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.events: list[tuple[str, str]] = []
+        self.now = 100.0
+
+    def request_stop(self) -> None:
+        """Count."""
+        self.requests += 1
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Keep the event."""
+        self.events.append((event, fields["action"]))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Keep the event."""
+        self.events.append((event, fields["signal"]))
+
+    def stops(self, *, hangup_stops: bool = False) -> Stops:
+        """Return what is tested, with a clock of ours."""
+        return Stops(self, hangup_stops=hangup_stops, now=lambda: self.now)
+
+
+def test_the_first_drains_and_the_second_is_fast() -> None:
+    """Further ones change nothing any more."""
+    heard = Heard()
+    stops = heard.stops()
+    stops.attach(heard)
+    for expected in (1, 2, 2):
+        stops.stop(signal.SIGTERM)
+        assert heard.requests == expected
+        heard.now += 1
+    assert heard.events == [("signal.received", "drain"), ("signal.received", "stop fast")]
+
+
+def test_a_burst_is_one_request() -> None:
+    """Ctrl-C that a parent passes on as well does not skip the draining; a storm is two requests."""
+    heard = Heard()
+    stops = heard.stops()
+    stops.attach(heard)
+    stops.stop(signal.SIGINT)
+    stops.stop(signal.SIGINT)
+    assert heard.requests == 1
+    for _ in range(1000):
+        heard.now += 0.001
+        stops.stop(signal.SIGTERM)
+    assert heard.requests == 2
+    assert len(heard.events) == 2
+
+
+def test_a_stop_before_there_is_anything_to_stop_is_kept() -> None:
+    """It is passed on as soon as there is."""
+    heard = Heard()
+    stops = heard.stops()
+    stops.stop(signal.SIGTERM)
+    assert heard.requests == 0
+    stops.attach(heard)
+    assert heard.requests == 1
+
+
+def test_a_hangup_is_noted_once() -> None:
+    """There is no reload yet; a storm of them is one event."""
+    heard = Heard()
+    stops = heard.stops()
+    stops.attach(heard)
+    for _ in range(1000):
+        stops.hangup()
+    assert heard.requests == 0
+    assert heard.events == [("signal.ignored", "SIGHUP")]
+
+
+def test_the_end_of_the_terminal_ends_a_development_run() -> None:
+    """For `rrq dev` a hangup is a request to stop."""
+    heard = Heard()
+    stops = heard.stops(hangup_stops=True)
+    stops.attach(heard)
+    stops.hangup()
+    assert heard.requests == 1
+
+
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+def test_nohup_is_respected(before: signal.Handlers) -> None:
+    """A SIGHUP that the parent has switched off stays so."""
+    kept = signal.signal(signal.SIGHUP, before)
+    loop = asyncio.new_event_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    old = {number: signal.getsignal(number) for number in numbers}
+    try:
+        Heard().stops(hangup_stops=True).install(loop)
+        assert (signal.getsignal(signal.SIGHUP) is signal.SIG_IGN) is (before is signal.SIG_IGN)
+    finally:
+        loop.close()
+        for number in numbers:
+            signal.signal(number, old[number])
+        signal.signal(signal.SIGHUP, kept)

@@ -1,0 +1,31 @@
+"""The table of attempts."""
+
+from rrq_orchestrator.attempts import Attempt, AttemptTable
+from support.orchestrating import claimed
+
+
+def attempt(job_id: str, deadline_s: float) -> Attempt:
+    return Attempt(claimed(job_id), "o1", "python", f"{job_id}.1", 0.0, 0, deadline_s)
+
+
+def test_attempts_are_found_by_request_and_by_job_and_leave_once() -> None:
+    """A second answer to the same request finds nothing."""
+    table = AttemptTable()
+    first = attempt("a", 5.0)
+    table.add(first)
+    table.add(attempt("b", 3.0))
+    assert table.get("a.1") is first
+    assert table.of_job("a") == [first]
+    assert table.pop("a.1") is first
+    assert table.pop("a.1") is None
+    assert len(table) == 1
+
+
+def test_deadlines() -> None:
+    """The earliest deadline is what the timer is set to; an empty table has none."""
+    table = AttemptTable()
+    assert table.next_deadline_s() == float("inf")
+    table.add(attempt("a", 5.0))
+    table.add(attempt("b", 3.0))
+    assert table.next_deadline_s() == 3.0
+    assert [each.job.id for each in table.expired(3.0)] == ["b"]

@@ -1,0 +1,219 @@
+"""The claim loop: when it looks, what it takes, what it leaves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
+from rrq_orchestrator.errors import RedisGone
+from rrq_orchestrator.routing import Routes
+from rrq_orchestrator.runners.base import Runner
+from rrq_orchestrator.store import RedisLink
+from rrq_orchestrator.waker import Waker
+from rrq_protocol import Job, JobStatus, ScriptCall
+from rrq_protocol.transitions import fence
+from support.orchestrating import LOG, Bench, StandInRunner, T, succeeded
+
+pytestmark = pytest.mark.anyio
+
+
+class Member:
+    """A membership without a heartbeat."""
+
+    def __init__(self) -> None:
+        self.orchestrator_id = "o1"
+        self.told: list[str] = []
+        self._ok = asyncio.Event()
+        self._ok.set()
+
+    async def registered(self) -> None:
+        await self._ok.wait()
+
+    def fenced(self, orchestrator_id: str) -> None:
+        self.told.append(orchestrator_id)
+        self._ok.clear()
+
+
+class Claiming:
+    """A claim loop on a bench, with whatever runs beside it."""
+
+    def __init__(self, bench: Bench, plan: ClaimPlan, **runners: StandInRunner) -> None:
+        self.member = Member()
+        waker = Waker(bench.keyspace, bench.links.make("wake"), bench.links, self._wake)
+        self.loop = ClaimLoop(
+            plan,
+            keyspace=bench.keyspace,
+            link=bench.links.make("claim"),
+            links=bench.links,
+            membership=self.member,
+            waker=waker,
+            dispatcher=bench.dispatcher,
+            settler=bench.settler,
+            routes=Routes("python"),
+            clock=bench.clock,
+            rng=bench.rng,
+            log=LOG,
+        )
+        there: dict[str, Runner] = {**runners} or {"python": bench.runner}
+        bench.dispatcher.connect(there, self.loop.capacity_freed)
+        self.tasks = [asyncio.create_task(run()) for run in (self.loop.run, waker.run, bench.settler.run)]
+
+    def _wake(self, queue: str) -> None:
+        self.loop.wake(queue)
+
+    async def stop(self) -> None:
+        self.loop.stop()
+        await self.tasks[0]
+        for task in self.tasks:
+            task.cancel()
+
+
+PATIENT = ClaimPlan({"default": 1}, poll_s=30.0)
+"""Would not look again by itself while a test runs: what happens, happens because of an event."""
+
+
+async def test_a_marker_starts_a_job_that_comes_later(bench: Bench) -> None:
+    """No poll is needed between the enqueue and the start."""
+    await bench.register()
+    claiming = Claiming(bench, PATIENT)
+    await claiming.loop.passes.next()
+    await bench.enqueue(Job("work"))
+    assert len(await bench.runner.requests(1)) == 1
+    await claiming.stop()
+
+
+async def test_a_job_without_a_marker_is_found_by_the_fallback_poll(bench: Bench) -> None:
+    """Foreign producers only write the hash and the queue entry."""
+    await bench.register()
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01))
+    await claiming.loop.passes.next()
+    (job_id,) = await bench.enqueue(Job("work", defer_by=3600))
+    await bench.client.delete(bench.keyspace.wake("default"))
+    await bench.client.zadd(bench.keyspace.queue("default"), {job_id: 0})
+    assert (await bench.runner.requests(1))[0].job_id == job_id
+    await claiming.stop()
+
+
+async def test_a_deferred_job_starts_when_it_is_due(bench: Bench) -> None:
+    """The loop sleeps until the earliest due time, not until the next poll."""
+    await bench.register()
+    claiming = Claiming(bench, PATIENT)
+    await claiming.loop.passes.next()
+    await bench.enqueue(Job("work", defer_by=0.05))
+    assert len(await bench.runner.requests(1)) == 1
+    await claiming.stop()
+
+
+async def test_no_more_is_taken_than_there_are_slots_and_a_free_slot_takes_the_next(bench: Bench) -> None:
+    """Ready jobs stay in the queue, for other orchestrators too."""
+    await bench.register()
+    bench.runner.capacity = 2
+    ids = await bench.enqueue(*(Job("work") for _ in range(5)))
+    claiming = Claiming(bench, PATIENT)
+    first, _ = await bench.runner.requests(2)
+    assert await bench.client.zcard(bench.keyspace.queue("default")) == 3
+    assert await bench.client.llen(bench.keyspace.wake("default")) == 1
+    bench.runner.answer(succeeded(first))
+    open_ids = {request.job_id for request in await bench.runner.requests(2)}
+    assert open_ids == {ids[1], ids[2]}
+    await claiming.stop()
+
+
+async def test_a_full_runner_hides_nobody(bench: Bench) -> None:
+    """A thousand jobs for a runner without a slot do not keep another runner's job waiting (upstream U17,
+    U20).
+    """
+    await bench.register()
+    slow = StandInRunner(bench.dispatcher, "slow", capacity=1)
+    await bench.enqueue(*(Job("slow#work") for _ in range(1000)))
+    (last,) = await bench.enqueue(Job("quick"))
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.001), python=bench.runner, slow=slow)
+    assert (await bench.runner.requests(1))[0].job_id == last
+    assert len(slow.open) == 1
+    await claiming.stop()
+
+
+async def test_concurrency_caps_all_runners_together(bench: Bench) -> None:
+    """worker_concurrency counts attempts, not slots."""
+    await bench.register()
+    other = StandInRunner(bench.dispatcher, "other")
+    await bench.enqueue(*(Job(name) for name in ("work", "other#work") * 5))
+    plan = ClaimPlan({"default": 1}, poll_s=30.0, concurrency=3)
+    claiming = Claiming(bench, plan, python=bench.runner, other=other)
+    while len(bench.dispatcher.attempts) < 3:
+        await claiming.loop.passes.next()
+    await claiming.loop.passes.next()
+    assert len(bench.runner.open) + len(other.open) == 3
+    await claiming.stop()
+
+
+async def test_paused_queues_are_left_alone(bench: Bench) -> None:
+    """Until they are resumed."""
+    await bench.register()
+    await bench.client.sadd(bench.keyspace.paused, "default")
+    await bench.enqueue(Job("work"))
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.005))
+    await claiming.loop.passes.next(3)
+    assert bench.runner.open == {}
+    await bench.client.srem(bench.keyspace.paused, "default")
+    await bench.runner.requests(1)
+    await claiming.stop()
+
+
+async def test_a_fenced_orchestrator_claims_nothing_and_says_so(bench: Bench) -> None:
+    """Until it is registered again."""
+    await bench.register()
+    assert await bench.run(
+        fence(bench.keyspace, "o1", await bench.client.zscore(bench.keyspace.workers, "o1") or 0)
+    )
+    await bench.enqueue(Job("work"))
+    claiming = Claiming(bench, PATIENT)
+    await claiming.loop.passes.next()
+    assert claiming.member.told == ["o1"]
+    assert bench.runner.open == {}
+    claiming.member._ok.set()
+    await bench.register()
+    await bench.runner.requests(1)
+    await claiming.stop()
+
+
+class LosesOneReply:
+    """A link that carries out the first transition and loses its reply, as a cut connection does."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link, self._lost = link, False
+
+    async def run(self, call: ScriptCall[T]) -> T:
+        result = await self._link.run(call)
+        if not self._lost:
+            self._lost = True
+            raise RedisGone("test", "the reply was lost")
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+
+async def test_a_claim_whose_reply_was_lost_is_given_back(bench: Bench) -> None:
+    """Redis counts the job as ours, we know nothing of it: released, uncounted, then claimed again (F46)."""
+    await bench.register()
+    (job_id,) = await bench.enqueue(Job("work"))
+    claiming = Claiming(bench, PATIENT)
+    claiming.loop._link = LosesOneReply(claiming.loop._link)  # type: ignore[assignment]
+    (request,) = await bench.runner.requests(1)
+    record = await bench.record(job_id)
+    assert request.job_id == job_id
+    assert (record.status, record.claim_seq, record.crash_count) == (JobStatus.ACTIVE, 2, 0)
+    await claiming.stop()
+
+
+async def test_burst_ends_when_nothing_is_ready_and_nothing_runs(bench: Bench) -> None:
+    """`rrq worker run --burst`: deferred jobs are not waited for."""
+    await bench.register()
+    bench.runner.auto = succeeded
+    await bench.enqueue(*(Job("work") for _ in range(30)), Job("later", defer_by=3600))
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01, burst=True))
+    await claiming.loop.exhausted.wait()
+    assert await bench.client.zcard(bench.keyspace.queue("default")) == 1
+    await claiming.stop()

@@ -1,0 +1,61 @@
+"""Requests on the control list."""
+
+import asyncio
+
+import pytest
+
+from rrq_orchestrator.control import Control
+from rrq_protocol import Job, JobStatus
+from rrq_protocol.transitions import CancelReply, ClaimRequest, cancel, claim
+from support.orchestrating import LOG, Bench, failed
+
+pytestmark = pytest.mark.anyio
+
+
+class Registered:
+    """A membership that needs no heartbeat."""
+
+    orchestrator_id = "o1"
+
+    async def registered(self) -> None:
+        return None
+
+
+def control(bench: Bench) -> Control:
+    return Control(
+        keyspace=bench.keyspace,
+        link=bench.links.make("control"),
+        links=bench.links,
+        membership=Registered(),
+        dispatcher=bench.dispatcher,
+        log=LOG,
+    )
+
+
+async def test_cancel_of_a_running_job_goes_all_the_way(bench: Bench) -> None:
+    """Request in Redis, control list, cancel frame, answer, CANCELLED."""
+    await bench.register()
+    (job_id,) = await bench.enqueue(Job("work"))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 1)], {}))
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    (request,) = await bench.runner.requests(1)
+    service = control(bench)
+    running = asyncio.create_task(service.run())
+    assert await bench.run(cancel(bench.keyspace, job_id)) is CancelReply.REQUESTED
+    await service.passes.next()
+    assert bench.runner.cancelled == [request.request_id]
+    bench.runner.answer(failed(request, "cancelled", "cancelled"))
+    await bench.settled()
+    assert (await bench.record(job_id)).status is JobStatus.CANCELLED
+    running.cancel()
+
+
+async def test_requests_nobody_understands_are_passed_over(bench: Bench) -> None:
+    """Garbage on the list, or a request of a later version, stops nothing."""
+    service = control(bench)
+    key = bench.keyspace.control("o1")
+    await bench.client.rpush(key, "cancel", "cancel j x", "explode now", b"\xff\xfe", "cancel j 1")
+    running = asyncio.create_task(service.run())
+    await service.passes.next(5)
+    assert await bench.client.llen(key) == 0
+    running.cancel()

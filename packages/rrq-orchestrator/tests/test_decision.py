@@ -1,0 +1,136 @@
+"""What becomes of an attempt: every row of the table in rrq_orchestrator.decision."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rrq_orchestrator.attempts import Stage
+from rrq_orchestrator.decision import Lost, Policy, Unanswered, decide
+from rrq_orchestrator.runners.base import LostCause
+from rrq_protocol import ErrorType, ExecutionError, OutcomeStatus, RetryPolicy, WireOutcome
+from rrq_protocol.transitions import Charge, SettleKind
+from support.orchestrating import claimed
+
+POLICY = Policy(max_retries=5, backoff=RetryPolicy(5.0, 60.0), max_crashes=3)
+RNG = random.Random(7)
+
+
+def ended(status: OutcomeStatus, kind: str | None = None, retry_after: float | None = None) -> WireOutcome:
+    error = None if status is OutcomeStatus.SUCCESS else ExecutionError(message="boom", type=kind)
+    return WireOutcome(status=status, error=error, retry_after_seconds=retry_after)
+
+
+SUCCESS = ended(OutcomeStatus.SUCCESS)
+ERROR = ended(OutcomeStatus.ERROR, "ValueError")
+TIMEOUT = ended(OutcomeStatus.TIMEOUT, "timeout")
+CRASH = Lost(LostCause.CRASHED, "exited with 1")
+
+
+@pytest.mark.parametrize(
+    ("end", "stage", "kind"),
+    [
+        (SUCCESS, Stage.RUNNING, SettleKind.COMPLETE),
+        (SUCCESS, Stage.TIMING_OUT, SettleKind.COMPLETE),
+        (SUCCESS, Stage.CANCELLING, SettleKind.COMPLETE),
+        (ERROR, Stage.RUNNING, SettleKind.RETRY),
+        (ended(OutcomeStatus.RETRY), Stage.RUNNING, SettleKind.RETRY),
+        (TIMEOUT, Stage.RUNNING, SettleKind.FAIL),
+        (Unanswered(), Stage.TIMING_OUT, SettleKind.FAIL),
+        (ERROR, Stage.TIMING_OUT, SettleKind.FAIL),
+        (ended(OutcomeStatus.ERROR, ErrorType.HANDLER_NOT_FOUND), Stage.RUNNING, SettleKind.FAIL),
+        (ended(OutcomeStatus.ERROR, ErrorType.INVALID_PARAMS), Stage.RUNNING, SettleKind.FAIL),
+        (ended(OutcomeStatus.ERROR, ErrorType.BUSY), Stage.RUNNING, SettleKind.RELEASE),
+        (ended(OutcomeStatus.ERROR, ErrorType.CANCELLED), Stage.CANCELLING, SettleKind.CANCEL),
+        (Unanswered(), Stage.CANCELLING, SettleKind.CANCEL),
+        (ended(OutcomeStatus.ERROR, ErrorType.CANCELLED), Stage.RUNNING, SettleKind.CRASH),
+        (CRASH, Stage.RUNNING, SettleKind.CRASH),
+        (Lost(LostCause.PROTOCOL, "garbage"), Stage.RUNNING, SettleKind.CRASH),
+        (Lost(LostCause.STOPPED, "drain"), Stage.RUNNING, SettleKind.RELEASE),
+        (ERROR, Stage.RELEASING, SettleKind.RELEASE),
+        (Unanswered(), Stage.RELEASING, SettleKind.RELEASE),
+    ],
+)
+def test_every_end_at_every_stage_has_its_settlement(
+    end: WireOutcome | Lost | Unanswered, stage: Stage, kind: SettleKind
+) -> None:
+    """The table of the module docstring, row by row."""
+    assert decide(claimed(), end, stage, POLICY, RNG).kind is kind
+
+
+def test_the_last_attempt_goes_to_the_dead_letter_queue_and_is_charged() -> None:
+    """max_retries is the number of attempts in all, so the third failure of three is the end."""
+    second = decide(claimed(current_retries=1, max_retries=3), ERROR, Stage.RUNNING, POLICY, RNG)
+    third = decide(claimed(current_retries=2, max_retries=3), ERROR, Stage.RUNNING, POLICY, RNG)
+    assert second.kind is SettleKind.RETRY
+    assert (third.kind, third.charge, third.outcome) == (SettleKind.FAIL, Charge.RETRY, "failed")
+
+
+def test_a_job_without_a_limit_of_its_own_has_the_default_one() -> None:
+    """A foreign record may leave max_retries out."""
+    job = claimed(max_retries=None, current_retries=4)
+    assert decide(job, ERROR, Stage.RUNNING, POLICY, RNG).kind is SettleKind.FAIL
+
+
+@pytest.mark.parametrize(("asked", "delay_ms"), [(0.0, 0), (2.5, 2500), (1e308, 60_000)])
+def test_a_delay_the_handler_asks_for_is_taken_and_clamped(asked: float, delay_ms: int) -> None:
+    """A retry in 1e308 seconds would never come back (upstream U11)."""
+    end = ended(OutcomeStatus.RETRY, retry_after=asked)
+    assert decide(claimed(), end, Stage.RUNNING, POLICY, RNG).delay_ms == delay_ms
+
+
+def test_policies_turn_timeouts_and_unknown_handlers_into_ordinary_failures() -> None:
+    """timeout_policy and unknown_handler_policy are "dlq" by default and may be "retry"."""
+    lenient = Policy(timeout_policy="retry", unknown_handler_policy="retry")
+    unknown = ended(OutcomeStatus.ERROR, ErrorType.HANDLER_NOT_FOUND)
+    assert decide(claimed(), TIMEOUT, Stage.RUNNING, lenient, RNG).kind is SettleKind.RETRY
+    assert decide(claimed(), unknown, Stage.RUNNING, lenient, RNG).kind is SettleKind.RETRY
+
+
+def test_crashes_have_a_budget_of_their_own() -> None:
+    """The first crash runs again at once, the second after a pause, the third is the last; no retry is
+    charged.
+    """
+    first, second, third = (
+        decide(claimed(crash_count=n), CRASH, Stage.RUNNING, POLICY, RNG) for n in range(3)
+    )
+    assert (first.kind, first.delay_ms) == (SettleKind.CRASH, 0)
+    assert second.kind is SettleKind.CRASH
+    assert second.delay_ms > 0
+    assert (third.kind, third.charge) == (SettleKind.FAIL, Charge.CRASH)
+    assert "exited with 1" in third.error
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "text"),
+    [
+        ("boom", "ValueError", "ValueError: boom"),
+        ("boom", None, "boom"),
+        ("no handler named 'x'", ErrorType.HANDLER_NOT_FOUND, "no handler named 'x'"),
+        ("ValueError: boom", "ValueError", "ValueError: boom"),
+        ("", "KeyError", "KeyError"),
+        ("", None, "the handler failed without a message"),
+    ],
+)
+def test_the_stored_error_names_the_exception_once(message: str, kind: str | None, text: str) -> None:
+    """Exception types of handlers stand in front of the message; our own words for errors do not."""
+    end = WireOutcome(status=OutcomeStatus.ERROR, error=ExecutionError(message=message, type=kind))
+    assert decide(claimed(), end, Stage.RUNNING, POLICY, RNG).error == text
+
+
+@given(
+    st.sampled_from(OutcomeStatus),
+    st.none() | st.sampled_from(ErrorType) | st.text(),
+    st.none() | st.floats(min_value=0, allow_nan=False, allow_infinity=False),
+    st.sampled_from(Stage),
+    st.integers(0, 10),
+    st.integers(0, 5),
+)
+def test_decide_is_total(
+    status: OutcomeStatus, kind: str | None, after: float | None, stage: Stage, retries: int, crashes: int
+) -> None:
+    """Whatever a runner answers at whatever stage, there is a decision with a delay within bounds."""
+    job = claimed(current_retries=retries, crash_count=crashes)
+    decision = decide(job, ended(status, kind, after), stage, POLICY, RNG)
+    assert 0 <= decision.delay_ms <= POLICY.backoff.cap_s * 1000

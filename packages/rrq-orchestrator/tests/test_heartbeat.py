@@ -1,0 +1,83 @@
+"""The lease of an orchestrator."""
+
+import asyncio
+
+import pytest
+
+from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes
+from rrq_protocol.transitions import fence
+from support.orchestrating import LOG, Bench
+
+pytestmark = pytest.mark.anyio
+
+
+def heart(bench: Bench, fenced: list[str]) -> Heartbeat:
+    return Heartbeat(
+        keyspace=bench.keyspace,
+        url=bench.url,
+        times=HeartbeatTimes(lease_s=10.0, beat_s=0.02),
+        report=lambda orchestrator_id: orchestrator_id.encode(),
+        on_fenced=fenced.append,
+        log=LOG,
+    )
+
+
+async def test_it_registers_then_every_beat_changes_the_lease(bench: Bench) -> None:
+    """The row and the report exist before the first claim is allowed; a beat is seen as a changed value."""
+    heartbeat = heart(bench, [])
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    first = await bench.client.zscore(bench.keyspace.workers, heartbeat.orchestrator_id)
+    await heartbeat.passes.next(2)
+    second = await bench.client.zscore(bench.keyspace.workers, heartbeat.orchestrator_id)
+    assert first is not None
+    assert second is not None
+    assert second > first
+    report = await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id))
+    assert report == heartbeat.orchestrator_id.encode()
+    running.cancel()
+    await heartbeat.stopped()
+
+
+async def test_once_fenced_it_goes_on_under_a_new_id(bench: Bench) -> None:
+    """The old id never comes back; whoever holds attempts of it is told."""
+    fenced: list[str] = []
+    heartbeat = heart(bench, fenced)
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    old = heartbeat.orchestrator_id
+    fenced_by_us = False
+    while not fenced_by_us:  # a beat may come between the look and the fence; then the fence does nothing
+        lease = await bench.client.zscore(bench.keyspace.workers, old)
+        fenced_by_us = await bench.run(fence(bench.keyspace, old, lease or 0))
+    while heartbeat.orchestrator_id == old:
+        await heartbeat.passes.next()
+    await heartbeat.registered()
+    assert fenced == [old]
+    members = await bench.client.zrange(bench.keyspace.workers, 0, -1)
+    assert members == [heartbeat.orchestrator_id.encode()]
+    running.cancel()
+    await heartbeat.stopped()
+
+
+async def test_leaving_takes_row_and_report_away(bench: Bench) -> None:
+    """Others see a clean stop at once."""
+    heartbeat = heart(bench, [])
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    running.cancel()
+    await heartbeat.stopped()
+    assert await bench.run(heartbeat.leave()) == 0
+    assert await bench.client.zcard(bench.keyspace.workers) == 0
+    assert await bench.client.exists(bench.keyspace.health(heartbeat.orchestrator_id)) == 0
+
+
+async def test_the_loop_learns_of_a_fence_only_once(bench: Bench) -> None:
+    """Claim loop and beat may both find out; the second finding concerns an id that is history."""
+    fenced: list[str] = []
+    heartbeat = heart(bench, fenced)
+    old = heartbeat.orchestrator_id
+    heartbeat.fenced(old)
+    heartbeat.fenced(old)
+    assert fenced == [old]
+    assert not heartbeat.is_registered

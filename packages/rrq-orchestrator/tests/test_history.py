@@ -1,0 +1,56 @@
+"""The attempts log stays readable and bounded."""
+
+from rrq_orchestrator.attempts import Attempt
+from rrq_orchestrator.decision import Decision
+from rrq_orchestrator.history import appended, bounded
+from rrq_protocol import read_attempts
+from rrq_protocol.transitions import SettleKind
+from support.orchestrating import claimed
+
+RETRY = Decision(SettleKind.RETRY, "ValueError: boom", "ValueError", delay_ms=1500, outcome="retry")
+
+
+def attempt(log: bytes | None = None, retries: int = 0) -> Attempt:
+    job = claimed(attempts_log=log, current_retries=retries)
+    return Attempt(job, "o1", "python", "j1.1", 0.0, 1_000, 300.0)
+
+
+def test_an_entry_tells_what_happened_where_and_when() -> None:
+    """`rrq job trace` is drawn from this."""
+    (entry,) = read_attempts(appended(attempt(), RETRY, "Traceback …", 1_250))
+    assert (entry.attempt, entry.outcome, entry.message, entry.type) == (
+        1,
+        "retry",
+        "ValueError: boom",
+        "ValueError",
+    )
+    assert (entry.started_at_ms, entry.ended_at_ms, entry.retry_at_ms) == (1_000, 1_250, 2_750)
+    assert (entry.worker, entry.runner, entry.claim_seq, entry.traceback) == (
+        "o1",
+        "python",
+        1,
+        "Traceback …",
+    )
+
+
+def test_the_oldest_entries_go_first() -> None:
+    """A job with a thousand attempts keeps the last twenty."""
+    log: bytes | None = None
+    for n in range(30):
+        log = appended(attempt(log, n), RETRY, None, 1_250)
+    entries = read_attempts(log)
+    assert [entry.attempt for entry in entries] == list(range(11, 31))
+
+
+def test_an_unreadable_log_is_started_anew() -> None:
+    """A log mangled by hand decides nothing and stops nothing."""
+    assert len(read_attempts(appended(attempt(b"{not json"), RETRY, None, 1))) == 1
+
+
+def test_long_texts_are_cut_in_the_middle() -> None:
+    """Both the beginning and the end of an error tell something."""
+    text = bounded("a" * 5000 + "z" * 5000, 100)
+    assert text.startswith("a" * 50)
+    assert text.endswith("z" * 50)
+    assert "9900 characters left out" in text
+    assert bounded("short", 100) == "short"

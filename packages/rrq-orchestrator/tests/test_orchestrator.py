@@ -1,0 +1,143 @@
+"""The orchestrator as a whole, with runners of the test's own: start, work, outage, stop."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rrq_orchestrator import Orchestrator, RedisRefused
+from rrq_orchestrator.runners.base import Runner, RunnerListener
+from rrq_protocol import Job, JobStatus, Keyspace, Settings
+from support.orchestrating import LOG, Bench, StandInRunner, failed, succeeded
+from support.redis_servers import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+class Whole:
+    """An orchestrator with one stand-in runner."""
+
+    def __init__(self, url: str, keyspace: Keyspace, **settings: Any) -> None:
+        self.runner: StandInRunner
+
+        def runners(listener: RunnerListener) -> Mapping[str, Runner]:
+            self.runner = StandInRunner(listener)
+            return {"python": self.runner}
+
+        chosen: dict[str, Any] = {
+            "base_retry_delay_seconds": 0.01,
+            "worker_shutdown_grace_period_seconds": 0.2,
+            **settings,
+        }
+        self.orchestrator = Orchestrator(
+            Settings(key_prefix=keyspace.prefix, **chosen), url=url, runners=runners, log=LOG
+        )
+        self.task = asyncio.create_task(self.orchestrator.run())
+
+    async def stop(self) -> int:
+        self.orchestrator.request_stop()
+        return await self.task
+
+
+async def test_success_failure_and_retry_end_where_they_belong(bench: Bench) -> None:
+    """One job completes, one fails twice and succeeds, one fails to the end."""
+    whole = Whole(bench.url, bench.keyspace)
+    ids = await bench.enqueue(Job("good"), Job("flaky", max_retries=3), Job("bad", max_retries=2))
+    whole.runner.auto = lambda request: (
+        failed(request)
+        if request.function_name == "bad"
+        or (request.function_name == "flaky" and request.context.attempt < 3)
+        else succeeded(request, b'"done"')
+    )
+    statuses: dict[str, JobStatus] = {}
+    while len(statuses) < 3 or not all(status.is_terminal for status in statuses.values()):
+        statuses = {job_id: (await bench.record(job_id)).status for job_id in ids}
+    whole.orchestrator.request_stop()
+    assert await whole.task == 0
+    assert list(statuses.values()) == [JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.FAILED]
+    assert await bench.client.lrange(bench.keyspace.dlq("default"), 0, -1) == [ids[2].encode()]
+
+
+async def test_a_clean_stop_leaves_no_trace(bench: Bench) -> None:
+    """No row, no report, no active set; exit code 0; runners ended."""
+    whole = Whole(bench.url, bench.keyspace)
+    await whole.orchestrator.heartbeat.registered()
+    assert await whole.stop() == 0
+    assert whole.runner.stops >= 1
+    assert await bench.client.keys(f"{bench.keyspace.prefix}:*") == []
+
+
+async def test_attempts_that_finish_within_the_grace_are_waited_for(bench: Bench) -> None:
+    """Stop, then the answer, then the end."""
+    whole = Whole(bench.url, bench.keyspace, worker_shutdown_grace_period_seconds=60)
+    (job_id,) = await bench.enqueue(Job("work"))
+    (request,) = await whole.runner.requests(1)
+    whole.orchestrator.request_stop()
+    whole.runner.answer(succeeded(request))
+    assert await whole.task == 0
+    assert (await bench.record(job_id)).status is JobStatus.COMPLETED
+
+
+async def test_a_second_request_does_not_wait_and_gives_the_job_back(bench: Bench) -> None:
+    """The job is pending again, and neither a retry nor a crash is counted."""
+    whole = Whole(bench.url, bench.keyspace, worker_shutdown_grace_period_seconds=3600)
+    (job_id,) = await bench.enqueue(Job("work"))
+    await whole.runner.requests(1)
+    whole.orchestrator.request_stop()
+    whole.orchestrator.request_stop()
+    assert await whole.task == 0
+    record = await bench.record(job_id)
+    assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
+
+
+async def test_it_waits_for_a_redis_that_is_not_there_yet(own_redis: RedisServer, keyspace: Keyspace) -> None:
+    """And stops cleanly when asked to before it comes."""
+    own_redis.stop()
+    waiting, leaving = Whole(own_redis.url, keyspace), Whole(own_redis.url, keyspace)
+    await asyncio.sleep(0)
+    assert await leaving.stop() == 0
+    own_redis.start()
+    await waiting.orchestrator.heartbeat.registered()
+    assert await waiting.stop() == 0
+
+
+async def test_it_survives_a_restart_of_redis_with_work_in_flight(
+    own_redis: RedisServer, bench: Bench
+) -> None:
+    """What finished during the outage is written afterwards, once; new jobs flow again."""
+    there = Bench(own_redis.url, bench.keyspace, bench.client)
+    whole = Whole(own_redis.url, bench.keyspace)
+    (job_id,) = await there.enqueue(Job("work"))
+    (request,) = await whole.runner.requests(1)
+    own_redis.stop()
+    whole.runner.answer(succeeded(request, b"1"))
+    own_redis.start()
+    await whole.orchestrator.settler.flushed()
+    second = await there.link.until_done(lambda: there.enqueue(Job("again")))
+    assert (await whole.runner.requests(1))[0].job_id == second[0]
+    assert whole.orchestrator.settler.replies["ok"] == 1  # type: ignore[index]
+    assert job_id == request.job_id
+    await whole.stop()
+    await there.aclose()
+
+
+async def test_a_wrong_password_is_not_waited_out(own_redis: RedisServer, keyspace: Keyspace) -> None:
+    """The caller gets an error to exit with; nothing was started."""
+    import redis as client
+
+    with client.Redis.from_url(own_redis.url) as admin:
+        admin.config_set("requirepass", "secret")
+    whole = Whole(own_redis.url, keyspace)
+    with pytest.raises(RedisRefused):
+        await whole.task
+
+
+async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> None:
+    """Silence would be worse: the lease lapses and others take over."""
+    whole = Whole(bench.url, bench.keyspace)
+    await whole.orchestrator.heartbeat.registered()
+    whole.orchestrator.claims._requests = lambda room: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    whole.orchestrator.claims.wake("default")
+    assert await whole.task == 1
+    assert whole.runner.stops >= 1

@@ -1,0 +1,53 @@
+"""What each part gets of the settings."""
+
+import pytest
+
+from rrq_orchestrator.plan import (
+    claim_plan,
+    dispatch_limits,
+    heartbeat_times,
+    recovery_policy,
+    routes,
+    served_queues,
+)
+from rrq_protocol import RunnerConfig, Settings
+from rrq_protocol.settings import WorkerConfig
+
+
+def test_queues_served() -> None:
+    """Those of the worker table; else the default queue and every queue that has a route of its own."""
+    assert served_queues(Settings(worker=WorkerConfig(queues={"a": 2}))) == {"a": 2}
+    routed = Settings(default_queue_name="main", runner_routes={"media": "rust"})
+    assert served_queues(routed) == {"main": 1, "media": 1}
+
+
+def test_routes() -> None:
+    """The default runner and the queues' runners."""
+    table = routes(Settings(default_runner_name="go", runner_routes={"media": "rust"}))
+    assert (table.of_queue("x"), table.of_queue("media")) == ("go", "rust")
+
+
+def test_claim_plan_writes_upstream_locks_only_when_asked() -> None:
+    """compat_job_locks is off by default."""
+    assert claim_plan(Settings(), burst=False).lock_extension_s is None
+    assert claim_plan(Settings(compat_job_locks=True), burst=True).lock_extension_s == 90
+
+
+def test_limits_times_and_recovery_follow_the_settings() -> None:
+    """Names change between settings and parts; figures do not."""
+    settings = Settings(
+        default_job_timeout_seconds=7, lease_seconds=20, max_crashes=4, default_dlq_name="dead",
+        runners={"python": RunnerConfig(app="a:b", response_timeout_seconds=3)},
+    )  # fmt: skip
+    limits = dispatch_limits(settings)
+    assert (limits.default_timeout_s, limits.dlq_name) == (7, "dead")
+    assert limits.response_timeout_s == {"python": 3}
+    assert heartbeat_times(settings).lease_s == 20
+    assert (recovery_policy(settings).max_crashes, recovery_policy(settings).dlq_name) == (4, "dead")
+
+
+@pytest.mark.parametrize(("interval", "lease", "ttl"), [(60, 10, 70), (1, 30, 30)])
+def test_the_report_outlives_the_lease(interval: float, lease: float, ttl: float) -> None:
+    """Tools of the public line take the report for the proof of life."""
+    settings = Settings(worker_health_check_interval_seconds=interval, lease_seconds=lease)
+    assert heartbeat_times(settings).report_ttl_s == ttl

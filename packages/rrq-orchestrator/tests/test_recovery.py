@@ -1,0 +1,59 @@
+"""Taking jobs back from an orchestrator that died."""
+
+import asyncio
+
+import pytest
+
+from rrq_orchestrator.recovery import Janitor
+from rrq_protocol import Job, JobStatus, ManualClock
+from rrq_protocol.transitions import ClaimRequest, RecoveryPolicy, claim, fence
+from support.orchestrating import LOG, Bench
+
+pytestmark = pytest.mark.anyio
+
+
+def janitor(bench: Bench, clock: ManualClock) -> Janitor:
+    return Janitor(
+        keyspace=bench.keyspace,
+        link=bench.links.make("recovery"),
+        links=bench.links,
+        policy=RecoveryPolicy(),
+        lease_s=0.2,
+        beat_s=0.05,
+        clock=clock,
+        rng=bench.rng,
+        log=LOG,
+    )
+
+
+async def test_a_silent_orchestrator_is_fenced_and_its_jobs_are_given_back(bench: Bench) -> None:
+    """Two looks, a lease apart by the observer's own clock, at a row that does not change."""
+    await bench.register("dead")
+    ids = await bench.enqueue(*(Job("work") for _ in range(150)))
+    await bench.run(claim(bench.keyspace, "dead", [ClaimRequest("default", "python", 150)], {}))
+    clock = ManualClock()
+    service = janitor(bench, clock)
+    running = asyncio.create_task(service.run())
+    await service.passes.next()
+    assert (await bench.record(ids[0])).status is JobStatus.ACTIVE
+    clock.advance(1.0)
+    await service.passes.next()
+    assert service.recovered == 150
+    record = await bench.record(ids[0])
+    assert (record.status, record.crash_count, record.worker_id) == (JobStatus.PENDING, 1, None)
+    assert await bench.client.zcard(bench.keyspace.reaping) == 0
+    running.cancel()
+
+
+async def test_what_another_janitor_began_is_finished(bench: Bench) -> None:
+    """Fenced by somebody who died right after: the row in `reaping` is enough."""
+    await bench.register("dead")
+    (job_id,) = await bench.enqueue(Job("work"))
+    await bench.run(claim(bench.keyspace, "dead", [ClaimRequest("default", "python", 1)], {}))
+    lease = await bench.client.zscore(bench.keyspace.workers, "dead")
+    assert await bench.run(fence(bench.keyspace, "dead", lease or 0))
+    service = janitor(bench, ManualClock())
+    running = asyncio.create_task(service.run())
+    await service.passes.next()
+    assert (await bench.record(job_id)).status is JobStatus.PENDING
+    running.cancel()

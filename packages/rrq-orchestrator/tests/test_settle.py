@@ -1,0 +1,83 @@
+"""Group commit of ended attempts."""
+
+import asyncio
+
+import pytest
+
+from rrq_orchestrator.settle import Settler
+from rrq_protocol import Job, JobStatus
+from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim
+from support.orchestrating import LOG, Bench, until
+from support.redis_servers import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+async def claimed_settlements(bench: Bench, count: int, owner: str = "o1") -> list[Settlement]:
+    await bench.register(owner)
+    await bench.enqueue(*(Job("work") for _ in range(count)))
+    reply = await bench.run(claim(bench.keyspace, owner, [ClaimRequest("default", "python", count)], {}))
+    return [
+        Settlement(j.id, j.claim_seq, SettleKind.COMPLETE, j.queue, b"1", ttl_seconds=60) for j in reply.jobs
+    ]
+
+
+async def test_what_gathers_is_written_in_one_call(bench: Bench) -> None:
+    """A hundred ends put before the service runs cost one pass."""
+    for settlement in await claimed_settlements(bench, 100):
+        bench.settler.put("o1", settlement)
+    await bench.settled()
+    assert bench.settler.passes.count == 1
+    assert bench.settler.replies == {SettleReply.OK: 100}
+
+
+async def test_batches_hold_attempts_of_one_owner_and_keep_their_order(bench: Bench) -> None:
+    """After being fenced, an orchestrator still has ends of attempts claimed under its former id."""
+    first, second = await claimed_settlements(bench, 1, "o1"), await claimed_settlements(bench, 1, "o2")
+    bench.settler.put("o1", first[0])
+    bench.settler.put("o2", second[0])
+    await bench.settled()
+    assert bench.settler.replies == {SettleReply.OK: 2}
+    assert bench.settler.passes.count == 2
+
+
+async def test_an_attempt_that_is_no_longer_ours_writes_nothing(bench: Bench) -> None:
+    """A wrong token is answered with stale, a missing record with gone; neighbours are settled."""
+    good, stale, gone = await claimed_settlements(bench, 3)
+    await bench.client.hset(bench.keyspace.job(stale.job_id), "claim_seq", "7")
+    await bench.client.delete(bench.keyspace.job(gone.job_id))
+    for settlement in (stale, gone, good):
+        bench.settler.put("o1", settlement)
+    await bench.settled()
+    assert bench.settler.replies == {SettleReply.OK: 1, SettleReply.STALE: 1, SettleReply.GONE: 1}
+    assert (await bench.record(stale.job_id)).status is JobStatus.ACTIVE
+    assert (await bench.record(good.job_id)).status is JobStatus.COMPLETED
+
+
+async def test_what_waits_for_redis_is_known(bench: Bench) -> None:
+    """Shutdown and readiness ask how much is unwritten, and of which jobs."""
+    for settlement in await claimed_settlements(bench, 2):
+        bench.settler.put("o1", settlement)
+    assert bench.settler.waiting == 2
+    assert len(bench.settler.job_ids()) == 2
+    assert not bench.settler.is_full
+    await bench.settled()
+    assert bench.settler.waiting == 0
+
+
+async def test_ends_outlive_an_outage_of_redis(bench: Bench, own_redis: RedisServer) -> None:
+    """Nothing is lost and nothing is written twice when Redis is away while a batch waits."""
+    there = Bench(own_redis.url, bench.keyspace, bench.client)
+    settlements = await claimed_settlements(there, 3)
+    settler = Settler(there.keyspace, there.link, LOG)
+    own_redis.stop()
+    for settlement in settlements:
+        settler.put("o1", settlement)
+    running = asyncio.create_task(settler.run())
+    await until(lambda: not there.links.connected)
+    assert settler.waiting == 3
+    own_redis.start()
+    await settler.flushed()
+    running.cancel()
+    assert settler.replies == {SettleReply.OK: 3}
+    await there.aclose()

@@ -1,0 +1,148 @@
+"""``rrq job``: look at jobs, and cancel them."""
+
+import sys
+from collections.abc import Mapping
+
+import click
+
+from rrq_cli.exits import ExitCode, fail
+from rrq_cli.output import emit, note, require_no_terminal, shown
+from rrq_cli.params import GlobalOptions, common
+from rrq_cli.store.client import open_store
+from rrq_cli.store.jobs import MOST_LOOKED_AT, JobFilter, find_jobs
+from rrq_cli.store.records import read_detail, read_hash
+from rrq_cli.views.jobs import show_detail, show_list, show_trace
+
+__all__ = ["job"]
+
+_STATUSES = ("pending", "active", "retrying", "completed", "failed", "cancelled")
+_NO_INDEX = {"COMPLETED", "CANCELLED"}
+
+
+@click.group()
+def job() -> None:
+    """Look at jobs one by one, follow what happened to them, cancel them."""
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+@click.option("--raw", is_flag=True, help="Print the stored fields byte for byte; not to a terminal.")
+def show(options: GlobalOptions, job_id: str, raw: bool) -> int:
+    """Show everything about one job.
+
+    JSON: {"id", "status", "function_name", "queue_name", "params", "result", "failed_attempts": […],
+    "fields": {…}, "problem", …}
+    """
+    if raw:
+        require_no_terminal()
+    with open_store(options) as store:
+        if raw and not options.as_json:
+            print_raw(read_hash(store, job_id)[0])
+            return ExitCode.OK
+        found = read_detail(store, job_id)
+    emit(options.as_json, found.fields if raw else found, lambda out, _: show_detail(out, found))
+    return ExitCode.FINDING if found.problem else ExitCode.OK
+
+
+def print_raw(fields: Mapping[bytes, bytes]) -> None:
+    """Write a hash's fields as they are stored, ``name: value`` each."""
+    for name, value in fields.items():
+        sys.stdout.buffer.write(name + b": " + value + b"\n")
+
+
+@job.command("list")
+@common
+@click.option("--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only jobs in this state.")
+@click.option("--queue", metavar="NAME", help="Only jobs of this queue.")
+@click.option(
+    "--function", metavar="NAME", help="Only jobs of this function, with or without its runner# prefix."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Jobs at most.")
+@click.option(
+    "--scan",
+    is_flag=True,
+    help="Read every job record of the server; finds completed and cancelled jobs too.",
+)
+def list_(
+    options: GlobalOptions,
+    status: str | None,
+    queue: str | None,
+    function: str | None,
+    limit: int,
+    scan: bool,
+) -> None:
+    """List jobs: running ones, then waiting ones as they become due, then dead letters.
+
+    Completed and cancelled jobs are in no index; --scan finds them.
+
+    JSON: {"jobs": [{"id", "status", "function_name", "queue_name", "attempts", …}], "looked_at", "complete"}
+    """
+    wanted = JobFilter(status.upper() if status else None, queue, function)
+    with open_store(options) as store:
+        found = find_jobs(store, wanted, limit=limit, scan=scan)
+    emit(options.as_json, found, show_list)
+    if wanted.status in _NO_INDEX and not scan:
+        note(f"{status} jobs are in no index; --scan reads every record to find them")
+    elif not found.complete and len(found.jobs) < limit:
+        note(f"stopped after {MOST_LOOKED_AT:,} records; --scan reads all of them")
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+def trace(options: GlobalOptions, job_id: str) -> int:
+    """Show what happened to a job, step by step: waits, attempts, errors, what comes next.
+
+    JSON: {"id", "status", "function_name", "queue_name", "events": [{"what", "at", "attempt", …}],
+    "waited_seconds", "ran_seconds"}
+    """
+    from rrq_cli.timeline import trace_of
+    from rrq_protocol import MalformedRecord, parse_record
+
+    with open_store(options) as store:
+        fields, _ = read_hash(store, job_id)
+        try:
+            record = parse_record(fields)
+        except MalformedRecord as error:
+            fail(f"{error}; what can be read of it: rrq job show {job_id}")
+        found = trace_of(record, store.keys)
+    emit(options.as_json, found, show_trace)
+    return ExitCode.OK
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+def cancel(options: GlobalOptions, job_id: str) -> int:
+    """Cancel a job: one that waits at once, one that runs by asking its orchestrator.
+
+    JSON: {"id", "result": "cancelled" | "requested" | "finished" | "gone" | "wrong_type"}; exit code 1 for
+    the last three
+    """
+    from rrq_protocol import transitions, validate_job_id
+    from rrq_protocol.transitions import CancelReply
+
+    sentences = {
+        CancelReply.CANCELLED: "is cancelled",
+        CancelReply.REQUESTED: "is running; its orchestrator was asked to cancel it",
+        CancelReply.FINISHED: "had ended before; nothing was changed",
+        CancelReply.GONE: "is not there; finished jobs are kept for a time only",
+        CancelReply.WRONG_TYPE: "is no job record: its key holds something else",
+    }
+    name = validate_job_id(job_id)
+    with open_store(options) as store:
+        settings = store.settings
+        call = transitions.cancel(
+            store.keys, name, ttl_seconds=settings.default_result_ttl_seconds, job_events=settings.job_events
+        )
+        reply = store.run(call)
+    done = reply in (CancelReply.CANCELLED, CancelReply.REQUESTED)
+    if not done and not options.as_json:
+        fail(f"job {name} {sentences[reply]}")
+    emit(
+        options.as_json,
+        {"id": name, "result": reply.value},
+        lambda out, _: out.print(shown(f"job {name} {sentences[reply]}")),
+    )
+    return ExitCode.OK if done else ExitCode.FINDING

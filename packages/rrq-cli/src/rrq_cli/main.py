@@ -1,0 +1,33 @@
+"""The ``rrq`` command's first and last moments; all between is imported in here, so that Ctrl-C is quiet."""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = _run(sys.argv[1:] if args is None else args)
+    except KeyboardInterrupt:  # while modules were imported, or the output was flushed
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+def _run(args: Sequence[str]) -> int:
+    from rrq_cli.exits import ExitCode
+    from rrq_cli.root import reader_gone, run
+
+    code = run(args)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return reader_gone()
+    except OSError as error:
+        sys.stderr.write(f"rrq: standard output: {error.strerror}\n")
+        return int(ExitCode.FINDING)
+    return int(code)

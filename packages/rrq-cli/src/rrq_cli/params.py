@@ -1,0 +1,143 @@
+"""Options every command has, and the types of option values.
+
+The global options may stand before or after the subcommand: ``rrq --json queue list`` is ``rrq queue list
+--json``. Each level puts what it was given into one :class:`GlobalOptions` of the context; the innermost
+level wins.
+"""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "DURATION",
+    "GLOBAL_OPTIONS",
+    "GlobalOptions",
+    "KeyValue",
+    "as_environment",
+    "common",
+    "global_options",
+    "options_of",
+    "remember",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_META = "rrq_cli.options"
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """What was given of ``--config``, ``--redis-dsn``, ``--prefix`` and ``--json``."""
+
+    config: str | None = None
+    redis_dsn: str | None = None
+    prefix: str | None = None
+    as_json: bool = False
+
+
+GLOBAL_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "--config",
+        "config",
+        {"metavar": "FILE", "help": "Settings file [default: RRQ_CONFIG, else ./rrq.toml]."},
+    ),
+    ("--redis-dsn", "redis_dsn", {"metavar": "URL", "help": "Redis to use, e.g. redis://localhost:6379/0."}),
+    ("--prefix", "prefix", {"metavar": "TEXT", "help": "What every Redis key starts with [default: rrq]."}),
+    ("--json", "as_json", {"is_flag": True, "default": None, "help": "Print JSON for programs."}),
+)
+
+
+def options_of(ctx: click.Context) -> GlobalOptions:
+    """Return the global options given so far."""
+    found: GlobalOptions = ctx.meta.get(_META, GlobalOptions())
+    return found
+
+
+def remember(ctx: click.Context, values: dict[str, Any]) -> GlobalOptions:
+    """Take the global options out of ``values``, and return them together with those of the outer levels."""
+    given = {name: values.pop(name, None) for _, name, _ in GLOBAL_OPTIONS}
+    merged = replace(options_of(ctx), **{name: value for name, value in given.items() if value is not None})
+    ctx.meta[_META] = merged
+    return merged
+
+
+def global_options(command: F) -> F:
+    """Declare the global options on a command or group."""
+    for flag, name, settings in reversed(GLOBAL_OPTIONS):
+        command = click.option(flag, name, **settings)(command)
+    return command
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the global options on a command, which gets a :class:`GlobalOptions` as its first argument."""
+
+    @functools.wraps(command)  # takes the options declared below this decorator along
+    def run(**values: Any) -> Any:
+        return command(remember(click.get_current_context(), values), **values)
+
+    return global_options(run)
+
+
+def as_environment(options: GlobalOptions) -> None:
+    """Hand the global options to a command of another wheel, which reads its settings by itself."""
+    for variable, value in (
+        ("RRQ_CONFIG", options.config),
+        ("RRQ_REDIS_DSN", options.redis_dsn),
+        ("RRQ_KEY_PREFIX", options.prefix),
+    ):
+        if value is not None:
+            os.environ[variable] = value
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds, or a text such as ``90s``, ``5m``, ``2h``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        from rrq_protocol.settings import parse_duration
+
+        try:
+            seconds = parse_duration(value) if isinstance(value, str) else None
+            seconds = float(value) if seconds is None else seconds
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds) or seconds < 0:
+            self.fail(f'expected seconds, or a text such as "90s", "5m", "2h", got {value!r}', param, ctx)
+        return seconds
+
+
+DURATION = _Duration()
+
+
+class KeyValue(click.ParamType[tuple[str, Any]]):
+    """``name=value``; the value is JSON where it can be read as such, else text."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Return the name and the value."""
+        import json
+
+        if not isinstance(value, str):
+            name, read = value
+            return str(name), read
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            self.fail(f"expected name=value, got {value!r}", param, ctx)
+        try:
+            return name, json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return name, text
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")

@@ -1,0 +1,138 @@
+"""Commands by name, loaded when called: our own, and those of other wheels (entry points ``rrq.commands``).
+
+``rrq --help`` and each command import only what they need, and a plugin that cannot be imported breaks no
+command but its own.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from rrq_cli.exits import CliError, UsageProblem
+from rrq_cli.params import as_environment, options_of
+from rrq_cli.text import escape
+
+__all__ = ["ENTRY_POINTS", "LazyGroup", "Lazy", "Missing"]
+
+ENTRY_POINTS = "rrq.commands"
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command of this wheel: where it is, ``module:attribute``, and its line in the help."""
+
+    target: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A command of another wheel, for as long as that wheel is not installed."""
+
+    wheel: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed.
+
+    Args:
+        own: Commands of this wheel, in the order of the help.
+        elsewhere: Commands that other wheels of RRQ bring.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        own: Mapping[str, Lazy],
+        elsewhere: Mapping[str, Missing] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.own, self.elsewhere = own, elsewhere
+        self._plugins: dict[str, Any] | None = None
+
+    @property
+    def plugins(self) -> Mapping[str, Any]:
+        """The entry points of other wheels by command name; ours cannot be replaced."""
+        if self._plugins is None:
+            from importlib.metadata import entry_points
+
+            found = entry_points(group=ENTRY_POINTS) if self.elsewhere is not None else ()
+            self._plugins = {each.name: each for each in found if each.name not in self.own}
+        return self._plugins
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands: ours in our order, then the others by name."""
+        return [*self.own, *sorted({*self.plugins, *(self.elsewhere or ())})]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, imported now; None where there is none of that name."""
+        if cmd_name in self.own:
+            return _load(self.own[cmd_name].target)
+        if cmd_name in self.plugins:
+            return _load_plugin(self.plugins[cmd_name], ctx)
+        if self.elsewhere is not None and cmd_name in self.elsewhere:
+            return _absent(cmd_name, self.elsewhere[cmd_name])
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' lines without importing any of them."""
+        rows = [(name, self._help_of(name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _help_of(self, name: str) -> str:
+        if name in self.own:
+            return self.own[name].help
+        known = (self.elsewhere or {}).get(name)
+        plugin = self.plugins.get(name)
+        if known is not None:
+            return known.help if plugin is not None else f"{known.help} (install {known.wheel})"
+        source = plugin.dist.name if plugin is not None and plugin.dist is not None else "another package"
+        return escape(f"From {source}.")
+
+
+def _load(target: str) -> click.Command:
+    module, _, attribute = target.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
+def _load_plugin(plugin: Any, ctx: click.Context) -> click.Command:
+    """Import another wheel's command; whatever goes wrong there is told as that command's own failure.
+
+    Raises:
+        CliError: It cannot be imported, or is no command.
+    """
+    source = plugin.dist.name if plugin.dist is not None else plugin.value
+    try:
+        command = plugin.load()
+    except Exception as error:
+        text = f"rrq {plugin.name} (from {source}) cannot be loaded: {type(error).__name__}: {error}"
+        raise CliError(f"{text}\nReinstall or remove {source}; the other commands work.") from error
+    if not isinstance(command, click.Command):
+        raise CliError(
+            f"rrq {plugin.name} (from {source}): expected a click command, got {type(command).__name__}"
+        )
+    as_environment(options_of(ctx))
+    return command
+
+
+def _absent(name: str, missing: Missing) -> click.Command:
+    def refuse(ctx: click.Context, args: tuple[str, ...]) -> None:
+        raise UsageProblem(
+            f"rrq {name}: install {missing.wheel}, which brings this command: pip install {missing.wheel}"
+        )
+
+    return click.Command(
+        name,
+        callback=click.pass_context(refuse),
+        params=[click.Argument(["args"], nargs=-1, type=click.UNPROCESSED)],
+        help=f"{missing.help} Not installed: pip install {missing.wheel}",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )

@@ -1,0 +1,105 @@
+"""The root of the command line, and the one place where errors become messages and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from rrq_cli.exits import ExitCode, explain
+from rrq_cli.params import global_options, remember
+from rrq_cli.plugins import Lazy, LazyGroup, Missing
+from rrq_cli.text import escape_lines
+
+__all__ = ["reader_gone", "root", "run"]
+
+_OWN = {
+    "demo": Lazy("rrq_cli.commands.demo:demo", "Watch RRQ work on real files, from nothing."),
+    "queue": Lazy("rrq_cli.commands.queue:queue", "Look into queues: list, stats, inspect."),
+    "job": Lazy("rrq_cli.commands.job:job", "Look at jobs and cancel them: show, list, trace, cancel."),
+    "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue."),
+    "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),
+    "config": Lazy("rrq_cli.commands.config:config", "Show and check the settings."),
+    "debug": Lazy("rrq_cli.commands.debug:debug", "Try things out: submit one job."),
+}
+_ELSEWHERE = {
+    "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),
+    "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),
+    "runner": Missing("rrq-runner", "Serve Python handlers."),
+    "worker": Missing("rrq-orchestrator", "Run an orchestrator."),
+}
+_WHEELS = ("rrq-cli", "rrq-protocol", "rrq-producer", "rrq-runner", "rrq-orchestrator")
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    for wheel in _WHEELS:
+        try:
+            click.echo(f"{wheel} {version(wheel)}")
+        except PackageNotFoundError:
+            continue
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup, own=_OWN, elsewhere=_ELSEWHERE, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions and exit.",
+)
+@global_options
+@click.pass_context
+def root(ctx: click.Context, /, **values: Any) -> None:
+    """RRQ, the reliable Redis queue: queues, jobs, dead letters and orchestrators at a glance.
+
+    The options below may also stand after the command. Exit codes: 0 fine, 1 a finding or a failure, 2 wrong
+    usage, 3 stopped by force, 78 wrong configuration.
+    """
+    remember(ctx, values)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command line and return its exit code; messages go to stderr."""
+    if "_RRQ_COMPLETE" in os.environ:
+        root.main(args=list(args), prog_name="rrq")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its number; the command goes on.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    try:
+        with root.make_context("rrq", list(args)) as ctx:
+            result = root.invoke(ctx)
+            return result if isinstance(result, int) and not isinstance(result, bool) else ExitCode.OK
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return reader_gone()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        code, message = explained
+        head, *more = escape_lines(message)
+        click.echo("\n".join([f"rrq: {head}", *more]), err=True)
+        return code
+
+
+def reader_gone() -> int:
+    """Whoever read our output has stopped; nothing may be written any more, at exit neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.BROKEN_PIPE

@@ -1,0 +1,258 @@
+"""What ``--json`` prints. Fields are only ever added; times are RFC 3339 UTC, durations seconds.
+
+======================  =====================================================
+``queue list``          ``{"queues": [QueueInfo]}``
+``queue stats``         ``{"at": time, "queues": [QueueStats]}``
+``queue inspect``       :class:`QueueContent`
+``job show``            :class:`JobDetail`
+``job list``            :class:`JobList`
+``job trace``           :class:`Trace`
+``job cancel``          ``{"id": …, "result": CancelReply}``
+``dlq list``            :class:`JobList`
+``dlq inspect``         :class:`JobDetail`
+``dlq stats``           :class:`DeadLetterStats`
+``dlq requeue``         :class:`Requeued`
+``check``               :class:`Health`
+``debug submit``        :class:`Submitted`
+======================  =====================================================
+
+``problem`` is null, or one sentence about what is wrong with the entry in Redis; the other fields then hold
+what could be read.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "DeadLetterGroup",
+    "DeadLetterStats",
+    "Health",
+    "JobDetail",
+    "JobList",
+    "JobRow",
+    "OrchestratorInfo",
+    "QueueContent",
+    "QueueInfo",
+    "QueueStats",
+    "Requeued",
+    "Submitted",
+    "Totals",
+    "Trace",
+    "TraceEvent",
+]
+
+
+class QueueInfo(msgspec.Struct, kw_only=True):
+    """One queue at a glance: ``ready`` jobs are due, ``later`` ones are not yet."""
+
+    name: str
+    ready: int = 0
+    later: int = 0
+    paused: bool = False
+    problem: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return self.ready + self.later
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """Counters of a queue since it exists. ``started`` and ``retried`` count attempts, the others jobs."""
+
+    enqueued: int = 0
+    started: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    cancelled: int = 0
+    recovered: int = 0
+    released: int = 0
+    requeued: int = 0
+
+
+class QueueStats(QueueInfo, kw_only=True):
+    """A queue in figures.
+
+    Attributes:
+        active: Jobs being executed now.
+        oldest_ready_age_seconds: How long the first due job has been due.
+        totals: Counters since the queue exists.
+        mean_wait_seconds: Mean time from due to start, over all starts.
+        mean_run_seconds: Mean time in the runner, over all attempts that ended.
+        per_second_1m: Completed jobs per second over the last minute.
+        per_second_1h: The same over the last hour.
+        completed_per_minute: Completed jobs in each of the last 60 minutes, oldest first, the running minute
+            last.
+        scanned: With ``--max-scan``: records found by status, null otherwise.
+    """
+
+    active: int = 0
+    oldest_ready_age_seconds: float | None = None
+    totals: Totals = msgspec.field(default_factory=Totals)
+    mean_wait_seconds: float | None = None
+    mean_run_seconds: float | None = None
+    per_second_1m: float = 0.0
+    per_second_1h: float = 0.0
+    completed_per_minute: list[int] = []
+    scanned: dict[str, int] | None = None
+
+
+class JobRow(msgspec.Struct, kw_only=True):
+    """One job in a list. ``attempts`` have ended without success; ``max_attempts`` are allowed in all."""
+
+    id: str
+    status: str | None = None
+    function_name: str | None = None
+    queue_name: str | None = None
+    attempts: int = 0
+    max_attempts: int | None = None
+    enqueued_at: datetime | None = None
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    worker_id: str | None = None
+    last_error: str | None = None
+    problem: str | None = None
+
+
+class QueueContent(QueueInfo, kw_only=True):
+    """The jobs of a queue in the order they become due, from ``offset`` on."""
+
+    offset: int = 0
+    jobs: list[JobRow] = []
+
+
+class JobList(msgspec.Struct, kw_only=True):
+    """Jobs that were found.
+
+    Attributes:
+        jobs: The entries.
+        looked_at: Records read to find them.
+        complete: False where looking stopped at a limit before all records were read.
+        total: ``dlq list``: ids in the dead letter queues, whatever the filters; null elsewhere.
+    """
+
+    jobs: list[JobRow] = []
+    looked_at: int = 0
+    complete: bool = True
+    total: int | None = None
+
+
+class JobDetail(JobRow, kw_only=True):
+    """All of one job. ``fields`` are the record's fields as stored; ``params`` and ``result`` are decoded."""
+
+    params: Any = None
+    result: Any = None
+    dlq_name: str | None = None
+    crashes: int = 0
+    claim_seq: int = 0
+    expires_in_seconds: float | None = None
+    failed_attempts: list[dict[str, Any]] = []
+    fields: dict[str, str] = {}
+
+
+class TraceEvent(msgspec.Struct, kw_only=True):
+    """One step in a job's life.
+
+    Attributes:
+        what: ``enqueued``, ``due``, ``started``, ``retry``, ``failed``, ``timeout``, ``crash``,
+            ``completed``, ``cancelled``, ``cancel_requested`` or ``next_run``.
+        at: When, null where it was not recorded.
+        attempt: Which attempt, from 1.
+        wait_seconds: ``started``: time from due to start.
+        run_seconds: The end of an attempt: time since its start.
+        worker: The orchestrator.
+        runner: The runner.
+        error: The error's text, and ``error_type`` its type.
+    """
+
+    what: str
+    at: datetime | None = None
+    attempt: int | None = None
+    wait_seconds: float | None = None
+    run_seconds: float | None = None
+    worker: str | None = None
+    runner: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+
+class Trace(msgspec.Struct, kw_only=True):
+    """A job's life so far. ``waited_seconds`` and ``ran_seconds`` are sums over its recorded attempts."""
+
+    id: str
+    status: str
+    function_name: str
+    queue_name: str | None = None
+    events: list[TraceEvent] = []
+    waited_seconds: float | None = None
+    ran_seconds: float | None = None
+
+
+class DeadLetterGroup(msgspec.Struct, kw_only=True):
+    """Dead letters of one queue, function and kind of error (numbers, ids and quoted parts left out)."""
+
+    count: int
+    queue_name: str | None
+    function_name: str | None
+    error: str
+    newest_at: datetime | None = None
+    newest_id: str = ""
+
+
+class DeadLetterStats(msgspec.Struct, kw_only=True):
+    """Dead letters by group, most frequent first."""
+
+    total: int
+    looked_at: int
+    complete: bool
+    groups: list[DeadLetterGroup] = []
+
+
+class Requeued(msgspec.Struct, kw_only=True):
+    """What ``dlq requeue`` did, or would do. ``results`` counts the answers; only ``ok`` changed a job."""
+
+    dry_run: bool
+    ids: list[str] = []
+    results: dict[str, int] = {}
+
+
+class OrchestratorInfo(msgspec.Struct, kw_only=True):
+    """One orchestrator: ``live``, ``lapsed`` (its lease is past) or ``reaping`` (declared dead)."""
+
+    id: str
+    state: str
+    lease_seconds_left: float | None = None
+    active_jobs: int = 0
+    concurrency_limit: int | None = None
+    queues: list[str] = []
+    host: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    reported_at: datetime | None = None
+    problem: str | None = None
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """Answer of ``rrq check``; ``findings`` is empty when ``healthy``."""
+
+    healthy: bool
+    redis: str
+    redis_version: str
+    ping_ms: float
+    findings: list[str] = []
+    orchestrators: list[OrchestratorInfo] = []
+
+
+class Submitted(msgspec.Struct, kw_only=True):
+    """Answer of ``rrq debug submit``; ``status`` and what follows only with ``--wait``."""
+
+    id: str
+    queue_name: str
+    created: bool
+    status: str | None = None
+    result: Any = None
+    error: str | None = None

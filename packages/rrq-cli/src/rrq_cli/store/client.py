@@ -1,0 +1,127 @@
+"""One blocking connection to the Redis that the settings mean, and the key space in it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from redis import Redis, exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rrq_cli.exits import fail
+from rrq_cli.params import GlobalOptions
+from rrq_protocol import Keyspace, ScriptCall, Settings, load_settings
+from rrq_protocol.settings import RedisTarget, resolve_redis
+
+__all__ = ["Store", "connect", "open_store", "settings_for"]
+
+CONNECT_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 15.0
+T = TypeVar("T")
+
+
+class Store:
+    """A connection together with its keys and settings.
+
+    Attributes:
+        redis: The client; it answers in bytes.
+        keys: Every key name.
+        settings: What was configured.
+        display: The server's address without secrets.
+    """
+
+    def __init__(self, redis: "Redis", settings: Settings, display: str) -> None:
+        self.redis, self.settings, self.display = redis, settings, display
+        self.keys = Keyspace(settings.key_prefix)
+
+    def run(self, call: ScriptCall[T]) -> T:
+        """Perform one transition."""
+        (reply,) = self.ask(call.evalsha_args())
+        if isinstance(reply, exceptions.NoScriptError):
+            (reply,) = self.ask(call.eval_args())
+        if isinstance(reply, Exception):
+            raise reply
+        return call.result(reply)
+
+    def ask(self, *commands: Sequence[Any]) -> list[Any]:
+        """Send commands in one round trip and return their replies, in order.
+
+        An error reply (a key of the wrong type, say) is returned in its place, so that one bad key hides no
+        other.
+        """
+        if not commands:
+            return []
+        with self.redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return list(pipe.execute(raise_on_error=False))
+
+    def now_ms(self) -> float:
+        """Return the server's time in epoch ms; ages and dues are measured by it."""
+        seconds, micros = self.redis.time()
+        return seconds * 1000 + micros / 1000
+
+
+def settings_for(options: GlobalOptions) -> Settings:
+    """Return the settings the command line means.
+
+    Raises:
+        SettingsError: They have problems, all of them listed.
+    """
+    overrides = {"redis_dsn": options.redis_dsn, "key_prefix": options.prefix}
+    return load_settings(options.config, overrides=overrides)
+
+
+@contextmanager
+def open_store(options: GlobalOptions) -> Iterator[Store]:
+    """Connect to the Redis the command line means, and close the connection afterwards.
+
+    Raises:
+        CliError: Nothing answers there.
+        SettingsError: The settings have problems.
+    """
+    settings = settings_for(options)
+    target = resolve_redis(settings)
+    if target.problem is not None or target.url is None:
+        fail(target.problem or f"there is no Redis at {target.display}")
+    with connect(target) as client:
+        yield Store(client, settings, target.display)
+
+
+@contextmanager
+def connect(target: RedisTarget) -> Iterator["Redis"]:
+    """Connect to a target, and say what to do where nothing answers.
+
+    Raises:
+        CliError: Nothing answers, or it is no Redis.
+    """
+    assert target.url is not None
+    try:
+        client = Redis.from_url(
+            target.url.reveal(),
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=ANSWER_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # whoever typed the command waits for the answer
+            client_name="rrq-cli",
+        )
+    except (ValueError, TypeError) as error:
+        fail(f"{target.display} cannot be used: {error}")
+    with client:
+        try:
+            client.ping()
+        except (exceptions.AuthenticationError, exceptions.NoPermissionError, exceptions.BusyLoadingError):
+            raise
+        except exceptions.InvalidResponse:
+            fail(f"what answers at {target.display} is no Redis: correct redis_dsn, or RRQ_REDIS_DSN")
+        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+            fail(_unreachable(target, error))
+        yield client
+
+
+def _unreachable(target: RedisTarget, error: Exception) -> str:
+    said = " ".join(str(error).split()).rstrip(".")
+    advice = (
+        target.hint
+        or "start it, or name another one with --redis-dsn, RRQ_REDIS_DSN or redis_dsn in rrq.toml"
+    )
+    return f"cannot reach Redis at {target.display} ({said}): {advice}"

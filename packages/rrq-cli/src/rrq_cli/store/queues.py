@@ -1,0 +1,202 @@
+"""Queues: names, contents, figures. Reading costs O(queues), never O(jobs) unless a scan is asked for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
+from rrq_cli.store.client import Store
+from rrq_cli.store.orchestrators import active_by_queue
+from rrq_cli.store.records import key_problem, read_rows, text_of
+from rrq_protocol import InvalidName, validate_queue_name
+
+__all__ = ["inspect_queue", "list_queues", "queue_names", "queue_stats", "scan_keys"]
+
+MINUTES = 60
+_SCAN_STEP = 1000
+_TOTALS = Totals.__struct_fields__
+_SUMS = ("wait_ms", "run_ms")
+
+
+def scan_keys(store: Store, pattern: str, most: int, kind: str | None = None) -> Iterator[str]:
+    """Yield keys that match, looking at about ``most`` keys of the server (0: all of them)."""
+    cursor, looked = 0, 0
+    while True:
+        arguments: list[Any] = ["SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_STEP]
+        if kind is not None:
+            arguments += ["TYPE", kind]
+        (reply,) = store.ask(arguments)
+        if isinstance(reply, Exception):
+            raise reply
+        cursor, found = int(reply[0]), cast("list[bytes]", reply[1])
+        yield from (text_of(key) for key in found)
+        looked += _SCAN_STEP
+        if cursor == 0 or (most and looked >= most):
+            return
+
+
+def glob_escaped(text: str) -> str:
+    """Return text that a Redis pattern takes literally."""
+    return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in text)
+
+
+def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
+    """Return the known queues, sorted: registered ones, those of the settings, and with ``scan`` found keys.
+
+    Producers of the public line register nothing; ``scan`` is the number of keys to look at for their queues
+    (0: all).
+    """
+    settings = store.settings
+    names = {settings.default_queue_name, *settings.worker.queues, *settings.runner_routes}
+    names.update(cron.queue_name for cron in settings.cron_jobs if cron.queue_name)
+    (registered,) = store.ask(("SMEMBERS", store.keys.queues))
+    if not isinstance(registered, Exception):
+        names.update(text_of(name) for name in registered)
+    if scan is not None:
+        pattern = glob_escaped(store.keys.queue("")) + "*"
+        names.update(store.keys.queue_name(key) for key in scan_keys(store, pattern, scan, "zset"))
+    return sorted(name for name in names if _usable(name))
+
+
+def _usable(name: str) -> bool:
+    try:
+        validate_queue_name(name)
+    except InvalidName:
+        return False
+    return True
+
+
+def list_queues(store: Store, names: Sequence[str]) -> list[QueueInfo]:
+    """Return the queues of these names, in one round trip."""
+    now = store.now_ms()
+    commands = [command for name in names for command in _sizes(store, name, now)]
+    paused, *replies = store.ask(("SMEMBERS", store.keys.paused), *commands)
+    stopped = _members(paused)
+    return [
+        QueueInfo(name=name, **_at_a_glance(replies[2 * i], replies[2 * i + 1]), paused=name in stopped)
+        for i, name in enumerate(names)
+    ]
+
+
+def _members(reply: object) -> set[str]:
+    return set() if isinstance(reply, Exception) else {text_of(name) for name in cast("set[bytes]", reply)}
+
+
+def _sizes(store: Store, name: str, now_ms: float) -> tuple[tuple[Any, ...], ...]:
+    key = store.keys.queue(name)
+    return ("ZCARD", key), ("ZCOUNT", key, "-inf", f"{now_ms:.3f}")
+
+
+def _at_a_glance(card: object, due: object) -> dict[str, Any]:
+    if (problem := key_problem(card, "sorted set")) is not None:
+        return {"problem": problem}
+    ready = cast(int, due)
+    return {"ready": ready, "later": cast(int, card) - ready}
+
+
+def inspect_queue(store: Store, name: str, *, limit: int, offset: int) -> QueueContent:
+    """Return a queue's jobs in the order they become due."""
+    now = store.now_ms()
+    stop = offset + limit - 1
+    paused, card, due, ids = store.ask(
+        ("SISMEMBER", store.keys.paused, name),
+        *_sizes(store, name, now),
+        ("ZRANGE", store.keys.queue(name), offset, stop),
+    )
+    content = QueueContent(name=name, **_at_a_glance(card, due), paused=paused == 1, offset=offset)
+    if content.problem is None and limit:
+        content.jobs = read_rows(store, [text_of(each) for each in ids])
+    return content
+
+
+def queue_stats(store: Store, names: Sequence[str], *, max_scan: int | None = None) -> list[QueueStats]:
+    """Return the figures of these queues.
+
+    Args:
+        store: The connection.
+        names: The queues.
+        max_scan: Count the records by status too, looking at so many keys (0: all); None counts nothing.
+    """
+    now = store.now_ms()
+    active = active_by_queue(store)
+    stopped = _members(store.ask(("SMEMBERS", store.keys.paused))[0])
+    scanned = None if max_scan is None else _scan_statuses(store, max_scan)
+    result = []
+    for name in names:
+        stats = _stats_of(store, name, now)
+        stats.active, stats.paused = active.get(name, 0), name in stopped
+        stats.scanned = None if scanned is None else scanned.get(name, {})
+        result.append(stats)
+    return result
+
+
+def _stats_of(store: Store, name: str, now_ms: float) -> QueueStats:
+    keys, this_minute = store.keys, int(now_ms // 60_000)
+    minutes = range(this_minute - MINUTES + 1, this_minute + 1)
+    card, due, first, totals, *per_minute = store.ask(
+        *_sizes(store, name, now_ms),
+        ("ZRANGE", keys.queue(name), 0, 0, "WITHSCORES"),
+        ("HMGET", keys.stats(name), *_TOTALS, *_SUMS),
+        *(("HGET", keys.stats_minute(name, minute), "completed") for minute in minutes),
+    )
+    stats = QueueStats(name=name, **_at_a_glance(card, due))
+    if stats.ready and not isinstance(first, Exception):
+        ((_, score),) = _scored(first)
+        stats.oldest_ready_age_seconds = max(0.0, (now_ms - score) / 1000)
+    if (problem := key_problem(totals, "hash")) is not None:
+        stats.problem = stats.problem or f"{keys.stats(name)}: {problem}"
+    else:
+        _add_totals(stats, totals)
+    stats.completed_per_minute = [0 if isinstance(n, Exception) else _count(n) for n in per_minute]
+    into_minute = (now_ms % 60_000) / 60_000
+    # The running minute, and of the one before as much as makes it a whole one.
+    last_minute = stats.completed_per_minute[-1] + stats.completed_per_minute[-2] * (1 - into_minute)
+    stats.per_second_1m = last_minute / 60
+    stats.per_second_1h = sum(stats.completed_per_minute) / ((MINUTES - 1 + into_minute) * 60)
+    return stats
+
+
+def _scored(reply: Any) -> list[tuple[str, float]]:
+    """Return members and scores, however the client's protocol version lays them out."""
+    if reply and not isinstance(reply[0], (list, tuple)):
+        reply = list(zip(reply[::2], reply[1::2], strict=True))
+    return [(text_of(member), float(score)) for member, score in reply]
+
+
+def _count(raw: bytes | None) -> int:
+    """Return a counter; one that a stranger has overwritten counts as 0."""
+    text = b"0" if raw is None else raw
+    return int(text) if text.isdigit() and len(text) < 19 else 0
+
+
+def _add_totals(stats: QueueStats, reply: Sequence[bytes | None]) -> None:
+    counts = [_count(raw) for raw in reply]
+    stats.totals = Totals(**dict(zip(_TOTALS, counts, strict=False)))
+    wait_ms, run_ms = counts[len(_TOTALS) :]
+    ended = stats.totals.completed + stats.totals.failed + stats.totals.retried
+    stats.mean_wait_seconds = wait_ms / stats.totals.started / 1000 if stats.totals.started else None
+    stats.mean_run_seconds = run_ms / ended / 1000 if ended else None
+
+
+def _scan_statuses(store: Store, most: int) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    pattern = glob_escaped(store.keys.job("")) + "*"
+    for batch in batches(scan_keys(store, pattern, most, "hash"), 500):
+        for reply in store.ask(*(("HMGET", key, "queue_name", "status") for key in batch)):
+            if isinstance(reply, Exception) or None in reply:
+                continue
+            queue, status = store.keys.queue_name(text_of(reply[0])), text_of(reply[1])
+            of_queue = counts.setdefault(queue, {})
+            of_queue[status] = of_queue.get(status, 0) + 1
+    return counts
+
+
+def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield the items in lists of ``size``."""
+    batch: list[str] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

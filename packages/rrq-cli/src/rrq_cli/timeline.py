@@ -1,0 +1,110 @@
+"""A job's record as the story of its life. Pure: record in, events out."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rrq_cli.shapes import Trace, TraceEvent
+from rrq_cli.store.records import time_of
+from rrq_protocol import AttemptEntry, JobRecord, JobStatus, Keyspace
+
+__all__ = ["trace_of"]
+
+
+def trace_of(record: JobRecord, keys: Keyspace) -> Trace:
+    """Return the timeline of a job, in the order things happened."""
+    events = [TraceEvent(what="enqueued", at=record.enqueue_time)]
+    due = record.enqueue_time
+    if first := _first_due(record):
+        events.append(TraceEvent(what="due", at=first))
+        due = first
+    for entry in record.attempts:
+        events += _failed_attempt(entry, due)
+        due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
+    events += _last_attempt(record, due)
+    events += _outlook(record)
+    waits = [event.wait_seconds for event in events if event.wait_seconds is not None]
+    runs = [event.run_seconds for event in events if event.run_seconds is not None]
+    return Trace(
+        id=record.id,
+        status=record.status.value,
+        function_name=record.function_name,
+        queue_name=None if record.queue_name is None else keys.queue_name(record.queue_name),
+        events=events,
+        waited_seconds=sum(waits) if waits else None,
+        ran_seconds=sum(runs) if runs else None,
+    )
+
+
+def _first_due(record: JobRecord) -> datetime | None:
+    """Return when the first attempt was due, if later than the enqueueing; a retry overwrites that time."""
+    due = record.next_scheduled_run_time
+    if due is None or record.attempts or record.current_retries or record.crash_count:
+        return None
+    return due if (due - record.enqueue_time).total_seconds() > 0.001 else None
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+
+
+def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
+    started, ended = time_of(entry.started_at_ms), time_of(entry.ended_at_ms)
+    number, worker, runner = entry.attempt, entry.worker, entry.runner
+    yield TraceEvent(
+        what="started",
+        at=started,
+        attempt=number,
+        wait_seconds=_between(due, started),
+        worker=worker,
+        runner=runner,
+    )
+    yield TraceEvent(
+        what=entry.outcome,
+        at=ended,
+        attempt=number,
+        run_seconds=_between(started, ended),
+        worker=worker,
+        runner=runner,
+        error_type=entry.type,
+        error=entry.message,
+    )
+
+
+def _last_attempt(record: JobRecord, due: datetime | None) -> Iterator[TraceEvent]:
+    """Yield the attempt that runs or ended the job, unless the log of failed attempts told of it already."""
+    number = (record.attempts[-1].attempt if record.attempts else record.current_retries) + 1
+    started, ended = record.start_time, record.completion_time
+    told = _is_told(record)
+    ran = record.status in (JobStatus.ACTIVE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+    if started is not None and ran and not told:
+        wait = _between(due, started)
+        yield TraceEvent(
+            what="started", at=started, attempt=number, wait_seconds=wait, worker=record.worker_id
+        )
+    if not record.status.is_terminal or (told and record.status is JobStatus.FAILED):
+        return
+    error = None if record.status is JobStatus.COMPLETED else record.last_error
+    run = None if told else _between(started, ended)
+    attempt = number if started is not None and not told else None
+    yield TraceEvent(
+        what=record.status.value.lower(), at=ended, attempt=attempt, run_seconds=run, error=error
+    )
+
+
+def _is_told(record: JobRecord) -> bool:
+    """Whether the last start in the record is that of the last failed attempt."""
+    if not record.attempts or record.start_time is None:
+        return False
+    last = record.attempts[-1]
+    if last.claim_seq is not None and record.claim_seq:
+        return last.claim_seq >= record.claim_seq
+    ended = time_of(last.ended_at_ms)
+    return ended is not None and record.start_time <= ended
+
+
+def _outlook(record: JobRecord) -> Iterator[TraceEvent]:
+    if record.cancel_requested_at is not None and not record.status.is_terminal:
+        yield TraceEvent(what="cancel_requested", at=record.cancel_requested_at)
+    if record.status in (JobStatus.PENDING, JobStatus.RETRYING):
+        number = (record.attempts[-1].attempt if record.attempts else record.current_retries) + 1
+        yield TraceEvent(what="next_run", at=record.next_scheduled_run_time, attempt=number)

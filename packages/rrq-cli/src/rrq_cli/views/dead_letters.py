@@ -1,0 +1,86 @@
+"""Dead letters on the terminal."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rrq_cli.output import shown, titled
+from rrq_cli.shapes import DeadLetterStats, JobList, JobRow, Requeued
+from rrq_cli.text import cut, escape
+from rrq_cli.views.jobs import tries
+from rrq_cli.words import ago, clock_time, number, plural
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["show_dead", "show_groups", "show_requeued"]
+
+
+def first_line(job: JobRow) -> str:
+    """Return what is wrong with an entry, or the first line of its error."""
+    error = job.problem or (job.last_error or "").strip()
+    return error.split("\n")[0] or "(no error recorded)"
+
+
+def show_dead(out: "Console", found: JobList) -> None:
+    """Print dead letters, two lines each: which job, and why."""
+    from rich.text import Text
+
+    total = found.total or 0
+    if not found.jobs:
+        none = (
+            "The dead letter queues are empty."
+            if total == 0
+            else f"None of the {plural(total, 'dead letter')} fits."
+        )
+        out.print(shown(none, "dim"))
+        return
+    now = datetime.now(UTC)
+    for job in found.jobs:
+        when = f"{ago(job.finished_at, now)} ago" if job.finished_at else "–"
+        about = f"{job.function_name or '–'} in {job.queue_name or '–'}  {tries(job)}  {when}"
+        head = Text(escape(job.id), style="bold")
+        room = out.width - head.cell_len - 2
+        head.append("  " + cut(escape(about), room) if room > 20 else "", style="dim")
+        out.print(head, overflow="fold")
+        out.print(Text("  " + cut(escape(first_line(job)), out.width - 2), style="red"))
+    if not found.complete or len(found.jobs) < total:
+        hint = "more: --offset, --limit; grouped: rrq dlq stats"
+        out.print(shown(f"{number(len(found.jobs))} of {number(total)} dead letters; {hint}", "dim"))
+
+
+def show_groups(out: "Console", stats: DeadLetterStats) -> None:
+    """Print dead letters grouped by queue, function and kind of error."""
+    from rich.text import Text
+
+    if not stats.groups:
+        out.print(shown("The dead letter queues are empty.", "dim"))
+        return
+    titled(out, plural(stats.total, "dead letter"), f"in {plural(len(stats.groups), 'group')}")
+    for group in stats.groups:
+        newest = "" if group.newest_at is None else f", newest {clock_time(group.newest_at)[:19]}"
+        line = Text(f"{number(group.count):>7}  ", style="bold")
+        about = f"{group.function_name or '–'} in {group.queue_name or '–'}{newest}"
+        line.append(cut(escape(about), out.width - line.cell_len), style="dim")
+        out.print(line)
+        out.print(Text(" " * 9 + cut(escape(group.error), out.width - 9), style="red"))
+        out.print(shown(" " * 9 + f"rrq job trace {group.newest_id}", "dim"), soft_wrap=True)
+    if not stats.complete:
+        out.print(
+            shown(f"{number(stats.looked_at)} of {number(stats.total)} looked at; all: --max-scan 0", "dim")
+        )
+
+
+def show_requeued(out: "Console", done: Requeued) -> None:
+    """Print what was requeued."""
+    if done.dry_run:
+        titled(out, f"{plural(len(done.ids), 'job')} would be requeued")
+        for job_id in done.ids[:20]:
+            out.print(shown(job_id), overflow="fold")
+        if len(done.ids) > 20:
+            out.print(shown(f"… and {number(len(done.ids) - 20)} more", "dim"))
+        return
+    moved = done.results.get("ok", 0)
+    out.print(shown(f"{plural(moved, 'job')} requeued", "green" if moved else ""))
+    for answer, count in done.results.items():
+        if answer != "ok":
+            out.print(shown(f"{plural(count, 'job')} left alone: {answer.replace('_', ' ')}", "yellow"))

@@ -1,0 +1,252 @@
+"""Jobs on the terminal: lists, one job, its timeline."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rrq_cli.output import Column, shown, table, titled
+from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
+from rrq_cli.text import escape_lines
+from rrq_cli.words import age, ago, clock_time, duration, number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["print_rows", "show_detail", "show_list", "show_trace"]
+
+STYLES = {
+    "PENDING": "cyan",
+    "ACTIVE": "blue",
+    "RETRYING": "yellow",
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CANCELLED": "magenta",
+}
+_WIDE = 100
+_MOST_LINES = 40
+_INDENT = 25
+_OUR_ID = re.compile(r"rrq_worker_(.+)_(\d+)_[0-9a-f]{32}").fullmatch
+
+
+def status_text(status: str | None) -> "Text":
+    """Return a status in its colour."""
+    return shown(status, STYLES.get(status or "", ""))
+
+
+def tries(row: JobRow) -> str:
+    """Return failed attempts of those allowed, as in ``2/5``."""
+    return f"{row.attempts}/{'–' if row.max_attempts is None else row.max_attempts}"
+
+
+def print_rows(out: "Console", rows: Sequence[JobRow], *, when: str, queue: bool = True) -> None:
+    """Print jobs, one per line; below it what is wrong with an entry. Ids are never cut.
+
+    Args:
+        out: Where to.
+        rows: The jobs.
+        when: ``due``, or ``age`` for the time of the last event.
+        queue: Whether to name the queues, where there are several or much room.
+    """
+    now = datetime.now(UTC)
+    named = queue and (len({row.queue_name for row in rows}) > 1 or out.width >= _WIDE)
+    columns = [Column("Job", whole=True), Column("Status"), Column("Function", ratio=1)]
+    columns += [Column("Queue", most=12)] if named else []
+    columns += [Column("Tries", right=True), Column("Due" if when == "due" else "Age", right=True)]
+    listed = []
+    for row in rows:
+        moment = row.due_at if when == "due" else row.finished_at or row.started_at or row.enqueued_at
+        of_queue = (row.queue_name,) if named else ()
+        status = shown("broken", "red") if row.problem else status_text(row.status)
+        when_text = _due(moment, now) if when == "due" else age(moment, now)
+        listed.append((row.id, status, row.function_name, *of_queue, tries(row), when_text))
+    grid = table(columns, listed)
+    out.print(grid)
+    print_problems(out, rows)
+
+
+def _due(moment: datetime | None, now: datetime) -> str:
+    return "now" if moment is not None and moment <= now else ago(moment, now)
+
+
+def print_problems(out: "Console", rows: Sequence[JobRow]) -> None:
+    """Print what is wrong with entries, one line each."""
+    for row in rows:
+        if row.problem:
+            out.print(shown(f"! {row.id}: {row.problem}", "red"), overflow="fold")
+
+
+def show_list(out: "Console", found: JobList) -> None:
+    """Print a list of jobs."""
+    if not found.jobs:
+        out.print(shown(f"no such job among the {number(found.looked_at)} looked at", "dim"))
+        return
+    print_rows(out, found.jobs, when="age")
+
+
+def _pairs(out: "Console", pairs: Sequence[tuple[str, "object"]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value is not None:
+            grid.add_row(Text(name), value if isinstance(value, Text) else shown(value))
+    out.print(grid)
+
+
+def show_detail(out: "Console", job: JobDetail) -> None:
+    """Print everything about one job."""
+    now = datetime.now(UTC)
+    titled(out, job.id)
+    if job.problem is not None:
+        out.print(shown(f"! {job.problem}", "red"), overflow="fold")
+        _pairs(out, list(job.fields.items()))
+        return
+
+    def moment(instant: datetime | None) -> str | None:
+        if instant is None:
+            return None
+        text = ago(instant, now)
+        return f"{clock_time(instant)}  ({text if text.startswith('in ') else text + ' ago'})"
+
+    waiting = job.status in ("PENDING", "RETRYING")
+    expires = None if job.expires_in_seconds is None else f"in {duration(job.expires_in_seconds)}"
+    _pairs(
+        out,
+        [
+            ("status", status_text(job.status)),
+            ("function", job.function_name),
+            ("queue", job.queue_name),
+            ("failed attempts", f"{job.attempts} of {'–' if job.max_attempts is None else job.max_attempts}"),
+            ("crashes", job.crashes or None),
+            ("enqueued", moment(job.enqueued_at)),
+            ("due", moment(job.due_at) if waiting else None),
+            ("started", moment(job.started_at)),
+            ("finished", moment(job.finished_at)),
+            ("orchestrator", job.worker_id),
+            ("dead letter queue", job.dlq_name),
+            ("expires", expires),
+            ("unique key", job.fields.get("job_unique_key")),
+        ],
+    )
+    print_block(out, "params", _pretty(job.params))
+    if job.status == "COMPLETED":
+        print_block(out, "result", _pretty(job.result))
+    if job.last_error:
+        print_block(out, "last error", job.last_error, "red")
+    for entry in job.failed_attempts:
+        if entry.get("traceback"):
+            print_block(out, f"traceback of attempt {entry.get('attempt')}", str(entry["traceback"]).rstrip())
+
+
+def _pretty(value: Any) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+
+
+def print_block(out: "Console", title: str, text: str, style: str = "") -> None:
+    """Print a heading and lines of text, indented, with the middle left out where there are very many."""
+    from rich.padding import Padding
+
+    out.print()
+    titled(out, title)
+    lines = escape_lines(text)
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES
+        lines = [
+            *lines[: _MOST_LINES // 2],
+            f"… {left_out} lines left out; all: --json",
+            *lines[-_MOST_LINES // 2 :],
+        ]
+    for line in lines:
+        out.print(Padding(shown(line, style), (0, 0, 0, 2)), overflow="fold")
+
+
+_WORDS = {
+    "enqueued": "enqueued",
+    "due": "first due",
+    "started": "started",
+    "retry": "failed",
+    "failed": "failed for good",
+    "timeout": "timed out",
+    "crash": "crashed",
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "cancel_requested": "cancel asked for",
+    "next_run": "next run",
+}
+_GOOD, _BAD = {"completed"}, {"retry", "failed", "timeout", "crash", "cancelled"}
+
+
+def show_trace(out: "Console", trace: Trace) -> None:
+    """Print a job's life, one step per line, each with the time since the job was enqueued."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    titled(out, trace.id)
+    start = trace.events[0].at
+    days = {event.at.astimezone().date() for event in trace.events if event.at is not None}
+    where = f" in queue {trace.queue_name}" if trace.queue_name else ""
+    day = f", {min(days)}" if len(days) == 1 else ""
+    out.print(shown(f"{trace.function_name}{where}{day}", "dim"), overflow="fold")
+    for event in trace.events:
+        since = None if event.at is None or start is None else (event.at - start).total_seconds()
+        offset = "" if since is None else "+" + duration(max(0.0, since))
+        style = "green" if event.what in _GOOD else "red" if event.what in _BAD else ""
+        line = shown(f"{clock_time(event.at, day=len(days) > 1):>12}  {offset:>9}  ", "dim")
+        line.append_text(shown(_words_of(event), style)).append_text(shown(_remark(event), "dim"))
+        out.print(line, overflow="fold")
+        if event.error:
+            out.print(Padding(shown(_error_of(event), "red"), (0, 0, 0, _INDENT)), overflow="fold")
+    summary = Text("now ")
+    summary.append_text(status_text(trace.status))
+    if trace.waited_seconds is not None:
+        summary.append(f", waited {duration(trace.waited_seconds)} in all")
+    if trace.ran_seconds is not None:
+        summary.append(f", ran {duration(trace.ran_seconds)} in all")
+    out.print(summary)
+
+
+def _words_of(event: TraceEvent) -> str:
+    words = _WORDS.get(event.what, event.what)
+    return (
+        f"attempt {event.attempt} {words}"
+        if event.attempt is not None and event.what != "next_run"
+        else words
+    )
+
+
+def _remark(event: TraceEvent) -> str:
+    parts = []
+    if event.wait_seconds is not None:
+        parts.append(f"waited {duration(event.wait_seconds)}")
+    if event.run_seconds is not None:
+        parts.append(f"ran {duration(event.run_seconds)}")
+    if event.what == "started" and event.worker:
+        parts.append(
+            f"on {short_worker(event.worker)}" + (f", runner {event.runner}" if event.runner else "")
+        )
+    if event.what == "next_run" and event.attempt is not None:
+        parts.append(f"attempt {event.attempt}")
+    return f"  {', '.join(parts)}" if parts else ""
+
+
+def _error_of(event: TraceEvent) -> str:
+    """Return the first line of an error, with its type in front once."""
+    text = (event.error or "").strip()
+    first = text.splitlines()[0] if text else ""
+    known = not event.error_type or first.startswith(event.error_type)
+    return first if known else f"{event.error_type}: {first}"
+
+
+def short_worker(name: str) -> str:
+    """Return an orchestrator's id in few words: host and process id of one of ours, others whole."""
+    ours = _OUR_ID(name)
+    return f"{ours[1]}:{ours[2]}" if ours else name

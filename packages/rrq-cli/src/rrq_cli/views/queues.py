@@ -1,0 +1,129 @@
+"""Queues on the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rrq_cli.output import Column, shown, table, titled
+from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats
+from rrq_cli.views.jobs import print_rows
+from rrq_cli.words import duration, number, rate, sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["show_content", "show_queues", "show_stats"]
+
+_SPARK_COLUMNS = 12
+
+
+def _state(queue: QueueInfo) -> "Text":
+    if queue.problem is not None:
+        return shown("broken, see below", "red")
+    return shown("paused", "yellow") if queue.paused else shown("")
+
+
+def show_queues(out: "Console", queues: Sequence[QueueInfo]) -> None:
+    """Print the queues, one per line."""
+    if not queues:
+        out.print(shown("No queue holds a job. All known ones: rrq queue list --show-empty", "dim"))
+        return
+    columns = [
+        Column("Queue"),
+        Column("Waiting", right=True),
+        Column("Ready", right=True),
+        Column("Later", right=True),
+        Column(""),
+    ]
+    rows = [
+        (each.name, number(each.waiting), number(each.ready), number(each.later), _state(each))
+        for each in queues
+    ]
+    out.print(table(columns, rows))
+    _print_problems(out, queues)
+
+
+def _print_problems(out: "Console", queues: Sequence[QueueInfo]) -> None:
+    for each in queues:
+        if each.problem:
+            out.print(shown(f"! {each.name}: {each.problem}", "red"), overflow="fold")
+
+
+def show_stats(out: "Console", queues: Sequence[QueueStats]) -> None:
+    """Print where jobs stand now, and below it how they flow."""
+    if not queues:
+        out.print(shown("No queue is known yet; the first job that is enqueued makes one.", "dim"))
+        return
+    titled(out, "Now")
+    columns = [
+        Column("Queue"),
+        *(Column(t, right=True) for t in ("Ready", "Later", "Active", "Oldest ready")),
+        Column(""),
+    ]
+    rows = [
+        (
+            each.name,
+            number(each.ready),
+            number(each.later),
+            number(each.active),
+            duration(each.oldest_ready_age_seconds),
+            _state(each),
+        )
+        for each in queues
+    ]
+    out.print(table(columns, rows))
+    _print_problems(out, queues)
+    out.print()
+    titled(out, "So far", "means per job; the bars are jobs done in the last hour")
+    right = ("Done", "Failed", "Retries", "Wait", "Run", "1 min", "1 h")
+    columns = [Column("Queue"), *(Column(title, right=True) for title in right), Column("Last hour")]
+    out.print(table(columns, [_flow(each) for each in queues]))
+    if any(each.scanned is not None for each in queues):
+        _show_scanned(out, queues)
+
+
+def _flow(stats: QueueStats) -> Sequence[object]:
+    totals = stats.totals
+    return (
+        stats.name,
+        number(totals.completed),
+        shown(number(totals.failed), "red" if totals.failed else ""),
+        number(totals.retried),
+        duration(stats.mean_wait_seconds),
+        duration(stats.mean_run_seconds),
+        rate(stats.per_second_1m),
+        rate(stats.per_second_1h),
+        shown(sparkline(stats.completed_per_minute, _SPARK_COLUMNS), "cyan"),
+    )
+
+
+def _show_scanned(out: "Console", queues: Sequence[QueueStats]) -> None:
+    out.print()
+    titled(out, "Records found by scanning")
+    statuses = sorted({status for each in queues for status in each.scanned or {}})
+    columns = [Column("Queue"), *(Column(status.capitalize(), right=True) for status in statuses)]
+    rows = [
+        (each.name, *(number((each.scanned or {}).get(status, 0)) for status in statuses)) for each in queues
+    ]
+    out.print(table(columns, rows))
+
+
+def show_content(out: "Console", content: QueueContent) -> None:
+    """Print what is in a queue, in the order it becomes due."""
+    detail = f"{number(content.ready)} ready, {number(content.later)} later" + (
+        ", paused" if content.paused else ""
+    )
+    titled(out, content.name, content.problem or detail)
+    if not content.jobs:
+        out.print(
+            shown("no jobs" if content.offset == 0 else f"no jobs from offset {content.offset} on", "dim")
+        )
+        return
+    print_rows(out, content.jobs, when="due", queue=False)
+    last = content.offset + len(content.jobs)
+    if last < content.waiting:
+        out.print(
+            shown(
+                f"{content.offset + 1} to {last} of {number(content.waiting)}; more: --offset {last}", "dim"
+            )
+        )

@@ -1,0 +1,91 @@
+"""Numbers, times and series in the words people read. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
+__all__ = ["age", "ago", "clock_time", "duration", "number", "plural", "rate", "sparkline"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def number(value: float | None) -> str:
+    """Return a count with thousands separated, as in ``1,402``; a dash for None."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
+    """Return ``1 job`` or ``2 jobs``."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a short duration: ``840 µs``, ``13 ms``, ``2.1 s``, ``4m 10s``, ``3h 5m``, ``12 d``."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs" if seconds > 0 else "0 s"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minutes}m"
+    return f"{hours // 24:,} d"
+
+
+def rate(per_second: float) -> str:
+    """Return a rate that stays readable when it is small: ``231/s``, ``4.2/s``, ``3/min``, ``0``."""
+    if per_second <= 0:
+        return "0"
+    if per_second >= 100:
+        return f"{per_second:,.0f}/s"
+    if per_second >= 1:
+        return f"{per_second:.1f}/s"
+    per_minute = per_second * 60
+    return f"{per_minute:.1f}/min" if per_minute >= 0.1 else "<0.1/min"
+
+
+def ago(then: datetime | None, now: datetime) -> str:
+    """Return how long ago an instant is, or ``in …`` for one to come."""
+    if then is None:
+        return "–"
+    seconds = (now - then).total_seconds()
+    return f"in {duration(-seconds)}" if seconds < -0.0005 else duration(max(0.0, seconds))
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """Return how long ago an instant is in one unit: ``9 s``, ``4 m``, ``3 h``, ``12 d``."""
+    if then is None:
+        return "–"
+    seconds = max(0, int((now - then).total_seconds()))
+    for size, unit in ((86_400 * 2, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // (86_400 if unit == 'd' else size):,} {unit}"
+    return f"{seconds} s"
+
+
+def clock_time(instant: datetime | None, *, day: bool = True) -> str:
+    """Return an instant in local time with milliseconds."""
+    if instant is None:
+        return "–"
+    local = instant.astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S") + f".{local.microsecond // 1000:03d}"
+
+
+def sparkline(values: Sequence[float], columns: int) -> str:
+    """Return a series as bars, one per column, each the sum of its share; nothing at all is a low line."""
+    if not values or columns < 1:
+        return ""
+    columns = min(columns, len(values))
+    edges = [round(i * len(values) / columns) for i in range(columns + 1)]
+    sums = [sum(values[start:end]) for start, end in pairwise(edges)]
+    top = max(sums)
+    if top <= 0:
+        return _BARS[0] * columns
+    # Anything above zero rises above the line.
+    return "".join(_BARS[0 if each <= 0 else max(1, round(each / top * (len(_BARS) - 1)))] for each in sums)

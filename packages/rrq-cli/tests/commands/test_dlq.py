@@ -1,0 +1,76 @@
+"""`rrq dlq`, called as people call it."""
+
+from support.cli import HOSTILE, World
+
+
+def test_list(world: World) -> None:
+    """Dead letters of all queues, newest first, filtered and paged."""
+    first = world.dead("first", queue_name="media")
+    second = world.dead("second", dlq_name="other")
+    answer = world.rrq("dlq", "list")
+    assert answer.code == 0
+    assert first in answer.out
+    assert second in answer.out
+    by_queue = world.rrq("dlq", "list", "--queue", "media", "--json").json
+    assert [(job["id"], job["last_error"]) for job in by_queue["jobs"]] == [(first, "first")]
+    assert by_queue["total"] == 2
+    chosen = world.rrq("dlq", "list", "--dlq-name", "other", "--batch-size", "1", "--json").json
+    assert [job["id"] for job in chosen["jobs"]] == [second]
+
+
+def test_a_broken_queue_is_told(world: World) -> None:
+    """A dead letter queue whose key is no list is told on stderr, the others are listed."""
+    job_id = world.dead()
+    world.redis.set(world.keys.dlq("odd"), "x")
+    world.redis.sadd(world.keys.dlqs, "odd")
+    answer = world.rrq("dlq", "list")
+    assert (answer.code, job_id in answer.out) == (0, True)
+    assert "expected a list" in answer.err
+
+
+def test_raw(world: World) -> None:
+    """`--raw` gives the stored bytes of each to a pipe."""
+    world.dead(HOSTILE)
+    assert f"last_error: {HOSTILE}\n" in world.process("dlq", "list", "--raw").out
+
+
+def test_inspect(world: World) -> None:
+    """One dead letter whole; a job that is none is refused with where to look."""
+    job_id, done = world.dead("boom"), world.completed()
+    answer = world.rrq("dlq", "inspect", job_id)
+    assert (answer.code, "boom" in answer.out) == (0, True)
+    answer = world.rrq("dlq", "inspect", done)
+    assert answer.code == 1
+    assert "its status is COMPLETED" in answer.err
+    assert "status: FAILED\n" in world.process("dlq", "inspect", job_id, "--raw").out
+
+
+def test_stats(world: World) -> None:
+    """Like failures are grouped."""
+    for name in "abc":
+        world.dead(f"KeyError: '{name}'")
+    found = world.rrq("dlq", "stats", "--json").json
+    assert [(group["count"], group["error"]) for group in found["groups"]] == [(3, "KeyError: …")]
+    assert "3 dead letters  in 1 group" in world.rrq("dlq", "stats").out
+
+
+def test_requeue_needs_to_know_how_many(world: World) -> None:
+    """Without saying how many nothing is moved, and contradictions are refused."""
+    world.dead()
+    assert world.rrq("dlq", "requeue").code == 2
+    assert world.rrq("dlq", "requeue", "--all", "--limit", "1").code == 2
+    assert world.redis.llen(world.keys.dlq("default")) == 1
+
+
+def test_requeue(world: World) -> None:
+    """A dry run shows which; then they are moved, one by id and to another queue where asked."""
+    first, second = world.dead(), world.dead()
+    answer = world.rrq("dlq", "requeue", "--all", "--dry-run", "--json")
+    assert answer.json == {"dry_run": True, "ids": [second, first], "results": {}}
+    answer = world.rrq("dlq", "requeue", "--job-id", first, "--target-queue", "retry")
+    assert (answer.code, answer.out) == (0, "1 job requeued\n")
+    assert world.redis.zrange(world.keys.queue("retry"), 0, -1) == [first.encode()]
+    assert world.rrq("dlq", "requeue", "--queue", "default", "--limit", "5").code == 0
+    answer = world.rrq("dlq", "requeue", "--all")
+    assert (answer.code, "no dead letter fits" in answer.err) == (1, True)
+    assert "in none of the dead letter queues" in world.rrq("dlq", "requeue", "--job-id", first).err

@@ -1,0 +1,71 @@
+"""One connection: transitions, batches whose errors stay apart, and what to do where nothing answers."""
+
+from pathlib import Path
+
+import pytest
+
+from rrq_cli.exits import CliError
+from rrq_cli.params import GlobalOptions
+from rrq_cli.store.client import connect, open_store, settings_for
+from rrq_protocol import Secret, SettingsError, script_names, transitions
+from rrq_protocol.settings import RedisTarget
+from support.cli import World
+
+
+@pytest.fixture
+def options(world: World, monkeypatch: pytest.MonkeyPatch) -> GlobalOptions:
+    """Return options that mean the test's key space."""
+    monkeypatch.chdir(world.folder)
+    return GlobalOptions(redis_dsn=world.url, prefix=world.keys.prefix)
+
+
+def test_a_transition_runs_though_the_server_forgot_it(world: World, options: GlobalOptions) -> None:
+    """A script that the server does not know is sent whole."""
+    assert script_names()
+    job_id = world.enqueue()
+    with open_store(options) as store:
+        world.redis.script_flush()
+        assert store.run(transitions.cancel(store.keys, job_id)) == "cancelled"
+        assert store.run(transitions.cancel(store.keys, job_id)) == "finished"
+
+
+def test_one_bad_key_hides_no_other(options: GlobalOptions) -> None:
+    """In a batch, an error reply stands in its place."""
+    with open_store(options) as store:
+        key = store.keys.queue("q")
+        store.redis.set(key, "text")
+        card, text = store.ask(("ZCARD", key), ("GET", key))
+        assert isinstance(card, Exception)
+        assert text == b"text"
+        assert store.ask() == []
+
+
+def test_time_is_the_servers(options: GlobalOptions) -> None:
+    """Ages are measured by the server's clock, in epoch ms."""
+    with open_store(options) as store:
+        first, second = store.now_ms(), store.now_ms()
+        assert 1.6e12 < first <= second
+
+
+def test_options_win_over_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--prefix` and `--redis-dsn` win over the settings file, which wins over the defaults."""
+    monkeypatch.chdir(world.folder)
+    for name in ("RRQ_KEY_PREFIX", "RRQ_REDIS_DSN", "RRQ_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    Path("rrq.toml").write_text("[rrq]\nkey_prefix = 'file'\ndefault_queue_name = 'q'\n")
+    assert settings_for(GlobalOptions()).key_prefix == "file"
+    settings = settings_for(GlobalOptions(prefix="given"))
+    assert (settings.key_prefix, settings.default_queue_name) == ("given", "q")
+    with pytest.raises(SettingsError):
+        settings_for(GlobalOptions(config="missing.toml"))
+
+
+def test_nothing_there_says_what_to_do() -> None:
+    """The target's own advice is given where it has some."""
+    url = "redis://127.0.0.1:1/0"
+    target = RedisTarget(url=Secret(url), display=url, hint="start `rrq dev`")
+    with (
+        pytest.raises(CliError, match=r"cannot reach Redis at redis://127\.0\.0\.1:1/0 .*: start `rrq dev`"),
+        connect(target),
+    ):
+        pass

@@ -1,0 +1,89 @@
+"""Commands are loaded when called, and another wheel's trouble is its own."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import click
+import pytest
+
+from rrq_cli.exits import CliError, UsageProblem
+from rrq_cli.plugins import Lazy, LazyGroup, Missing
+
+
+@dataclass
+class _Point:
+    """An entry point that loads as it is told."""
+
+    name: str
+    found: Any
+    dist: Any = None
+    value: str = "pkg:thing"
+
+    def load(self) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@click.command()
+def fine() -> None:
+    """Be fine."""
+    click.echo("fine")
+
+
+def _group(monkeypatch: pytest.MonkeyPatch, *points: _Point) -> LazyGroup:
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    return LazyGroup(
+        name="rrq",
+        own={"queue": Lazy("rrq_cli.commands.queue:queue", "Queues.")},
+        elsewhere={"worker": Missing("rrq-orchestrator", "Run an orchestrator.")},
+    )
+
+
+def _call(group: LazyGroup, *args: str) -> None:
+    group.main(args=list(args), standalone_mode=False)
+
+
+def test_a_plugin_is_called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry point's command is run under its name."""
+    _call(_group(monkeypatch, _Point("extra", fine)), "extra")
+    assert capsys.readouterr().out == "fine\n"
+
+
+def test_a_broken_plugin_breaks_itself_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help lists it, other commands work, and calling it says what is wrong with it."""
+    group = _group(
+        monkeypatch, _Point("bad", ImportError("no module x")), _Point("extra", fine), _Point("odd", 3)
+    )
+    _call(group, "--help")
+    assert "bad" in capsys.readouterr().out
+    _call(group, "extra")
+    with pytest.raises(CliError, match="ImportError: no module x"):
+        _call(group, "bad")
+    with pytest.raises(CliError, match="expected a click command, got int"):
+        _call(group, "odd")
+
+
+def test_a_missing_wheel_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command of RRQ whose wheel is not installed says which one to install, whatever its arguments."""
+    group = _group(monkeypatch)
+    for args in (["worker"], ["worker", "run", "--queue", "x", "--help"]):
+        with pytest.raises(UsageProblem, match="install rrq-orchestrator"):
+            _call(group, *args)
+    _call(group, "--help")
+    assert "Run an orchestrator. (install rrq-orchestrator)" in capsys.readouterr().out
+
+
+def test_our_commands_cannot_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point of the same name as a command of ours is ignored."""
+    group = _group(monkeypatch, _Point("queue", fine))
+    with click.Context(group) as ctx:
+        found = group.get_command(ctx, "queue")
+        assert found is not None
+        assert found is not fine
+        assert group.get_command(ctx, "nothing") is None

@@ -1,0 +1,124 @@
+"""The root command: exit codes, messages, and no traceback for a user's mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.cli import HOSTILE, World
+
+
+def test_version_and_help(world: World) -> None:
+    """Both answer at once with exit code 0; the help names every command."""
+    assert "rrq-cli " in world.rrq("--version").out
+    answer = world.rrq("--help")
+    assert answer.code == 0
+    for name in (
+        "demo",
+        "queue",
+        "job",
+        "dlq",
+        "check",
+        "config",
+        "debug",
+        "worker",
+        "runner",
+        "dev",
+        "embedded",
+    ):
+        assert f"\n  {name} " in answer.out
+
+
+def test_help_imports_nothing_heavy(world: World) -> None:
+    """Neither the table library nor the Redis client nor the settings are loaded for the help."""
+    code = "import sys; from rrq_cli.root import run; run(['--help']); print(*sys.modules)"
+    loaded = world.process(command=(sys.executable, "-c", code)).out.splitlines()[-1].split()
+    assert not {"rich", "redis", "msgspec", "rrq_protocol"} & set(loaded)
+    assert "click" in loaded
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nonsense",),
+        ("queue", "nonsense"),
+        ("queue", "inspect"),
+        ("--nonsense",),
+        ("job", "list", "--limit", "x"),
+    ],
+)
+def test_wrong_usage_is_2(world: World, args: tuple[str, ...]) -> None:
+    """A command line that cannot be understood ends with 2 and a hint on stderr."""
+    answer = world.rrq(*args)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "rrq" in answer.err
+
+
+def test_an_unreachable_redis_is_1(world: World) -> None:
+    """Where nothing answers, one line says where and what to do; the password is not shown."""
+    answer = world.process("queue", "list", "--redis-dsn", "redis://:canary@127.0.0.1:1/0")
+    assert answer.code == 1
+    assert answer.out == ""
+    assert answer.err.startswith("rrq: cannot reach Redis at redis://:***@127.0.0.1:1/0 (")
+    assert "canary" not in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_missing_embedded_server_is_1(world: World) -> None:
+    """Where the settings mean a server of the project's own that does not run, it says what to start."""
+    answer = world.rrq("check", "--redis-dsn", "embedded://nowhere")
+    assert answer.code == 1
+    assert "rrq dev" in answer.err
+
+
+def test_a_wrong_password_is_1(world: World) -> None:
+    """A password that the server does not accept is told as such."""
+    host = world.url.removeprefix("redis://").split("@")[-1]
+    answer = world.rrq("check", "--redis-dsn", f"redis://nobody:canary@{host}")
+    assert answer.code == 1
+    assert "refused the user name or password" in answer.err
+    assert "canary" not in answer.err
+
+
+def test_wrong_settings_are_78(world: World) -> None:
+    """Every problem of the settings is listed, with exit code 78."""
+    Path(world.folder, "rrq.toml").write_text("[rrq]\nkey_prefixx = 'a'\ndefault_max_retries = 0\n")
+    answer = world.rrq("queue", "list")
+    assert answer.code == 78
+    assert "did you mean" in answer.err
+    assert "default_max_retries" in answer.err
+
+
+def test_a_missing_file_is_78(world: World) -> None:
+    """A settings file that is not there is a configuration problem."""
+    answer = world.rrq("queue", "list", "--config", "missing.toml")
+    assert answer.code == 78
+    assert "missing.toml" in answer.err
+
+
+def test_an_invalid_name_is_1(world: World) -> None:
+    """A name that no queue can have is refused with the rule; control characters in it are not printed."""
+    answer = world.rrq("queue", "inspect", HOSTILE)
+    assert answer.code == 1
+    assert "is not a valid queue name" in answer.err
+    assert not answer.controls
+
+
+def test_a_reader_that_stops_is_no_error(world: World) -> None:
+    """`rrq … | head` ends quietly when the reader has had enough."""
+    for _ in range(3):
+        world.enqueue()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rrq_cli", "job", "list", "--json"],
+        env=world.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait(30) == 141

@@ -1,0 +1,135 @@
+"""A record is told as a story, from enqueueing to what comes next."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rrq_cli.timeline import trace_of
+from rrq_protocol import AttemptEntry, JobRecord, JobStatus, Keyspace
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+KEYS = Keyspace()
+
+
+def at(seconds: float) -> datetime:
+    """Return an instant so long after the start."""
+    return START + timedelta(seconds=seconds)
+
+
+def ms(seconds: float) -> int:
+    """Return the same in epoch ms."""
+    return round(at(seconds).timestamp() * 1000)
+
+
+def record(status: JobStatus, **more: Any) -> JobRecord:
+    """Return a record that was enqueued at the start."""
+    base = {
+        "id": "j",
+        "function_name": "f",
+        "params": "{}",
+        "enqueue_time": START,
+        "queue_name": KEYS.queue("q"),
+    }
+    return JobRecord(**{**base, **more}, status=status)
+
+
+def failure(number: int, outcome: str, began: float, ended: float, **more: Any) -> AttemptEntry:
+    """Return an entry of the log of failed attempts."""
+    return AttemptEntry(
+        number, outcome, f"boom {number}", started_at_ms=ms(began), ended_at_ms=ms(ended), **more
+    )
+
+
+def test_a_pending_job_waits_for_its_time() -> None:
+    """A deferred job was enqueued, has a first due time, and a next run."""
+    trace = trace_of(record(JobStatus.PENDING, next_scheduled_run_time=at(60)), KEYS)
+    assert [(e.what, e.at) for e in trace.events] == [
+        ("enqueued", START),
+        ("due", at(60)),
+        ("next_run", at(60)),
+    ]
+    assert (trace.queue_name, trace.waited_seconds, trace.ran_seconds) == ("q", None, None)
+
+
+def test_a_completed_job_shows_wait_and_run() -> None:
+    """The only attempt has its queue wait and its run time."""
+    trace = trace_of(
+        record(JobStatus.COMPLETED, start_time=at(2), completion_time=at(5), worker_id="w"), KEYS
+    )
+    assert [e.what for e in trace.events] == ["enqueued", "started", "completed"]
+    assert (trace.waited_seconds, trace.ran_seconds) == (2, 3)
+    assert trace.events[1].worker == "w"
+
+
+def test_each_failed_attempt_is_told() -> None:
+    """Retries show their errors, waits count from the time due, and the last attempt is the record's."""
+    log = (
+        failure(1, "retry", 1, 2, retry_at_ms=ms(10), claim_seq=1, type="ValueError"),
+        failure(2, "timeout", 11, 13, retry_at_ms=ms(20), claim_seq=2),
+    )
+    trace = trace_of(
+        record(
+            JobStatus.COMPLETED,
+            attempts=log,
+            claim_seq=3,
+            start_time=at(21),
+            completion_time=at(22),
+            current_retries=2,
+        ),
+        KEYS,
+    )
+    assert [(e.what, e.attempt) for e in trace.events] == [
+        ("enqueued", None),
+        ("started", 1),
+        ("retry", 1),
+        ("started", 2),
+        ("timeout", 2),
+        ("started", 3),
+        ("completed", 3),
+    ]
+    assert [e.wait_seconds for e in trace.events if e.what == "started"] == [1, 1, 1]
+    assert (trace.events[2].error, trace.events[2].error_type) == ("boom 1", "ValueError")
+    assert trace.ran_seconds == 4
+
+
+def test_the_last_failure_is_told_once() -> None:
+    """A dead letter whose last attempt is in the log does not show it a second time."""
+    log = (failure(1, "failed", 1, 2, claim_seq=1),)
+    dead = record(
+        JobStatus.FAILED,
+        attempts=log,
+        claim_seq=1,
+        start_time=at(1),
+        completion_time=at(2),
+        last_error="boom 1",
+    )
+    assert [e.what for e in trace_of(dead, KEYS).events] == ["enqueued", "started", "failed"]
+
+
+def test_a_failure_outside_the_log_is_told_from_the_record() -> None:
+    """A dead letter without a log, as other implementations leave it, shows its error and times."""
+    dead = record(JobStatus.FAILED, start_time=at(1), completion_time=at(2), last_error="boom")
+    events = trace_of(dead, KEYS).events
+    assert [(e.what, e.error) for e in events] == [("enqueued", None), ("started", None), ("failed", "boom")]
+
+
+def test_a_retrying_job_has_an_outlook() -> None:
+    """After a failure, the next run and which attempt it is are told."""
+    log = (failure(1, "retry", 1, 2, retry_at_ms=ms(9), claim_seq=1),)
+    waiting = record(
+        JobStatus.RETRYING,
+        attempts=log,
+        claim_seq=1,
+        current_retries=1,
+        start_time=at(1),
+        next_scheduled_run_time=at(9),
+    )
+    last = trace_of(waiting, KEYS).events[-1]
+    assert (last.what, last.at, last.attempt) == ("next_run", at(9), 2)
+
+
+def test_a_cancel_that_is_under_way_is_told() -> None:
+    """A running job that was asked to end says so; a cancelled one ends with its reason."""
+    asked = record(JobStatus.ACTIVE, start_time=at(1), cancel_requested_at=at(3))
+    assert [e.what for e in trace_of(asked, KEYS).events] == ["enqueued", "started", "cancel_requested"]
+    ended = record(JobStatus.CANCELLED, completion_time=at(4), last_error="cancelled")
+    assert [(e.what, e.error) for e in trace_of(ended, KEYS).events][-1] == ("cancelled", "cancelled")

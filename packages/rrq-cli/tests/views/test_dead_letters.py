@@ -1,0 +1,56 @@
+"""Dead letters on 80 columns."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from rrq_cli.shapes import DeadLetterGroup, DeadLetterStats, JobList, JobRow, Requeued
+from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
+from support.cli import HOSTILE
+
+Show = Callable[..., str]
+ID = "0198f3c2-1c5e-7a31-9a52-6d0ef4a1b001"
+
+
+def test_a_list_of_dead_letters(shown_at_80: Show) -> None:
+    """Two lines each: which job, and the first line of its error, cut to the width."""
+    job = JobRow(id=ID, status="FAILED", function_name="f", queue_name="q", attempts=3, max_attempts=3)
+    job.finished_at = datetime.now(UTC) - timedelta(minutes=5, seconds=30)
+    job.last_error = "ValueError: " + "x" * 100 + "\nmore"
+    hostile = JobRow(id="h", problem=HOSTILE)
+    text = shown_at_80(show_dead, JobList(jobs=[job, hostile], total=9, complete=False))
+    lines = text.splitlines()
+    assert lines[0] == f"{ID}  f in q  3/3  5m 30s ago"
+    assert lines[1] == "  ValueError: " + "x" * 65 + "…"
+    assert lines[2] == "h  – in –  0/–  –"
+    assert lines[3].startswith("  \\x1b[2J")
+    assert lines[4] == "2 of 9 dead letters; more: --offset, --limit; grouped: rrq dlq stats"
+
+
+def test_nothing_to_show_says_why(shown_at_80: Show) -> None:
+    """An empty queue is told apart from filters that let nothing through."""
+    assert shown_at_80(show_dead, JobList(total=0)) == "The dead letter queues are empty.\n"
+    assert shown_at_80(show_dead, JobList(total=2)) == "None of the 2 dead letters fits.\n"
+    assert "empty" in shown_at_80(show_groups, DeadLetterStats(total=0, looked_at=0, complete=True))
+
+
+def test_groups(shown_at_80: Show) -> None:
+    """Each group has its count, its error, and a command that shows its newest job."""
+    group = DeadLetterGroup(count=12, queue_name="q", function_name="f", error="KeyError: …", newest_id="j")
+    text = shown_at_80(show_groups, DeadLetterStats(total=12, looked_at=10, complete=False, groups=[group]))
+    assert text == (
+        "12 dead letters  in 1 group\n"
+        "     12  f in q\n"
+        "         KeyError: …\n"
+        "         rrq job trace j\n"
+        "10 of 12 looked at; all: --max-scan 0\n"
+    )
+
+
+def test_requeueing(shown_at_80: Show) -> None:
+    """What was moved, what was left alone, and in a dry run which it would be."""
+    assert shown_at_80(
+        show_requeued, Requeued(dry_run=False, ids=["a", "b"], results={"ok": 1, "not_failed": 1})
+    ) == ("1 job requeued\n1 job left alone: not failed\n")
+    dry = shown_at_80(show_requeued, Requeued(dry_run=True, ids=[str(n) for n in range(25)]))
+    assert dry.startswith("25 jobs would be requeued\n0\n1\n")
+    assert dry.endswith("19\n… and 5 more\n")

@@ -1,0 +1,259 @@
+"""The async producer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from rrq_producer.aio_listener import AsyncListener
+from rrq_producer.aio_pool import AsyncPool
+from rrq_producer.base import ProducerBase, cancelled, certain, wait_arguments
+from rrq_producer.errors import RedisError, RedisRefused, RedisUnavailable
+from rrq_producer.faults import exchange_errors
+from rrq_producer.jobs import (
+    Chunk,
+    EnqueuedJob,
+    JobOptions,
+    Outcomes,
+    debounce,
+    debounced,
+    job_of,
+    rate_limit,
+    read_single,
+)
+from rrq_producer.packing import pack
+from rrq_producer.pool import WINDOW
+from rrq_producer.results import RECHECK_S, Waiting, read_status, status_command
+from rrq_protocol import Job, JobResult, validate_job_id
+from rrq_protocol.transitions import CancelReply, Guard
+
+__all__ = ["AsyncProducer"]
+
+
+class AsyncProducer(ProducerBase):
+    """Enqueues jobs from async code; the same methods as :class:`rrq_producer.Producer`, awaited.
+
+    Every call is repeated, with the same job, while Redis cannot be reached, for ``timeout_seconds`` in all;
+    one enqueue makes at most one job. Any number of calls may run at a time. Close it with :meth:`aclose`, or
+    use it in ``async with``.
+    """
+
+    def _open(self, connections: int) -> None:
+        self._pool = AsyncPool(self._address, connections)
+        self._listener = AsyncListener(self._address)
+
+    async def enqueue(
+        self, function_name: str, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+    ) -> EnqueuedJob:
+        """Enqueue one job.
+
+        Args:
+            function_name: The handler's name; ``runner#handler`` names its runner too.
+            params: What the handler's parameters are bound from: names to values with a JSON form.
+            options: See :class:`rrq_protocol.Job`.
+
+        Returns:
+            The job that stands for the call, and whether the call created it.
+
+        Raises:
+            InvalidJob: Something is wrong with the job; the text names the field.
+            DuplicateJob: The id belongs to a job with other content; with ``on_conflict="raise"`` any
+                duplicate.
+            QueueFull: Redis has no memory left.
+            RedisUnavailable: Redis could not be used.
+        """
+        return await self.enqueue_job(job_of(function_name, params, options))
+
+    async def enqueue_job(self, job: Job, guard: Guard | None = None) -> EnqueuedJob:
+        """Enqueue one job that was put together before.
+
+        Args:
+            job: The job.
+            guard: A condition beside the unique key, such as ``Guard("reschedule")``; not a rate limit.
+
+        Raises:
+            RRQError: As :meth:`enqueue`.
+        """
+        return certain(await self._enqueue(job, guard))
+
+    async def enqueue_many(self, jobs: Iterable[Job]) -> list[EnqueuedJob]:
+        """Enqueue many jobs, some hundred per round trip; all are checked before any is sent.
+
+        Returns:
+            The outcome of each, in order.
+
+        Raises:
+            InvalidJob: A job is wrong, the text names its position; nothing was sent.
+            DuplicateJob: As :meth:`enqueue`; it says what became of each job.
+            QueueFull: Redis has no memory left; ``accepted`` on the error holds the jobs accepted before.
+            RedisUnavailable: Likewise.
+        """
+        chunks, outcomes = self._chunks(jobs), Outcomes()
+        try:
+            while chunks:
+                reply, repeated = await self._send(chunks[0].evalsha(), chunks[0].eval)
+                outcomes.add(chunks.popleft(), reply, repeated=repeated)
+                if chunks:
+                    await self._send_ahead(chunks, outcomes)
+        except RedisError as error:
+            error.accepted = outcomes.accepted()
+            raise
+        return outcomes.result()
+
+    async def enqueue_with_rate_limit(
+        self,
+        function_name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        rate_limit_key: str,
+        rate_limit_seconds: float | timedelta,
+        **options: Unpack[JobOptions],
+    ) -> EnqueuedJob | None:
+        """Enqueue a job unless one of the same key was accepted within the period; then return None.
+
+        Raises:
+            RRQError: As :meth:`enqueue`.
+        """
+        guard = rate_limit(rate_limit_key, rate_limit_seconds)
+        return await self._enqueue(job_of(function_name, params, options), guard)
+
+    async def enqueue_with_debounce(
+        self,
+        function_name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        debounce_key: str,
+        debounce_seconds: float | timedelta,
+        **options: Unpack[JobOptions],
+    ) -> EnqueuedJob:
+        """Enqueue a job that runs when its key has been quiet for the period; a pending one takes this call's
+        parameters.
+
+        Raises:
+            RRQError: As :meth:`enqueue`.
+        """
+        guard = debounce(debounce_key, debounce_seconds)
+        return certain(
+            await self._enqueue(debounced(job_of(function_name, params, options), debounce_seconds), guard)
+        )
+
+    async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> JobResult:
+        """Wait until a job has ended, in whatever way, and return how.
+
+        Args:
+            job_id: The job.
+            timeout: Seconds to wait, 0 to look once, None to wait as long as it takes, through any outage of
+                Redis.
+
+        Raises:
+            WaitTimeout: It has not ended in time; a ``TimeoutError``.
+            JobNotFound: There is no such job. ``ResultExpired``: there was, but its record is gone.
+            RedisRefused: Redis refuses, and would again.
+        """
+        job_id, limit_s = wait_arguments(job_id, timeout)
+        waiting = Waiting(job_id)
+        if limit_s is not None and limit_s <= 0:
+            if (result := waiting.observe(await self.get_job_status(job_id))) is None:
+                raise waiting.timed_out(limit_s)
+            return result
+        limit = asyncio.timeout(limit_s)
+        try:
+            async with limit:
+                return await self._until_ended(job_id, waiting)
+        except TimeoutError:
+            if limit_s is None or not limit.expired():
+                raise
+        raise waiting.timed_out(limit_s)
+
+    async def get_job_status(self, job_id: str) -> JobResult | None:
+        """Return where a job stands, or None where there is no such job.
+
+        Raises:
+            MalformedRecord: Its record cannot be understood.
+            RedisUnavailable: Redis could not be used.
+        """
+        reply, _ = await self._send(status_command(self._rules.keyspace, validate_job_id(job_id)))
+        return read_status(reply)
+
+    async def cancel(self, job_id: str) -> CancelReply:
+        """Cancel a job that waits, or ask the orchestrator that runs it to.
+
+        Returns:
+            ``cancelled``, ``requested`` or ``finished``: it had ended before.
+
+        Raises:
+            JobNotFound: There is no such job.
+            RedisUnavailable: Redis could not be used.
+        """
+        call = self._rules.cancel(validate_job_id(job_id))
+        reply, _ = await self._send(pack(call.evalsha_args()), lambda: pack(call.eval_args()))
+        return cancelled(job_id, call.result(reply))
+
+    async def aclose(self) -> None:
+        """Close all connections; the producer is of no use afterwards."""
+        await self._listener.aclose()
+        await self._pool.aclose()
+
+    async def close(self) -> None:
+        """Do what :meth:`aclose` does."""
+        await self.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
+        chunk = self._rules.single(job, guard)
+        reply, repeated = await self._send(chunk.evalsha(), chunk.eval)
+        return read_single(chunk, reply, repeated=repeated)
+
+    async def _send(
+        self, command: bytes, with_script: Callable[[], bytes] | None = None
+    ) -> tuple[object, bool]:
+        """Return the reply, and whether an earlier attempt may have had the command's effect."""
+        attempts = self._attempts()
+        while True:
+            try:
+                return await self._pool.call(command, attempts), attempts.repeated
+            except exchange_errors() as error:
+                pause_s = attempts.pause_after(error)
+            if attempts.script_missing and with_script is not None:
+                command = with_script()
+            await asyncio.sleep(pause_s)
+
+    async def _send_ahead(self, chunks: deque[Chunk], outcomes: Outcomes) -> None:
+        """Send chunks without waiting for each reply, until all are done or something goes wrong.
+
+        What goes wrong is not dealt with here: the caller sends the next chunk on its own, with all care.
+        """
+        attempts = self._attempts()
+
+        def take(reply: object) -> None:
+            attempts.progressed()
+            outcomes.add(chunks.popleft(), reply)
+
+        try:
+            await self._pool.pipeline((chunk.evalsha() for chunk in tuple(chunks)), attempts, take)
+        except exchange_errors():
+            outcomes.unsure(WINDOW)
+
+    async def _until_ended(self, job_id: str, waiting: Waiting) -> JobResult:
+        async with self._listener.subscribed(self._rules.keyspace.channel(job_id)) as signal:
+            while True:
+                await self._listener.next(signal, RECHECK_S)
+                if signal.status is not None:
+                    waiting.announced(signal.status)
+                try:
+                    status = await self.get_job_status(job_id)
+                except RedisRefused:
+                    raise
+                except RedisUnavailable:
+                    continue
+                if (result := waiting.observe(status)) is not None:
+                    return result

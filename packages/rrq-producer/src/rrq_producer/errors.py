@@ -1,0 +1,207 @@
+"""Errors of the producer.
+
+::
+
+    RRQError                    (rrq_protocol) base of everything RRQ raises on purpose
+    ├── InvalidJob              (rrq_protocol) the job cannot be stored as asked; nothing was written
+    │   └── PayloadTooLarge     (rrq_protocol) its parameters exceed the limit
+    ├── InvalidName             (rrq_protocol) a job id or queue name breaks the naming rules
+    ├── MalformedRecord         (rrq_protocol) a stored job cannot be understood
+    ├── SettingsError           (rrq_protocol) the settings cannot be used
+    ├── DuplicateJob            the id belongs to another job, or a duplicate was to be an error
+    ├── JobNotFound             there is no job of that id
+    │   └── ResultExpired       there was, but its record is gone
+    ├── WaitTimeout             the job has not ended yet (a TimeoutError too)
+    ├── ProducerClosed          the producer was used after it was closed
+    ├── WrongKeyType            a key that the job needs holds something else
+    └── RedisError              Redis did not do what was asked
+        ├── QueueFull           it has no memory left for new jobs
+        └── RedisUnavailable    it could not be used; the text says what was tried
+            └── RedisRefused    and trying again is of no use before somebody changes something
+
+Facts are attributes; the texts are built from them and are not part of the contract.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rrq_protocol import RRQError
+
+if TYPE_CHECKING:
+    from rrq_producer.jobs import EnqueuedJob
+
+__all__ = [
+    "DuplicateJob",
+    "JobNotFound",
+    "ProducerClosed",
+    "QueueFull",
+    "RedisError",
+    "RedisRefused",
+    "RedisUnavailable",
+    "ResultExpired",
+    "WaitTimeout",
+    "WrongKeyType",
+]
+
+
+class _Portable(RRQError):
+    """An error whose copy in another process has its text and facts, whatever its constructor asks for."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+def _rebuilt(kind: type[RRQError], args: tuple[Any, ...], facts: dict[str, Any]) -> RRQError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class DuplicateJob(_Portable):
+    """The job was not accepted, because another one stands in its place; nothing of that one was changed.
+
+    Attributes:
+        job_id: The job that was there before.
+        reason: ``"id_taken"`` (same id, other content), ``"id_exists"`` (the very same job; only with
+            ``on_conflict="raise"``) or ``"unique_key"`` (it holds the key; only with
+            ``on_conflict="raise"``).
+        index: Position of the refused item in ``enqueue_many``, else None.
+        outcomes: With ``enqueue_many``: what became of every item, in order; None for the refused ones. All
+            others were accepted.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        reason: str,
+        *,
+        index: int | None = None,
+        outcomes: "Sequence[EnqueuedJob | None]" = (),
+    ) -> None:
+        where = "" if index is None else f"item {index}: "
+        super().__init__(f"{where}{_REASONS[reason].format(job_id=job_id)}")
+        self.job_id, self.reason, self.index = job_id, reason, index
+        self.outcomes: tuple[EnqueuedJob | None, ...] = tuple(outcomes)
+
+
+_REASONS = {
+    "id_taken": (
+        "job id {job_id!r} belongs to a job with other content; choose another id, or leave job_id out for "
+        "a new one"
+    ),
+    "id_exists": 'job {job_id!r} exists already; with on_conflict="return_existing" it would be returned',
+    "unique_key": (
+        "job {job_id!r} holds the unique key and has not ended; "
+        'with on_conflict="return_existing" it would be returned'
+    ),
+}
+
+
+class JobNotFound(_Portable):
+    """Redis holds no job of this id: it never existed, or its record has expired."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}: the id is wrong, or its record has expired")
+        self.job_id = job_id
+
+
+class ResultExpired(JobNotFound):
+    """The job was there while it was waited for, and its record is gone now.
+
+    Attributes:
+        job_id: The job.
+        status: How it ended, where that was announced in time; else None.
+    """
+
+    def __init__(self, job_id: str, status: str | None = None) -> None:
+        super().__init__(job_id)
+        ended = f"ended as {status}" if status else "was removed or ended"
+        text = f"job {job_id!r} {ended} and its record has expired before it could be read"
+        self.args = (f"{text}; raise result_ttl_seconds to keep results longer",)
+        self.status = status
+
+
+class WaitTimeout(_Portable, TimeoutError):
+    """The job had not ended within the time given. It goes on; wait again, or cancel it."""
+
+    def __init__(self, job_id: str, timeout_s: float, status: str | None) -> None:
+        seen = f"its last known status is {status}" if status else "Redis has not told its status"
+        super().__init__(f"job {job_id!r} has not ended within {timeout_s:g} s; {seen}")
+        self.job_id, self.timeout_s, self.status = job_id, timeout_s, status
+
+
+class ProducerClosed(_Portable):
+    """The producer was closed; make a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("this producer was closed; make a new one")
+
+
+class WrongKeyType(_Portable):
+    """The Redis key of the job, or of its queue, holds a value of another type; nothing of it was changed."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id!r}: its Redis key, or its queue's, holds a value of another type; look with TYPE, "
+            "then rename or delete that key"
+        )
+        self.job_id = job_id
+
+
+class RedisError(_Portable):
+    """Redis did not do what was asked.
+
+    Attributes:
+        address: The server, without its password.
+        problem: What it said, or what happened on the way.
+        attempts: How often it was tried.
+        waited_s: Seconds from the first attempt to the last.
+        accepted: With ``enqueue_many``: the jobs accepted before, in order; the items after them may or may
+            not have been.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        problem: str,
+        *,
+        hint: str = "",
+        attempts: int = 1,
+        waited_s: float = 0.0,
+    ) -> None:
+        self.address, self.problem, self.hint = address, problem, hint
+        self.attempts, self.waited_s = attempts, waited_s
+        self.accepted: tuple[EnqueuedJob, ...] = ()
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        raise NotImplementedError
+
+
+class QueueFull(RedisError):
+    """Redis has no memory left for new jobs; nothing was written. Free some, raise ``maxmemory``, or wait."""
+
+    def _text(self) -> str:
+        return f"queue full: Redis at {self.address} has no memory left ({self.problem}); {self.hint}"
+
+
+class RedisUnavailable(RedisError):
+    """Redis could not be used within the time given. Whether the last attempt took effect is not known.
+
+    Repeating the call with the same ``job_id`` is safe.
+    """
+
+    def _text(self) -> str:
+        times = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        hint = f"; {self.hint}" if self.hint else ""
+        tried = f"{times} in {self.waited_s:.1f} s, the last: {self.problem}"
+        return f"Redis at {self.address} is unavailable: {tried}{hint}"
+
+
+class RedisRefused(RedisUnavailable):
+    """Redis cannot be used before somebody changes something; it was not tried again. Nothing was written."""
+
+    def _text(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"Redis at {self.address} refused: {self.problem}{hint}"

@@ -208,6 +208,15 @@ async def test_a_claim_whose_reply_was_lost_is_given_back(bench: Bench) -> None:
     await claiming.stop()
 
 
+async def test_burst_ends_at_once_where_nothing_can_run(bench: Bench) -> None:
+    """Without any runner there is nothing to wait for."""
+    await bench.register()
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, burst=True))
+    bench.dispatcher.connect({}, claiming.loop.capacity_freed)
+    await claiming.loop.exhausted.wait()
+    await claiming.stop()
+
+
 async def test_burst_ends_when_nothing_is_ready_and_nothing_runs(bench: Bench) -> None:
     """`rrq worker run --burst`: deferred jobs are not waited for."""
     await bench.register()

@@ -60,6 +60,27 @@ async def test_once_fenced_it_goes_on_under_a_new_id(bench: Bench) -> None:
     await heartbeat.stopped()
 
 
+async def test_news_are_reported_at_once(bench: Bench) -> None:
+    """A runner that came up is seen by `rrq check` without waiting for the next beat."""
+    heartbeat = Heartbeat(
+        keyspace=bench.keyspace,
+        url=bench.url,
+        times=HeartbeatTimes(lease_s=3600.0, beat_s=900.0),
+        report=lambda _: news[-1],
+        on_fenced=lambda _: None,
+        log=LOG,
+    )
+    news = [b"old"]
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    news.append(b"new")
+    heartbeat.hurry()
+    await heartbeat.passes.next()
+    assert await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id)) == b"new"
+    running.cancel()
+    await heartbeat.stopped()
+
+
 async def test_leaving_takes_row_and_report_away(bench: Bench) -> None:
     """Others see a clean stop at once."""
     heartbeat = heart(bench, [])

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rrq_orchestrator import Orchestrator, RedisRefused
 from rrq_orchestrator.runners.base import Runner, RunnerListener
-from rrq_protocol import Job, JobStatus, Keyspace, Settings
+from rrq_protocol import Job, JobStatus, Keyspace, Secret, Settings, SettingsError
 from support.orchestrating import LOG, Bench, StandInRunner, failed, succeeded
 from support.redis_servers import RedisServer
 
@@ -131,6 +132,15 @@ async def test_a_wrong_password_is_not_waited_out(own_redis: RedisServer, keyspa
     whole = Whole(own_redis.url, keyspace)
     with pytest.raises(RedisRefused):
         await whole.task
+
+
+async def test_without_a_url_the_settings_say_where_redis_is(bench: Bench, tmp_path: Path) -> None:
+    """An embedded server that is not running is named, with what to start."""
+    settings = Settings(redis_dsn=Secret(bench.url), key_prefix=bench.keyspace.prefix)
+    orchestrator = Orchestrator(settings, runners=lambda _: {}, burst=True, log=LOG)
+    assert await orchestrator.run() == 0
+    with pytest.raises(SettingsError, match="rrq dev"):
+        Orchestrator(Settings(redis_dsn=Secret(f"embedded://{tmp_path}/none")), log=LOG)
 
 
 async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> None:

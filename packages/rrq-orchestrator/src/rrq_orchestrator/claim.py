@@ -150,6 +150,8 @@ class ClaimLoop:
         if self._full:
             self._waker.listen(())
             self.passes.done()
+            if self._plan.burst and not self._dispatcher.runners:
+                self.exhausted.set()
             await self._changed_within(_SLOWEST_POLL_S)
             return
         if self._freed:
@@ -248,7 +250,7 @@ class ClaimLoop:
                 await self._changed.wait()
 
     async def _give_back_unknown(self, owner: str) -> None:
-        """Release jobs that Redis counts as ours and we know nothing of: a claim whose reply was lost (F46)."""
+        """Release jobs that Redis counts as ours and we do not know: the reply of a claim was lost (F46)."""
         key = self._keyspace.active(owner)
         ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
         known = {attempt.job.id for attempt in self._dispatcher.attempts} | self._settler.job_ids()

@@ -71,12 +71,18 @@ class Dispatcher:
         self._watched_s = float("inf")
         self._timer: asyncio.TimerHandle | None = None
         self._on_freed: Callable[[], None] = lambda: None
+        self._on_capacity: Callable[[], None] = lambda: None
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def connect(self, runners: Mapping[str, Runner], on_freed: Callable[[], None]) -> None:
-        """Give the dispatcher its runners, and whom to tell when a slot became free."""
-        self.runners, self._on_freed = runners, on_freed
+    def connect(
+        self,
+        runners: Mapping[str, Runner],
+        on_freed: Callable[[], None],
+        on_capacity: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Give the dispatcher its runners, and whom to tell of a free slot and of another number of slots."""
+        self.runners, self._on_freed, self._on_capacity = runners, on_freed, on_capacity
 
     def free(self) -> dict[str, int]:
         """Return the free slots per runner."""
@@ -183,6 +189,7 @@ class Dispatcher:
     def capacity_changed(self, runner: str) -> None:
         """Tell the claim loop that a runner has more or fewer slots."""
         self._on_freed()
+        self._on_capacity()
 
     # From control, shutdown and the lease.
 

@@ -80,6 +80,11 @@ class Heartbeat:
         """Whether claims can be made."""
         return self._registered.is_set()
 
+    def hurry(self) -> None:
+        """Beat soon, for there is something new to report."""
+        self._report = self._build_report(self._id)
+        self._hurry.set()
+
     def fenced(self, orchestrator_id: str) -> None:
         """Note that ``orchestrator_id`` was declared dead; take a new id, unless that happened already."""
         if orchestrator_id != self._id:

@@ -38,7 +38,8 @@ from rrq_orchestrator.service import Service
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import RedisLinks
 from rrq_orchestrator.waker import Waker
-from rrq_protocol import Clock, Keyspace, Settings, SystemClock
+from rrq_protocol import Clock, Keyspace, Settings, SettingsError, SystemClock
+from rrq_protocol.settings import resolve_redis
 
 __all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerFactory"]
 
@@ -54,20 +55,23 @@ class Orchestrator:
 
     Args:
         settings: Everything configured.
-        url: Redis URL, with its password.
+        url: Redis URL, with its password; by default the one the settings mean.
         address: The same for messages, without it.
         runners: Makes the runners; by default those of the settings, as processes.
         burst: End once no job is ready and none runs.
         log: Where events go.
         clock: Time; tests give their own.
         rng: Randomness of backoff and jitter.
+
+    Raises:
+        SettingsError: The settings name an embedded Redis that is not running, or a runner that cannot work.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        url: str,
+        url: str | None = None,
         address: str = "",
         runners: RunnerFactory | None = None,
         burst: bool = False,
@@ -75,6 +79,8 @@ class Orchestrator:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        if url is None:
+            url, address = _redis_of(settings)
         self._settings, self._burst = settings, burst
         self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger()
         self._rng = rng or random.Random()
@@ -147,7 +153,7 @@ class Orchestrator:
         )
         make = runners or partial(make_runners, settings, log=self._log, random=self._rng)
         self.runners: Mapping[str, Runner] = make(self.dispatcher)
-        self.dispatcher.connect(self.runners, self.claims.capacity_freed)
+        self.dispatcher.connect(self.runners, self.claims.capacity_freed, self.heartbeat.hurry)
 
     def request_stop(self) -> None:
         """Ask for an orderly stop; asked again, the running attempts are not waited for. Callable from signal
@@ -277,3 +283,11 @@ class Orchestrator:
             runners=self.runners,
             outbox=self.settler.waiting,
         )
+
+
+def _redis_of(settings: Settings) -> tuple[str, str]:
+    """Return URL and display address of the Redis that ``settings`` mean."""
+    target = resolve_redis(settings)
+    if target.url is None:
+        raise SettingsError([target.problem or f"rrq.redis_dsn: cannot use {target.display}"])
+    return target.url.reveal(), target.display

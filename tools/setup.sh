@@ -36,4 +36,4 @@ fi
 echo "setup: installing the workspace"
 # uv keeps to the environment made above, whatever environment is active and whatever other Pythons are about.
 env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$PWD/.venv" UV_PYTHON_DOWNLOADS=never \
-  "$uv" sync --quiet --python $bin/python --all-packages --all-groups --extra embedded --extra otel
+  "$uv" sync --quiet --python $bin/python --all-packages --all-groups --extra embedded

@@ -146,7 +146,9 @@ class World:
 
     def hash(self, job_id: str, **fields: str) -> None:
         """Write a job hash by hand."""
-        self.redis.hset(self.keys.job(job_id), mapping=dict(fields))
+        self.redis.hset(
+            self.keys.job(job_id), mapping={name.encode(): value for name, value in fields.items()}
+        )
 
     def queued(self, job_id: str, queue: str = "default", due_ms: float = 1.0) -> None:
         """Put an id into a queue by hand."""
@@ -182,7 +184,7 @@ class World:
         texts = []
         for stream in (out, err):
             stream.flush()
-            texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
+            texts.append(stream.buffer.getvalue().decode())
         return Answer(int(code), texts[0], texts[1])
 
     def process(self, *args: str, command: Sequence[str] = (), **more: Any) -> Answer:

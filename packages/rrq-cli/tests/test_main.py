@@ -23,6 +23,7 @@ def test_main_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ctrl_c_while_modules_load_is_quiet(world: World) -> None:
     """An interrupt that arrives before the command line is even read shows no traceback."""
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     code = (
         "import signal, sys\n"
         "class Interrupting:\n"
@@ -51,8 +52,9 @@ def test_a_full_disk_is_told(world: World) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_ctrl_c_is_130_and_quiet(world: World) -> None:
-    """An interrupted wait ends with 130 and without a traceback."""
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_130_and_quiet(world: World, name: signal.Signals) -> None:
+    """A wait that is interrupted ends with 130 and without a traceback."""
     with subprocess.Popen(
         [sys.executable, "-m", "rrq_cli", "debug", "submit", "work", "--job-id", "late", "--wait"],
         env=world.environment,
@@ -60,6 +62,6 @@ def test_ctrl_c_is_130_and_quiet(world: World) -> None:
         stderr=subprocess.PIPE,
     ) as process:
         world.wait_for_subscriber("late")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(name)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b"")

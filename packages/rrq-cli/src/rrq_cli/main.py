@@ -1,7 +1,9 @@
 """The ``rrq`` command's first and last moments; all between is imported in here, so that Ctrl-C is quiet."""
 
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -11,11 +13,19 @@ _INTERRUPTED = 130
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(sys.argv[1:] if args is None else args)
     except KeyboardInterrupt:  # while modules were imported, or the output was flushed
         code = _INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Make SIGTERM end a command as Ctrl-C does: quietly, and with what it began put away."""
+    raise KeyboardInterrupt
 
 
 def _run(args: Sequence[str]) -> int:

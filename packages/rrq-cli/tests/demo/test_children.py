@@ -23,8 +23,9 @@ import fcntl
 lock = os.open(".", os.O_RDONLY)
 fcntl.flock(lock, fcntl.LOCK_EX)
 with Interrupts() as interrupts, Children(interrupts, os.environ, Path.cwd(), lock) as children:
-    children.stop_at_the_end([sys.executable, "-c", "open('stopped', 'w')"])
-    child = children.start("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"], stdout=-3, stderr=-3)
+    children.stop_at_the_end([sys.executable, "-c", f"open({str(Path.cwd() / 'stopped')!r}, 'w')"])
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = children.start("sleeper", sleeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(child.process.pid, flush=True)
     time.sleep(60)
 """
@@ -84,3 +85,16 @@ def test_a_killed_demo_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "stopped").exists()
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def test_a_brief_process_is_not_cut_short(tmp_path: Path, lock: int) -> None:
+    """What ends by itself soon is waited for when the block is left."""
+    with Interrupts() as interrupts:
+        with Children(interrupts, os.environ, tmp_path, lock) as children:
+            code = "import time; time.sleep(0.2); open('done', 'w')"
+            devnull = subprocess.DEVNULL
+            child = children.start(
+                "b", [sys.executable, "-c", code], stdout=devnull, stderr=devnull, brief=True
+            )
+        assert child.code() == 0
+    assert (tmp_path / "done").exists()

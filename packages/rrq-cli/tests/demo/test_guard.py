@@ -15,17 +15,18 @@ STUBBORN = (
 )
 
 
-def _start(code: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+def _start(code: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, start_new_session=True)
 
 
-def _guarded(*orders: str) -> None:
+def _guarded(*orders: str) -> "subprocess.Popen[bytes]":
     """Give a guard its orders and let it find its pipe closed."""
-    text = "".join(f"{order}\n" for order in orders)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", guard.__file__], input=text.encode(), check=False, timeout=30
-    )
-    assert done.returncode == 0
+    process = subprocess.Popen([sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    with process.stdin as pipe:
+        pipe.write("".join(f"{order}\n" for order in orders).encode())
+    return process
 
 
 def test_groups_are_ended_and_the_command_is_run(tmp_path: Path) -> None:
@@ -33,8 +34,9 @@ def test_groups_are_ended_and_the_command_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     stop = [sys.executable, "-c", f"open({str(mark)!r}, 'w')"]
     with _start(SLEEPER) as child:
-        _guarded(f"group {child.pid}", f"stop {json.dumps(stop)}")
-        assert child.wait(10) == -15
+        with _guarded(f"group {child.pid}", f"stop {json.dumps(stop)}") as process:
+            assert child.wait(10) == -15
+        assert process.returncode == 0
     assert mark.exists()
 
 
@@ -43,10 +45,22 @@ def test_what_is_gone_or_kept_is_left_alone(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     stop = [sys.executable, "-c", f"open({str(mark)!r}, 'w')"]
     with _start(SLEEPER) as child:
-        _guarded(f"group {child.pid}", f"gone {child.pid}", f"stop {json.dumps(stop)}", "keep")
+        _guarded(f"group {child.pid}", f"gone {child.pid}", f"stop {json.dumps(stop)}", "keep").wait(10)
         assert child.poll() is None
         child.kill()
     assert not mark.exists()
+
+
+def test_a_brief_process_is_waited_for() -> None:
+    """What must not be cut short ends by itself first."""
+    with _start("import sys; print(1, flush=True); sys.stdin.read()", stdin=subprocess.PIPE) as child:
+        with _guarded(f"await {child.pid}") as process:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdout.readline()
+            child.stdin.close()
+            assert child.wait(10) == 0
+        assert process.returncode == 0
 
 
 def test_a_stubborn_group_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

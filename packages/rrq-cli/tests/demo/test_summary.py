@@ -70,7 +70,7 @@ def test_nothing_dead_is_told(result: DemoResult, shown_at_80: Callable[..., str
 def test_commands_name_the_settings_where_needed(
     result: DemoResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the folder that every command finds by itself they are short, otherwise they name the demo's settings."""
+    """Where every command finds the folder by itself they are short, else they name the demo's settings."""
     for name in ("RRQ_REDIS_DSN", "RRQ_KEY_PREFIX", "RRQ_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,6 @@ from support.cli import HOSTILE
 
 Show = Callable[..., str]
 ID = "0198f3c2-1c5e-7a31-9a52-6d0ef4a1b001"
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +35,7 @@ def test_a_list_of_jobs(shown_at_80: Show) -> None:
         ),
         JobRow(id="odd", queue_name="media", problem="the key has the wrong type; expected a hash"),
     ]
-    jobs[0].finished_at = NOW - timedelta(minutes=4)
+    jobs[0].finished_at = datetime.now(UTC) - timedelta(minutes=4, seconds=30)
     text = shown_at_80(show_list, JobList(jobs=jobs, looked_at=2))
     lines = text.splitlines()
     assert lines[0].split() == ["Job", "Status", "Function", "Queue", "Tries", "Age"]

@@ -50,7 +50,7 @@ def test_figures_of_queues(shown_at_80: Show) -> None:
         "\n"
         "So far  means per job; the bars are jobs done in the last hour\n"
         "Queue         Done  Failed  Retries   Wait    Run  1 min      1 h  Last hour\n"
-        "────────────────────────────────────────────────────────────────────────────────\n"
+        "───────────────────────────────────────────────────────────────────────────────\n"
         "default  1,234,567      11       44  12 ms  1.5 s  230/s  3.0/min  ▁▁▁▁▁▁▅▅▅███\n"
     )
     assert "first job" in shown_at_80(show_stats, [])

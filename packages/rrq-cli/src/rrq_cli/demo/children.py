@@ -19,6 +19,7 @@ from rrq_cli.demo.interrupts import Interrupts
 __all__ = ["Child", "Children"]
 
 _ORDERLY_S = 12.0
+_BRIEF_S = 20.0
 _HURRIED_S = 1.0
 _KILLED_S = 5.0
 _POLL_S = 0.01
@@ -31,10 +32,12 @@ class Child:
     Attributes:
         name: What people call it.
         process: The process; its id is that of its group.
+        brief: It ends by itself soon, and is waited for rather than cut short.
     """
 
     name: str
     process: subprocess.Popen[bytes]
+    brief: bool = False
 
     def code(self) -> int | None:
         """Return its exit code, None while it runs."""
@@ -69,6 +72,7 @@ class Children:
             start_new_session=True,
             cwd="/",
             pass_fds=(self._lock,),
+            env=self._environment,
         )
         return self
 
@@ -82,9 +86,15 @@ class Children:
         self._dismiss_guard()
 
     def start(
-        self, name: str, command: Sequence[str], *, stdout: int | IO[bytes], stderr: int | IO[bytes]
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes],
+        brief: bool = False,
     ) -> Child:
-        """Start a process in a session of its own."""
+        """Start a process in a session of its own; a ``brief`` one is never cut short."""
         process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -94,9 +104,9 @@ class Children:
             cwd=self._folder,
             start_new_session=True,
         )
-        child = Child(name, process)
+        child = Child(name, process, brief)
         self._running.append(child)
-        self._tell(f"group {process.pid}")
+        self._tell(f"{'await' if brief else 'group'} {process.pid}")
         return child
 
     def forget(self, child: Child) -> None:
@@ -118,8 +128,9 @@ class Children:
     def end(self, child: Child) -> None:
         """Ask a process to end, wait for it, and kill its group if it does not."""
         if child.code() is None:
-            self._signal(child, signal.SIGTERM)
-            give_up = time.monotonic() + _ORDERLY_S
+            if not child.brief:
+                self._signal(child, signal.SIGTERM)
+            give_up = time.monotonic() + (_BRIEF_S if child.brief else _ORDERLY_S)
             while child.code() is None and time.monotonic() < give_up:
                 if self._interrupts.count > 1:
                     give_up = min(give_up, time.monotonic() + _HURRIED_S)

@@ -116,9 +116,9 @@ def _start_server(plan: DemoPlan, children: Children, interrupts: Interrupts) ->
     place = ("--dir", str(plan.folder))
     if resolve_redis(_settings(plan)).problem is not None:
         children.stop_at_the_end([*embedded, "stop", *place])
-    child = children.start(
-        "server", [*embedded, "start", *place, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    # Never cut short: half a start would leave a folder that nobody can tell from somebody else's.
+    command = [*embedded, "start", *place, "--json"]
+    child = children.start("server", command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, brief=True)
     give_up = time.monotonic() + _SERVER_WITHIN_S
     while child.code() is None:
         if time.monotonic() > give_up:

@@ -3,11 +3,16 @@ deployed.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.redis_choice import for_integration, serving
 from support.redis_servers import RedisServer
+
+if TYPE_CHECKING:
+    from rrq_protocol import Keyspace
+    from support.road import Road
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +25,26 @@ def redis_server() -> Iterator[RedisServer]:
 def own_redis() -> Iterator[RedisServer]:
     """Serve a Redis for this test alone, with an append-only file: stop it, kill it, start it again."""
     yield from serving(for_integration().own())
+
+
+@pytest.fixture
+def road(redis_url: str, keyspace: "Keyspace") -> Iterator["Road"]:
+    """Serve a folder to run everything in. At the end the key-space auditor looks at what is stored, and no
+    process and no socket may be left.
+    """
+    from support.road import Road
+
+    with Road(redis_url, keyspace) as road:
+        yield road
+        road.assert_nothing_left()
+
+
+@pytest.fixture
+def own_road(own_redis: RedisServer) -> Iterator["Road"]:
+    """Serve the same on a Redis of the test's own."""
+    from rrq_protocol import Keyspace
+    from support.road import Road
+
+    with Road(own_redis.url, Keyspace("rrq")) as road:
+        yield road
+        road.assert_nothing_left()

@@ -50,6 +50,14 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path, nam
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
+@pytest.mark.parametrize("written", ["", "*"])
+def test_a_start_killed_while_it_marked_the_folder_is_no_obstacle(tmp_path: Path, written: str) -> None:
+    """The next start finishes what that one began."""
+    (tmp_path / ".gitignore").write_text(written)
+    Folder(tmp_path).prepare()
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
 def test_an_old_folder_without_its_gitignore_is_still_ours(tmp_path: Path) -> None:
     """Somebody who deletes the file gets it back, not an error."""
     folder = Folder(tmp_path / ".rrq")

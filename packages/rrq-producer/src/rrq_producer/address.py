@@ -17,7 +17,7 @@ _SCHEMES_TEXT = "redis://, rediss://, unix:// or embedded://"
 
 
 class BlockingConnection(Protocol):
-    """What is used of the client library's blocking connection; the same in its versions 5 to 8."""
+    """What is used of the client library's blocking connection; the same in its versions 6 to 8."""
 
     def connect(self) -> None:
         """Open it and say who we are; does nothing when it is open."""

@@ -60,6 +60,7 @@ class AsyncListener:
     def __init__(self, address: Address, random: Random | None = None) -> None:
         self._address, self._random = address, random or Random()
         self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._inherited: list[AsyncConnection | None] = []
         self._closed = False
         self._reset()
 
@@ -77,6 +78,9 @@ class AsyncListener:
         """Listen to a channel while the block runs."""
         owner = os.getpid(), asyncio.get_running_loop()
         if owner != self._owner:
+            if self._owner is not None and self._owner[0] != owner[0]:
+                # A forked child's copy is kept, unused, for the reason AsyncPool gives.
+                self._inherited.append(self._connection)
             self._reset()
             self._owner = owner
         signal = Signal(channel.encode())

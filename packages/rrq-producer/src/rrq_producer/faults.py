@@ -122,6 +122,9 @@ def _hint(reply: str) -> str:
     code = reply.partition(" ")[0]
     if code in _HINTS:
         return _HINTS[code]
+    # Old clients and servers: no code in front.
+    if "uthentication required" in reply:
+        return _HINTS["NOAUTH"]
     if "password" in reply:
         return _HINTS["WRONGPASS"]
     return ""

@@ -3,6 +3,7 @@
 A table; it knows no client.
 """
 
+import re
 from enum import Enum
 
 __all__ = ["RedisFault", "classify_reply"]
@@ -78,6 +79,10 @@ _BY_TEXT = (
 )
 
 
+# What a client library leaves of a MOVED or ASK: slot and address.
+_REDIRECTION = re.compile(r"\d{1,5} \S*:\d{1,5}")
+
+
 def classify_reply(message: str) -> RedisFault:
     """Return what an error reply asks for.
 
@@ -88,5 +93,7 @@ def classify_reply(message: str) -> RedisFault:
     code = message.split(" ", 1)[0]
     if code in _BY_CODE:
         return _BY_CODE[code]
+    if _REDIRECTION.fullmatch(message):
+        return RedisFault.CONFIGURATION
     lowered = message.lower()
     return next((fault for text, fault in _BY_TEXT if text in lowered), RedisFault.BUG)

@@ -78,9 +78,12 @@ class Folder:
     def _mark_as_ours(self) -> None:
         """Write the ``.gitignore`` that hides everything here, unless it would hide somebody else's files."""
         ignore = self.path / ".gitignore"
-        if ignore.is_file() and ignore.read_text(errors="replace") == _IGNORE:
+        written = ignore.read_text(errors="replace") if ignore.is_file() else None
+        if written == _IGNORE:
             return
         names = [entry.name for entry in self.path.iterdir()]
+        if written is not None and _IGNORE.startswith(written):
+            names.remove(ignore.name)  # a start that was killed while it wrote this file
         if names and self._server_lock.name not in names:
             raise EmbeddedSetupError(
                 f"{self.path}: expected an empty folder or one of an earlier embedded server, it holds "

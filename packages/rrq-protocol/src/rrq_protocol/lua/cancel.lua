@@ -2,12 +2,14 @@
 cancel: end a job that waits (T11), or ask its orchestrator to end it (T10).
 
 KEYS[1] job
-ARGV[1] key prefix  ARGV[2] job id  ARGV[3] now in ms, empty = server time  ARGV[4] TTL in s of the record afterwards
+ARGV[1] key prefix  ARGV[2] job id  ARGV[3] now in ms, empty = server time  ARGV[4] TTL in s of the record
+  afterwards
 ARGV[5] reason  ARGV[6] "1" = write job events
-The queue is read from the record; control list, channel, locks and counters are spelled from the prefix as in keys.py.
+The queue is read from the record; control list, channel, locks and counters are spelled from the prefix as in
+  keys.py.
 Returns "cancelled", "requested", "finished" (terminal before), "gone" (no such job) or "wrong_type"
-Invariant: status and queue entry change together (I1); the unique key goes with the job (I9). Starts with a removal: works
-  when memory is full (6.5).
+Invariant: status and queue entry change together (I1); the unique key goes with the job (I9). Starts with a
+  removal: works when memory is full (6.5).
 ]]
 --@include clock
 --@include record
@@ -21,7 +23,8 @@ local status, queue = held[1], queue_of(prefix, held[2])
 if not status then return "gone" end
 if status == "ACTIVE" then
   -- Asked again, there is still one request: the one before may have been lost with its reader.
-  local control, request = prefix .. ":ctl:" .. (held[3] or ""), "cancel " .. job_id .. " " .. (held[4] or "0")
+  local control, request = prefix .. ":ctl:" .. (held[3] or ""),
+    "cancel " .. job_id .. " " .. (held[4] or "0")
   redis.pcall("LREM", control, 0, request)
   redis.call("HSET", KEYS[1], "cancel_requested_at", rfc3339(now))
   redis.pcall("RPUSH", control, request)

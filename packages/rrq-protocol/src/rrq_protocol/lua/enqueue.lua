@@ -3,14 +3,16 @@ enqueue: accept jobs (T0, T0r), or move a pending one (T1); each on its own, all
 
 KEYS[1] SET of queue names
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of 16:
-  job_id, function_name, job_params, queue, max_retries, job_timeout_seconds, result_ttl_seconds, payload_digest,
-  due ("" = now, "+N" = in N ms, "=N" = at epoch ms N), unique_key, unique_ttl_ms,
-  guard ("", "rate_limit", "debounce", "reschedule"), guard_key, guard_ttl_ms, trace_context, correlation_context
+  job_id, function_name, job_params, queue, max_retries, job_timeout_seconds, result_ttl_seconds,
+  payload_digest, due ("" = now, "+N" = in N ms, "=N" = at epoch ms N), unique_key, unique_ttl_ms,
+  guard ("", "rate_limit", "debounce", "reschedule"), guard_key, guard_ttl_ms, trace_context,
+  correlation_context
 The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
-Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken" (same id, other
-  digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"
-Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing (T0r, I16). When
-  memory is full the first write is refused and the call fails as a whole, nothing written (F32).
+Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken"
+  (same id, other digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"
+Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing
+  (T0r, I16). When memory is full the first write is refused and the call fails as a whole, nothing written
+  (F32).
 ]]
 --@include clock
 --@include record
@@ -58,9 +60,12 @@ end
 
 local function create(r, due)
   local queue_key = prefix .. ":queue:" .. r.queue
-  local fields = { "id", r.id, "function_name", r.name, "job_params", r.params, "enqueue_time", now_text, "status", "PENDING",
-    "current_retries", "0", "next_scheduled_run_time", rfc3339(due), "max_retries", r.max_retries, "job_timeout_seconds",
-    r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key, "result", "null", "payload_digest", r.digest }
+  local fields = { "id", r.id, "function_name", r.name, "job_params", r.params, "enqueue_time", now_text,
+    "status", "PENDING",
+    "current_retries", "0", "next_scheduled_run_time", rfc3339(due), "max_retries", r.max_retries,
+      "job_timeout_seconds",
+    r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key, "result", "null",
+      "payload_digest", r.digest }
   local function also(name, value)
     if value ~= "" then
       fields[#fields + 1] = name
@@ -72,7 +77,8 @@ local function create(r, due)
   also("correlation_context", r.correlation)
   redis.call("HSET", r.key, unpack(fields))
   -- A key that ran out while its job still waits for its time would let a second one in.
-  if r.unique_key ~= "" then hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl), due - now)) end
+  if r.unique_key ~= "" then hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl),
+    due - now)) end
   redis.call("ZADD", queue_key, due, r.id)
   woken[r.queue] = true
   count(r.queue, "enqueued", 1)
@@ -115,7 +121,8 @@ for index = 1, total do
   local id = ARGV[at]
   local reply = accept({
     id = id, key = prefix .. ":job:" .. id, name = ARGV[at + 1], params = ARGV[at + 2], queue = ARGV[at + 3],
-    max_retries = ARGV[at + 4], timeout = ARGV[at + 5], result_ttl = ARGV[at + 6], digest = ARGV[at + 7], due = ARGV[at + 8],
+    max_retries = ARGV[at + 4], timeout = ARGV[at + 5], result_ttl = ARGV[at + 6], digest = ARGV[at + 7],
+      due = ARGV[at + 8],
     unique_key = ARGV[at + 9], unique_ttl = ARGV[at + 10], guard = ARGV[at + 11], guard_key = ARGV[at + 12],
     guard_ttl = ARGV[at + 13], trace = ARGV[at + 14], correlation = ARGV[at + 15],
   }, index)

@@ -1,11 +1,14 @@
 --[[
-purge: delete jobs that no longer run: dead-lettered ones (T13) and other terminal ones; with "all", waiting ones too.
+purge: delete jobs that no longer run: dead-lettered ones (T13) and other terminal ones; with "all", waiting
+  ones too.
 
 KEYS[1] LIST, the DLQ
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] "terminal" or "all"  ARGV[4..] job ids
-The keys of jobs, queues, other DLQs, events, unique keys and counters are spelled from the prefix as in keys.py.
+The keys of jobs, queues, other DLQs, events, unique keys and counters are spelled from the prefix as in
+  keys.py.
 Returns one of "ok", "busy" (ACTIVE, or waiting without "all"), "gone", "wrong_type" per job, in order
-Invariant: record, queue entry, DLQ entry and unique key go together; a job in a runner's hands is never deleted (I1, I3).
+Invariant: record, queue entry, DLQ entry and unique key go together; a job in a runner's hands is never
+  deleted (I1, I3).
 ]]
 --@include clock
 --@include record

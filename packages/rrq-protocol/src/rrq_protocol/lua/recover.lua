@@ -1,15 +1,19 @@
 --[[
 recover: take back jobs of an orchestrator that was fenced, a bounded number per call (T7, T8, T9).
 
-KEYS[1] ZSET of live orchestrators  KEYS[2] ZSET of orchestrators being reaped  KEYS[3] active ZSET of the dead one
+KEYS[1] ZSET of live orchestrators  KEYS[2] ZSET of orchestrators being reaped  KEYS[3] active ZSET of the
+  dead one
 KEYS[4] its health report  KEYS[5] its control list
-ARGV[1] key prefix  ARGV[2] id of the dead orchestrator  ARGV[3] now in ms, empty = server time  ARGV[4] jobs at most
-ARGV[5] max crashes  ARGV[6] delay in ms after a second crash, doubling  ARGV[7] DLQ name  ARGV[8] TTL in s of failed jobs
+ARGV[1] key prefix  ARGV[2] id of the dead orchestrator  ARGV[3] now in ms, empty = server time  ARGV[4] jobs
+  at most
+ARGV[5] max crashes  ARGV[6] delay in ms after a second crash, doubling  ARGV[7] DLQ name  ARGV[8] TTL in s of
+  failed jobs
 ARGV[9] TTL in s of cancelled jobs  ARGV[10] "1" = write job events
-The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in keys.py.
+The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
+  keys.py.
 Returns {recovered, dead_lettered, cancelled, pruned, left}
-Invariant: nothing is taken from an orchestrator that is not fenced; any janitor may stop at any point and any other goes on
-  (RELIABILITY.md 6.6). Starts with a removal: works when memory is full (6.5).
+Invariant: nothing is taken from an orchestrator that is not fenced; any janitor may stop at any point and any
+  other goes on (RELIABILITY.md 6.6). Starts with a removal: works when memory is full (6.5).
 ]]
 --@include clock
 --@include record
@@ -18,10 +22,12 @@ Invariant: nothing is taken from an orchestrator that is not fenced; any janitor
 --@include unique
 --@include close
 local prefix, dead, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
-local max_crashes, delay, dlq, dead_ttl, cancel_ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
+local max_crashes, delay, dlq, dead_ttl, cancel_ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8],
+  ARGV[9]
 local now_text, job_events, woken = rfc3339(now), ARGV[10], {}
 local recovered, failed, cancelled, pruned = 0, 0, 0, 0
-if not redis.call("ZSCORE", KEYS[2], dead) or redis.call("ZSCORE", KEYS[1], dead) then return { 0, 0, 0, 0, 0 } end
+if not redis.call("ZSCORE", KEYS[2], dead) or redis.call("ZSCORE", KEYS[1], dead) then return { 0, 0, 0, 0,
+  0 } end
 
 local function close(job_id, job_key, held, status, reason, ttl, ...)
   redis.call("HSET", job_key, "status", status, "last_error", reason, "completion_time", now_text, ...)
@@ -42,7 +48,8 @@ end
 
 local function take_back(job_id)
   local job_key = prefix .. ":job:" .. job_id
-  local held = redis.pcall("HMGET", job_key, "status", "worker_id", "crash_count", "queue_name", "job_unique_key",
+  local held = redis.pcall("HMGET", job_key, "status", "worker_id", "crash_count", "queue_name",
+    "job_unique_key",
     "cancel_requested_at", "claim_seq")
   redis.call("ZREM", KEYS[3], job_id)
   if held.err or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
@@ -60,7 +67,8 @@ local function take_back(job_id)
     failed = failed + 1
   else
     local due = due_in(now, crashes > 1 and delay * 2 ^ (crashes - 2) or 0)
-    redis.call("HSET", job_key, "status", "PENDING", "crash_count", crash_count, "next_scheduled_run_time", rfc3339(due),
+    redis.call("HSET", job_key, "status", "PENDING", "crash_count", crash_count, "next_scheduled_run_time",
+      rfc3339(due),
       "queue_name", prefix .. ":queue:" .. queue)
     redis.call("HDEL", job_key, "worker_id")
     put_in_queue(prefix, queue, due, job_id)
@@ -70,7 +78,8 @@ local function take_back(job_id)
   end
 end
 
--- An active set that is none names no jobs; the reconciler finds them by their owner, who is in neither list then.
+-- An active set that is none names no jobs; the reconciler finds them by their owner, who is in neither list
+-- then.
 local held_ids = redis.pcall("ZRANGE", KEYS[3], 0, tonumber(ARGV[4]) - 1)
 for _, job_id in ipairs(held_ids) do take_back(job_id) end
 local left = redis.pcall("ZCARD", KEYS[3])

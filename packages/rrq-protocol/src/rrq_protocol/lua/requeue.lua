@@ -5,9 +5,10 @@ KEYS[1] LIST, the DLQ  KEYS[2] SET of queue names
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] target queue, empty = each job's own
 ARGV[4] TTL in ms of a unique key that is taken again  ARGV[5..] job ids; they become due in this order
 The keys of jobs, queues, wake lists, unique keys and counters are spelled from the prefix as in keys.py.
-Returns one of "ok", "unique" (another job holds its unique key now), "not_failed", "not_in_dlq", "gone", "wrong_type" per job,
-  in order
-Invariant: DLQ entry, status, spent attempts, TTL, unique key and queue entry change in one step (I1, I2, I4, I9).
+Returns one of "ok", "unique" (another job holds its unique key now), "not_failed", "not_in_dlq", "gone",
+  "wrong_type" per job, in order
+Invariant: DLQ entry, status, spent attempts, TTL, unique key and queue entry change in one step (I1, I2, I4,
+  I9).
 ]]
 --@include clock
 --@include record
@@ -37,7 +38,8 @@ local function requeue(job_id, index)
   if type(removed) ~= "number" then return "wrong_type" end
   if removed == 0 then return "not_in_dlq" end
   local due = now - (total - index) / 1000
-  redis.call("HSET", job_key, "status", "PENDING", "current_retries", "0", "crash_count", "0", "queue_name", queue_key,
+  redis.call("HSET", job_key, "status", "PENDING", "current_retries", "0", "crash_count", "0", "queue_name",
+    queue_key,
     "next_scheduled_run_time", rfc3339(due))
   redis.call("HDEL", job_key, "completion_time", "last_error", "worker_id", "cancel_requested_at", "dlq_name")
   redis.call("PERSIST", job_key)

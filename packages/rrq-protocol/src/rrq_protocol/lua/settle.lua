@@ -1,17 +1,22 @@
 --[[
-settle: end attempts of one orchestrator, many in one call; each guarded on its own (T3, T4, T5, T6, T9 and the crash of T7/T8).
+settle: end attempts of one orchestrator, many in one call; each guarded on its own (T3, T4, T5, T6, T9 and
+  the crash of T7/T8).
 
 KEYS[1] active ZSET of the orchestrator
-ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] "1" = write job events
+ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] "1" = write job
+  events
 ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 10:
   job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms
-  kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error, number = what the
-  attempt is charged ("retry", "crash" or "none"); "release": nothing charged, number = delay in ms, or "=N": due at epoch
-  ms N, the place it had; "crash": text = error, number = delay in ms, crash_count + 1; "cancel": text = reason
-The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in keys.py.
+  kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error,
+  number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, number =
+  delay in ms, or "=N": due at epoch ms N, the place it had; "crash": text = error, number = delay in ms,
+  crash_count + 1; "cancel": text = reason
+The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
+  keys.py.
 Returns one of "ok", "already", "stale", "gone", "wrong_type" per record, in order
-Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6); whatever happens to a record,
-  its neighbours are settled (I15). The first write is a removal, which Redis allows when memory is full (RELIABILITY.md 6.5).
+Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6); whatever
+  happens to a record, its neighbours are settled (I15). The first write is a removal, which Redis allows when
+  memory is full (RELIABILITY.md 6.5).
 ]]
 --@include clock
 --@include record
@@ -48,8 +53,10 @@ end
 function apply.cancel(r) close(r, "CANCELLED", "last_error", r.text) end
 
 function apply.fail(r)
-  if r.number == "retry" then redis.call("HSET", r.key, "current_retries", plus_one(redis.call("HGET", r.key, "current_retries"))) end
-  if r.number == "crash" then redis.call("HSET", r.key, "crash_count", plus_one(redis.call("HGET", r.key, "crash_count"))) end
+  if r.number == "retry" then redis.call("HSET", r.key, "current_retries", plus_one(redis.call("HGET", r.key,
+    "current_retries"))) end
+  if r.number == "crash" then redis.call("HSET", r.key, "crash_count", plus_one(redis.call("HGET", r.key,
+    "crash_count"))) end
   push_dead(prefix, r.dlq, r.id)
   close(r, "FAILED", "last_error", r.text, "dlq_name", r.dlq)
 end
@@ -79,7 +86,8 @@ end
 
 function apply.crash(r)
   local due = due_in(now, r.number)
-  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "next_scheduled_run_time", rfc3339(due), "crash_count",
+  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "next_scheduled_run_time",
+    rfc3339(due), "crash_count",
     plus_one(redis.call("HGET", r.key, "crash_count")))
   back_to_queue(r, due)
   count(r.queue, "recovered", 1)
@@ -128,11 +136,13 @@ for at = FIRST + 1, #ARGV, WIDTH do
   local id, seq = ARGV[at], ARGV[at + 1]
   local key = prefix .. ":job:" .. id
   local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "job_unique_key", "last_error")
-  if not apply[ARGV[at + 2]] then return redis.error_reply("ERR settle: unknown kind " .. tostring(ARGV[at + 2])) end
+  if not apply[ARGV[at + 2]] then
+    return redis.error_reply("ERR settle: unknown kind " .. tostring(ARGV[at + 2])) end
   local answer = answer_for(id, seq, held, ARGV[at + 3])
   answers[#answers + 1] = answer
   if answer == "ok" then
-    owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = ARGV[at + 2], queue = ARGV[at + 3],
+    owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = ARGV[at + 2],
+      queue = ARGV[at + 3],
       text = ARGV[at + 4], number = ARGV[at + 5], ttl = ARGV[at + 6], dlq = ARGV[at + 7], log = ARGV[at + 8],
       run_ms = ARGV[at + 9] }
   end

@@ -26,7 +26,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.identity import new_orchestrator_id
 from rrq_orchestrator.service import PassSignal
-from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply
+from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply, reply_of
 from rrq_protocol.transitions import Lease, deregister, heartbeat, register
 
 __all__ = ["Heartbeat", "HeartbeatTimes"]
@@ -187,7 +187,7 @@ def _run(client: "redis_client.Redis", call: ScriptCall[Any]) -> Any:
     try:
         return call.result(_send(client, call.evalsha_args()))
     except ResponseError as error:
-        if classify_reply(str(error)) is not RedisFault.NO_SCRIPT:
+        if classify_reply(reply_of(error)) is not RedisFault.NO_SCRIPT:
             raise
         return call.result(_send(client, call.eval_args()))
 

@@ -8,12 +8,11 @@ stays cheap: errors of the client are told by the names of their classes, which 
 version 4.
 """
 
-import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rrq_protocol import RedisFault, classify_reply
+from rrq_protocol import RedisFault, classify_reply, reply_of
 
 __all__ = ["Failure", "RedisFault", "diagnose", "exchange_errors"]
 
@@ -35,24 +34,8 @@ class Failure:
     hint: str = ""
 
 
-# Client libraries before 8.0 cut the code off the reply and keep only the class.
-_CODE_OF_CLASS = {
-    "AskError": "ASK",
-    "BusyLoadingError": "LOADING",
-    "ClusterCrossSlotError": "CROSSSLOT",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MasterDownError": "MASTERDOWN",
-    "MovedError": "MOVED",
-    "NoPermissionError": "NOPERM",
-    "NoScriptError": "NOSCRIPT",
-    "OutOfMemoryError": "OOM",
-    "ReadOnlyError": "READONLY",
-    "TryAgainError": "TRYAGAIN",
-}
+_SHOWN_CHARS = 300
 _REPLY_CLASSES = frozenset({"AuthenticationError", "BusyLoadingError", "ResponseError"})
-
-# Servers before version 7 wrap the error of a command inside a script, and its code with it.
-_inside_script = re.compile(r"@user_script:? ?\d*: -?(?P<reply>[A-Z]{2,} .*)", re.DOTALL).search
 
 _HINTS = {
     "NOAUTH": (
@@ -108,14 +91,9 @@ def diagnose(error: BaseException) -> Failure:
 
 
 def _of_reply(error: BaseException) -> Failure:
-    reply = _text(error)
-    if wrapped := _inside_script(reply):
-        reply = wrapped["reply"]
-    else:
-        code = getattr(error, "status_code", None) or _CODE_OF_CLASS.get(type(error).__name__)
-        if code and code != "ERR" and not reply.startswith(f"{code} "):
-            reply = f"{code} {reply}"
-    return Failure(classify_reply(reply), True, reply, _hint(reply))
+    reply = reply_of(error)
+    problem = reply if len(reply) <= _SHOWN_CHARS else f"{reply[:_SHOWN_CHARS]}…"
+    return Failure(classify_reply(reply), True, problem, _hint(reply))
 
 
 def _hint(reply: str) -> str:
@@ -148,4 +126,4 @@ def _text(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if not text:
         return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -80,7 +80,7 @@ from rrq_protocol.names import (
     validate_job_id,
     validate_queue_name,
 )
-from rrq_protocol.redis_faults import RedisFault, classify_reply
+from rrq_protocol.redis_faults import RedisFault, classify_reply, reply_of
 from rrq_protocol.scripts import ScriptCall, Text, script_names, script_sha, script_source
 from rrq_protocol.settings import RunnerConfig, Secret, Settings, load_settings
 from rrq_protocol.strict_json import encode_json
@@ -161,6 +161,7 @@ __all__ = [
     "parse_record",
     "parse_tcp_socket",
     "read_attempts",
+    "reply_of",
     "script_names",
     "script_sha",
     "script_source",

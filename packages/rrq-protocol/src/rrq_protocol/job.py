@@ -92,7 +92,7 @@ class Job(msgspec.Struct, frozen=True):
 class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One failed attempt in ``attempts_log``; times are epoch ms.
 
-    ``outcome`` is ``retry``, ``failed``, ``timeout`` or ``crash``; ``retry_at_ms`` is set when another attempt
+    ``outcome`` is ``retry``, ``failed``, ``timeout`` or ``crash``; ``retry_at_ms`` is set if another attempt
     was scheduled.
     """
 

@@ -6,7 +6,7 @@ A table; it knows no client.
 import re
 from enum import Enum
 
-__all__ = ["RedisFault", "classify_reply"]
+__all__ = ["RedisFault", "classify_reply", "reply_of"]
 
 
 class RedisFault(Enum):
@@ -97,3 +97,33 @@ def classify_reply(message: str) -> RedisFault:
         return RedisFault.CONFIGURATION
     lowered = message.lower()
     return next((fault for text, fault in _BY_TEXT if text in lowered), RedisFault.BUG)
+
+
+# Client libraries before 8.0 cut the code off the reply and keep only the class.
+_CODE_OF_CLASS = {
+    "AskError": "ASK",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+# Servers before version 7 wrap the error of a command inside a script, and its code with it.
+_inside_script = re.compile(r"@user_script:? ?\d*: -?(?P<reply>[A-Z]{2,} .*)", re.DOTALL).search
+
+
+def reply_of(error: BaseException) -> str:
+    """Return the error reply behind an error of the client library, with its code in front if it can be told.
+
+    The library's classes are told by their names, so that no client has to be imported here.
+    """
+    reply = " ".join(str(error).split())
+    if wrapped := _inside_script(reply):
+        return wrapped["reply"]
+    code = getattr(error, "status_code", None) or _CODE_OF_CLASS.get(type(error).__name__)
+    return f"{code} {reply}" if code and code != "ERR" and not reply.startswith(f"{code} ") else reply

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.errors import RedisGone, RedisRefused
-from rrq_protocol import RedisFault, ScriptCall, classify_reply
+from rrq_protocol import RedisFault, ScriptCall, classify_reply, reply_of
 
 __all__ = ["RedisLink", "RedisLinks"]
 
@@ -137,9 +137,7 @@ class RedisLink:
             cancels = task.cancelling() if task is not None else 0
             try:
                 reply = await self._client.execute_command(*args)  # type: ignore[no-untyped-call]
-            except AuthenticationError as error:
-                raise self._refused(error) from error
-            except ResponseError as error:
+            except (AuthenticationError, BusyLoadingError, ResponseError) as error:
                 raise self._translate(error) from error
             except (RedisError, OSError, TimeoutError) as error:
                 raise self._gone(error) from error
@@ -151,8 +149,8 @@ class RedisLink:
         self._links.back()
         return reply
 
-    def _translate(self, error: ResponseError) -> Exception:
-        match classify_reply(str(error)):
+    def _translate(self, error: RedisError) -> Exception:
+        match classify_reply(reply_of(error)):
             case RedisFault.NO_SCRIPT:
                 return _NoScript()
             case RedisFault.CONFIGURATION:

@@ -12,10 +12,10 @@ def test_one_tree() -> None:
 
 def test_a_refusal_names_what_to_check() -> None:
     """Waiting does not help, so the text says what does."""
-    error = RedisRefused("host:1", "WRONGPASS no")
+    error = RedisRefused("host:1", "WRONGPASS no.")
     assert "host:1" in str(error)
-    assert "check redis_dsn" in str(error)
-    assert (error.address, error.problem) == ("host:1", "WRONGPASS no")
+    assert "no; check redis_dsn" in str(error)
+    assert (error.address, error.problem) == ("host:1", "WRONGPASS no.")
 
 
 def test_facts_are_fields() -> None:

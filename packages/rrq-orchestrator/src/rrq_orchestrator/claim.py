@@ -13,7 +13,7 @@ from the head.
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -22,13 +22,14 @@ from structlog.typing import FilteringBoundLogger
 from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import Fenced, RedisGone, RedisRefused
 from rrq_orchestrator.fairness import shares
+from rrq_orchestrator.queue_book import QueueBook
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace
-from rrq_protocol.transitions import Claim, ClaimRequest, SettleKind, Settlement, claim, settle
+from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, claim, settle
 
 __all__ = ["ClaimLoop", "ClaimPlan"]
 
@@ -85,34 +86,27 @@ class ClaimLoop:
         self.passes = PassSignal()
         self.exhausted = asyncio.Event()
         self._plan, self._keyspace, self._link, self._links = plan, keyspace, link, links
-        self._membership, self._waker, self._dispatcher, self._settler = (
-            membership,
-            waker,
-            dispatcher,
-            settler,
-        )
+        self._membership, self._waker = membership, waker
+        self._dispatcher, self._settler = dispatcher, settler
         self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
+        self._book = QueueBook(plan.weights, plan.poll_s)
         self._changed = asyncio.Event()
         self._woken = False
         self._freed = False
         self._full = False
         self._stopping = False
-        self._ready = True
-        self._next_due_s = 0.0
-        self._idle_polls = 0
         self._turn = 0
-        self._after: dict[str, str] = {}
-        self._hidden: set[str] = set()
 
     def wake(self, queue: str) -> None:
         """A producer left a marker for ``queue``."""
+        self._book.woken(queue)
         self._woken = True
         self._changed.set()
 
     def capacity_freed(self) -> None:
         """A slot became free, or a runner came up."""
         self._freed = True
-        if self._ready or self._full or self._hidden:
+        if self._full or self._book.ready or self._book.hidden:
             self._changed.set()
 
     def stop(self) -> None:
@@ -156,27 +150,35 @@ class ClaimLoop:
             return
         if self._freed:
             self._freed = False
-            self._after.clear()
+            self._book.freed()
         self._woken = False
         requests = self._requests(room)
-        reply = await self._link.run(
-            claim(
-                self._keyspace,
-                owner,
-                requests,
-                free,
-                dlq_name=self._plan.dlq_name,
-                failed_ttl_seconds=self._plan.failed_ttl_s,
-                lock_extension_seconds=self._plan.lock_extension_s,
-            )
+        if not requests:
+            self.passes.done()
+            await self._rest(taken=0)
+            return
+        plan = self._plan
+        call = claim(
+            self._keyspace,
+            owner,
+            requests,
+            free,
+            dlq_name=plan.dlq_name,
+            failed_ttl_seconds=plan.failed_ttl_s,
+            lock_extension_seconds=plan.lock_extension_s,
         )
+        reply = await self._link.run(call)
         if reply.fenced:
             raise Fenced(owner)
         self._dispatcher.refuse(reply.malformed, owner)
         self._dispatcher.dispatch(reply.jobs, owner)
-        self._learn(requests, reply)
+        taken = len(reply.jobs) + len(reply.malformed)
+        self._book.rest(idle=not taken)
+        now_s = self._clock.monotonic()
+        for request, queue in zip(requests, reply.queues, strict=True):
+            self._book.learn(request.queue, queue, reply.now_ms, now_s)
         self.passes.done()
-        await self._rest(reply)
+        await self._rest(taken)
 
     def _room(self) -> tuple[dict[str, int], int]:
         """Return the free slots per runner, and how many jobs to take in all."""
@@ -191,55 +193,30 @@ class ClaimLoop:
         return free, 0 if self._settler.is_full else room
 
     def _requests(self, room: int) -> list[ClaimRequest]:
-        self._turn += 1
-        asked = shares(self._plan.weights, room, self._turn, strict=self._plan.strict)
+        ready, others = self._book.to_ask(self._clock.monotonic())
+        asked: list[tuple[str, int]] = []
+        if ready:
+            asked, self._turn = shares(ready, room, self._turn, strict=self._plan.strict)
+        asked += [(queue, room) for queue in others]
         return [
-            ClaimRequest(queue, self._routes.of_queue(queue), wanted, self._after.get(queue, ""))
+            ClaimRequest(queue, self._routes.of_queue(queue), wanted, self._book.after(queue))
             for queue, wanted in asked
         ]
 
-    def _learn(self, requests: Sequence[ClaimRequest], reply: Claim) -> None:
-        """Remember what the queues look like: whether jobs are ready, when the next is due, what hides behind
-        what.
-        """
-        self._ready = False
-        self._hidden.clear()
-        next_ms = float("inf")
-        # A queue asked twice answers twice; the later answer is the one that still holds.
-        for request, queue in {r.queue: (r, q) for r, q in zip(requests, reply.queues, strict=True)}.values():
-            if queue.resume:
-                self._after[request.queue] = queue.resume
-            else:
-                self._after.pop(request.queue, None)
-            if queue.skipped:
-                self._hidden.add(request.queue)
-            if queue.next_ms is not None:
-                if queue.next_ms <= reply.now_ms:
-                    self._ready = True
-                else:
-                    next_ms = min(next_ms, queue.next_ms)
-        self._next_due_s = self._clock.monotonic() + (next_ms - reply.now_ms) / 1000
-
-    async def _rest(self, reply: Claim) -> None:
+    async def _rest(self, taken: int) -> None:
         """Wait for a reason to look again."""
-        taken = len(reply.jobs) + len(reply.malformed)
-        self._idle_polls = 0 if taken else self._idle_polls + 1
-        if self._plan.burst and not taken and not self._ready and not self._dispatcher.attempts:
+        book = self._book
+        if self._plan.burst and not taken and not book.ready and not self._dispatcher.attempts:
             self.exhausted.set()
-        if self._ready and taken:
+        if book.ready:
             # More is ready. Slots come free in quick succession; a moment's patience makes one call of many.
             if self._room()[1] < max(1, len(self._dispatcher.attempts) // 4):
                 await asyncio.sleep(_GATHER_S)
             return
         # Markers of queues whose ready jobs cannot be taken are left to others; those queues are polled.
-        self._waker.listen([queue for queue in self._plan.weights if queue not in self._hidden])
-        poll_s = min(
-            self._plan.poll_s * 2 ** min(self._idle_polls, 6), max(_SLOWEST_POLL_S, self._plan.poll_s)
-        )
-        if self._hidden or self._ready:
-            poll_s = self._plan.poll_s
+        self._waker.listen([queue for queue in self._plan.weights if queue not in book.hidden])
         if not self._woken:
-            await self._changed_within(min(poll_s, max(0.0, self._next_due_s - self._clock.monotonic())))
+            await self._changed_within(max(0.0, book.next_look_s() - self._clock.monotonic()))
 
     async def _changed_within(self, seconds: float) -> None:
         if self._stopping:

@@ -5,8 +5,8 @@
     RRQError
     └── OrchestratorError
         ├── RedisGone       Redis cannot be reached, or cannot serve just now; it may come back by itself
-        ├── RedisRefused    Redis refuses us (password, rights, kind of server); a person has to change
-        something └── Fenced          this orchestrator was declared dead; its claims belong to others
+        ├── RedisRefused    Redis refuses us (password, rights, kind of server); a person has to act
+        └── Fenced          this orchestrator was declared dead; its claims belong to others
 """
 
 from rrq_protocol import RRQError
@@ -30,8 +30,9 @@ class RedisRefused(OrchestratorError):
     """Waiting does not help. ``problem`` is the server's text."""
 
     def __init__(self, address: str, problem: str) -> None:
+        said = problem.rstrip(".")
         super().__init__(
-            f"Redis at {address} refuses: {problem}; check redis_dsn, its password and the user's rights"
+            f"Redis at {address} refuses: {said}; check redis_dsn, its password and the user's rights"
         )
         self.address, self.problem = address, problem
 

@@ -1,38 +1,43 @@
 """How free capacity is shared between queues: pure (ARCHITECTURE.md, step 3 *fair shares*)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
 __all__ = ["shares"]
 
+_CHUNK = 8
+"""Jobs asked of one queue at a time: asking many queues for one job each would cost more than the jobs."""
 
-def shares(weights: Mapping[str, int], free: int, turn: int, *, strict: bool) -> Sequence[tuple[str, int]]:
-    """Return which queue is asked for how many jobs, in order.
 
-    Each queue first gets its share of ``free`` by weight, at least one; then every queue is asked for what is
-    left, so that nothing stays free while any queue has jobs. The first place rotates with ``turn``, so that
-    a single free slot goes to each queue in turn, as often as its weight says.
+def shares(
+    weights: Mapping[str, int], free: int, turn: int, *, strict: bool
+) -> tuple[list[tuple[str, int]], int]:
+    """Return which queues to ask for how many jobs, and the turn to go on with.
+
+    Capacity is dealt in chunks along a cycle in which each queue stands as often as its weight says, so that
+    over time every queue is asked for its share exactly, however small a claim is. What a queue leaves is
+    asked of the others by the next claim, which follows at once.
 
     Args:
-        weights: Queue name to weight >= 1, highest priority first when ``strict``.
+        weights: Queues that have jobs, with weights >= 1.
         free: Free slots, >= 1.
-        turn: A number that grows by one with each claim.
-        strict: Ask the queues in order of weight, each for all that is free.
+        turn: Where in the cycle the last claim stopped.
+        strict: Ask in the order of the weights, each queue for all that is free.
     """
-    if len(weights) == 1:
-        return [(queue, free) for queue in weights]
-    if strict:
-        return [(queue, free) for queue in sorted(weights, key=lambda name: -weights[name])]
-    total = sum(weights.values())
-    order = _rotated(weights, turn)
-    first = [(queue, max(1, free * weights[queue] // total)) for queue in order]
-    return [*first, *((queue, free) for queue in order)]
+    if strict or len(weights) == 1:
+        return [(queue, free) for queue in sorted(weights, key=lambda name: -weights[name])], turn
+    cycle = _cycle(tuple(weights.items()))
+    steps = max(1, free // _CHUNK)
+    asked: dict[str, int] = {}
+    for step in range(steps):
+        queue = cycle[(turn + step) % len(cycle)]
+        # The chunks of all steps add up to `free`, whether or not it divides evenly.
+        asked[queue] = asked.get(queue, 0) + free * (step + 1) // steps - free * step // steps
+    return list(asked.items()), turn + steps
 
 
-def _rotated(weights: Mapping[str, int], turn: int) -> list[str]:
-    names = list(weights)
-    place = turn % sum(weights.values())
-    for index, name in enumerate(names):
-        place -= weights[name]
-        if place < 0:
-            return names[index:] + names[:index]
-    return names
+@lru_cache(maxsize=64)
+def _cycle(weights: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+    """Return the queues, each as often as its weight, spread evenly over the cycle."""
+    places = [((nth + 0.5) / weight, queue) for queue, weight in weights for nth in range(weight)]
+    return tuple(queue for _, queue in sorted(places))

@@ -4,6 +4,8 @@ import asyncio
 import random
 
 import pytest
+import redis
+import structlog
 
 from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.store import RedisLinks
@@ -54,6 +56,25 @@ async def test_a_refusal_is_told_apart_from_an_outage(own_redis: RedisServer) ->
     stranger = links.make("b")
     with pytest.raises(RedisRefused, match="check redis_dsn"):
         await stranger.command("PING")
+    await links.aclose()
+
+
+async def test_a_refusal_is_logged_only_where_redis_had_answered_before(own_redis: RedisServer) -> None:
+    """Before that, the process ends with the error itself, and one message is enough."""
+    with structlog.testing.capture_logs() as logged:
+        links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+        link = links.make("a")
+        with redis.Redis.from_url(own_redis.url) as admin:
+            admin.config_set("requirepass", "secret")
+            with pytest.raises(RedisRefused):
+                await link.command("PING")
+            assert logged == []
+            admin.config_set("requirepass", "")
+            await link.command("PING")
+            admin.config_set("requirepass", "secret")
+        with pytest.raises(RedisRefused):
+            await links.make("b").command("PING")
+        assert [entry["event"] for entry in logged] == ["redis.lost"]
     await links.aclose()
 
 

@@ -8,16 +8,18 @@ read its reply (S31).
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import hiredis
 import redis.asyncio as aioredis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.errors import RedisGone, RedisRefused
-from rrq_protocol import RedisFault, ScriptCall, classify_reply, reply_of
+from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
 
 __all__ = ["RedisLink", "RedisLinks"]
 
@@ -30,11 +32,12 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 class RedisLinks:
     """Makes the links of one process and knows whether Redis answers.
 
-    ``connected`` is written by the links, in the event loop only; it is what readiness reports.
+    ``connected`` is written by the links, in the event loop only; it is what readiness reports. ``reached``
+    says whether Redis ever answered.
     """
 
     def __init__(self, url: str, address: str, log: FilteringBoundLogger, rng: random.Random) -> None:
-        self.address, self.connected = address, True
+        self.address, self.connected, self.reached = address, True, False
         self._url, self._log, self._rng = url, log, rng
         self._links: list[RedisLink] = []
 
@@ -50,7 +53,7 @@ class RedisLinks:
             retry=Retry(NoBackoff(), 0),
             **options,
         )
-        link = RedisLink(name, client, self)
+        link = RedisLink(name, client.connection_pool.make_connection(), self)  # type: ignore[no-untyped-call]
         self._links.append(link)
         return link
 
@@ -68,7 +71,7 @@ class RedisLinks:
         """Note that Redis answers."""
         if not self.connected:
             self._log.info("redis.back", address=self.address)
-        self.connected = True
+        self.connected = self.reached = True
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -91,9 +94,9 @@ class Pauses:
 class RedisLink:
     """One connection. Calls wait for each other; a failed one leaves a fresh connection to the next."""
 
-    def __init__(self, name: str, client: aioredis.Redis, links: RedisLinks) -> None:
+    def __init__(self, name: str, connection: AbstractConnection, links: RedisLinks) -> None:
         self.name = name
-        self._client, self._links = client, links
+        self._connection, self._links = connection, links
         self._lock = asyncio.Lock()
 
     async def run(self, call: ScriptCall[T]) -> T:
@@ -125,7 +128,7 @@ class RedisLink:
             except (RedisGone, RedisRefused):
                 await pauses.pause()
 
-    async def command(self, *args: str | bytes | int | float) -> Any:
+    async def command(self, *args: Text) -> Any:
         """Send one command and return its raw reply.
 
         Raises:
@@ -136,7 +139,7 @@ class RedisLink:
             task = asyncio.current_task()
             cancels = task.cancelling() if task is not None else 0
             try:
-                reply = await self._client.execute_command(*args)  # type: ignore[no-untyped-call]
+                reply = await self._exchange(args)
             except (AuthenticationError, BusyLoadingError, ResponseError) as error:
                 raise self._translate(error) from error
             except (RedisError, OSError, TimeoutError) as error:
@@ -148,6 +151,21 @@ class RedisLink:
                     raise asyncio.CancelledError
         self._links.back()
         return reply
+
+    async def _exchange(self, args: tuple[Text, ...]) -> Any:
+        # The connection itself rather than the client: a link has one, so there is no pool to ask, and
+        # packing in C instead of Python takes a fifth off the orchestrator's work per job.
+        connection = self._connection
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            packed = hiredis.pack_command(cast(Any, args))
+            await connection.send_packed_command([packed], check_health=False)
+            return await connection.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
 
     def _translate(self, error: RedisError) -> Exception:
         match classify_reply(reply_of(error)):
@@ -165,12 +183,14 @@ class RedisLink:
         return RedisGone(self._links.address, problem)
 
     def _refused(self, error: Exception) -> RedisRefused:
-        self._links.lost(self.name, str(error))
+        if self._links.reached:
+            # Before, the process ends with this error, which needs no second message.
+            self._links.lost(self.name, str(error))
         return RedisRefused(self._links.address, str(error))
 
     async def aclose(self) -> None:
         """Close the connection."""
-        await self._client.aclose()
+        await self._connection.disconnect()
 
 
 class _NoScript(Exception):

@@ -119,7 +119,7 @@ def claim(
         keyspace: The keys.
         orchestrator_id: Who claims; must be registered.
         requests: The queues, in the order they are served.
-        free: Free slots per runner. Jobs of a runner that is not named here are claimed without a limit of their
+        free: Free slots per runner. Jobs of a runner not named here are claimed without a limit of their
             own.
         dlq_name: Where records go that cannot even be leased.
         failed_ttl_seconds: How long those are kept.

@@ -3,9 +3,9 @@
 Source: RELIABILITY.md 6.4.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from rrq_protocol.transitions.replies import as_list, as_text, now_arg
 
 __all__ = ["Claim", "ClaimRequest", "ClaimedJob", "Malformed", "QueueReply", "claim"]
 
+T = TypeVar("T")
 _SLACK = 64
 _BYTE_BUDGET = 8 * 1024 * 1024
 
@@ -198,24 +199,23 @@ def _read_job(
     try:
         job_id = validate_job_id(raw_id.decode())
         field = "function_name"
-        function_name = validate_function_name((name or b"").decode())
+        function_name = _function_name(name or b"")
         field = "job_params"
         if params is None:
             raise ValueError("missing")
         raw_params = strict_json.check_object(params, field)
         field = "enqueue_time"
-        enqueue_time = (enqueued or b"").decode()
-        read_time(enqueue_time)
+        enqueue_time = _instant(enqueued or b"")
         field = "current_retries"
-        current_retries = read_count(retries.decode()) if retries else 0
+        current_retries = _count(retries) if retries else 0
         field = "max_retries"
-        attempts = read_count(max_retries.decode()) if max_retries else None
+        attempts = _count(max_retries) if max_retries else None
         field = "job_timeout_seconds"
-        timeout_seconds = _read_timeout(timeout) if timeout else None
+        timeout_seconds = _timeout(timeout) if timeout else None
         field = "result_ttl_seconds"
-        ttl_seconds = read_seconds(ttl.decode()) if ttl else None
+        ttl_seconds = _seconds(ttl) if ttl else None
         field = "crash_count"
-        crash_count = read_count(crashes.decode()) if crashes else 0
+        crash_count = _count(crashes) if crashes else 0
         field = "trace_context"
         if trace:
             _TEXT_MAP.decode(trace)
@@ -223,13 +223,45 @@ def _read_job(
         dlq_name = validate_queue_name(keyspace.dlq_name(dlq.decode())) if dlq else None
         field = "correlation_context"
         return ClaimedJob(
-            job_id, queue, due_ms, int(seq or 0), function_name, raw_params, enqueue_time, current_retries,
+            job_id,
+            queue,
+            due_ms,
+            int(seq or 0),
+            function_name,
+            raw_params,
+            enqueue_time,
+            current_retries,
             attempts,
-            timeout_seconds, ttl_seconds, dlq_name, crash_count, msgspec.Raw(trace) if trace else None,
-            _TEXT_MAP.decode(correlation) if correlation else None, log, cancel is not None,
-        )  # fmt: skip
+            timeout_seconds,
+            ttl_seconds,
+            dlq_name,
+            crash_count,
+            msgspec.Raw(trace) if trace else None,
+            _TEXT_MAP.decode(correlation) if correlation else None,
+            log,
+            cancel is not None,
+        )
     except (InvalidName, NotSerialisable, ValueError, RecursionError) as error:
         raise _Unusable(f"{field}: {error}") from None
+
+
+def _remembering(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Return ``read`` with a memory: jobs of one installation share most of their small fields.
+
+    Errors are not remembered, nor long texts, which a hostile writer could make us keep.
+    """
+    remembered = lru_cache(maxsize=512)(read)
+
+    def read_field(raw: bytes) -> T:
+        return remembered(raw) if len(raw) <= _REMEMBERED_BYTES else read(raw)
+
+    return read_field
+
+
+def _read_instant(raw: bytes) -> str:
+    text = raw.decode()
+    read_time(text)
+    return text
 
 
 def _read_timeout(raw: bytes) -> float:
@@ -237,3 +269,11 @@ def _read_timeout(raw: bytes) -> float:
     if seconds == 0:
         raise ValueError("expected more than 0 seconds")
     return min(seconds, MAX_TIMEOUT_SECONDS)
+
+
+_REMEMBERED_BYTES = 64
+_function_name = _remembering(lambda raw: validate_function_name(raw.decode()))
+_instant = _remembering(_read_instant)
+_count = _remembering(lambda raw: read_count(raw.decode()))
+_seconds = _remembering(lambda raw: read_seconds(raw.decode()))
+_timeout = _remembering(_read_timeout)

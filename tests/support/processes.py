@@ -88,6 +88,10 @@ class Command:
         """Return the JSON log events written so far."""
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Return the JSON log events of this name written so far."""
+        return [event for event in self.events() if event["event"] == name]
+
     def first_output(self) -> str:
         """Return the first line on standard output."""
         assert self.process.stdout is not None

@@ -41,6 +41,11 @@ REPLIES = [
     ("ERR invalid password", CONFIGURATION),
     ("ERR AUTH <password> called without any password configured for the default user.", CONFIGURATION),
     ("NOPERM User x has no permissions to run the 'evalsha' command", CONFIGURATION),
+    ("NOPERM ACL failure in script: No permissions to access a key", CONFIGURATION),
+    (
+        "ERR The user executing the script can't access at least one of the keys mentioned in it",
+        CONFIGURATION,
+    ),
     ("DENIED Redis is running in protected mode because protected mode is enabled", CONFIGURATION),
     ("MOVED 3999 127.0.0.1:6381", CONFIGURATION),
     ("CROSSSLOT Keys in request don't hash to the same slot", CONFIGURATION),

@@ -8,9 +8,11 @@ live here. A record does no I/O.
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -177,12 +179,42 @@ class JobResult(msgspec.Struct, frozen=True):
 def new_job_id(now_ms: int | None = None) -> str:
     """Return a new time-ordered id (UUID version 7): ids of one producer sort by their time."""
     stamp = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    rest = int.from_bytes(os.urandom(10))
-    value = (stamp & ((1 << 48) - 1)) << 80 | rest
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return f"{_time_part(stamp & ((1 << 48) - 1))}-{_random_part()}"
+
+
+@lru_cache(maxsize=16)
+def _time_part(stamp: int) -> str:
+    text = f"{stamp:012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
+_ID_BLOCK = 64
+# What ids in store are made of, and the process they were made in: a forked child must not use them too. Any
+# number of threads may take from it at a time.
+_stored_ids: tuple[int, deque[str]] = 0, deque()
+
+
+def _random_part() -> str:
+    """Return what follows the time in an id; the system is asked for many at a time."""
+    global _stored_ids
+    pid, stored = _stored_ids
+    if pid != os.getpid():
+        stored = deque()
+        _stored_ids = os.getpid(), stored
+    try:
+        return stored.pop()
+    except IndexError:
+        fresh = os.urandom(10 * _ID_BLOCK).hex()
+        stored.extend(_random_text(fresh[at : at + 20]) for at in range(20, len(fresh), 20))
+        return _random_text(fresh[:20])
+
+
+def _random_text(digits: str) -> str:
+    # The first digit gives way to the version, and two bits of the fifth to the variant.
+    return f"7{digits[1:4]}-{_VARIANT[digits[4]]}{digits[5:8]}-{digits[8:]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 # Readers of single fields. Each takes the stored text and raises ValueError with what is wrong with it.

@@ -118,7 +118,7 @@ def test_a_long_row_of_full_runners_hides_nothing(t: Transitions) -> None:
         foreign(t, f"s{n:03}", NOON_MS - 10, function_name="slow#s")
     foreign(t, "behind", NOON_MS - 5)
     after, calls, found = "", 0, list[str]()
-    while not found:
+    while not found and calls < 10:
         claim = t.claim(wanted=1, free={"python": 1, "slow": 0}, after=after)
         found, after, calls = ids(claim.jobs), claim.queues[0].resume, calls + 1
         assert bool(after) != bool(found)
@@ -308,3 +308,19 @@ def test_a_token_is_never_used_twice(t: Transitions) -> None:
         (job,) = t.claim().jobs
         assert job.claim_seq == seq
         t.end(job, (SettleKind.RETRY, SettleKind.RELEASE)[seq % 2])
+
+
+def test_without_a_given_time_the_servers_counts(t: Transitions) -> None:
+    """All scores come from one clock, that of Redis, to the microsecond (F47)."""
+    t.now_ms = None  # type: ignore[assignment]
+    t.register("a")
+    seconds, micros = t.client.time()
+    t.enqueue(Job("f", job_id="j"), Job("f", job_id="k", defer_by=60))
+    before = seconds * 1000 + micros / 1000
+    assert before <= (t.due_ms("j") or 0.0) <= before + 5000
+    (job,) = t.claim().jobs
+    assert job.id == "j"
+    t.end(job, SettleKind.RETRY, delay_ms=30_000)
+    assert before + 30_000 <= (t.due_ms("j") or 0.0) <= before + 35_000
+    assert before + 60_000 <= (t.due_ms("k") or 0.0) <= before + 65_000
+    assert t.claim().queues[0].next_ms == t.due_ms("j")

@@ -1,7 +1,6 @@
 """One bad key stops nobody (F40), and full memory loses nothing (F32, F33)."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -16,7 +15,6 @@ from rrq_protocol.transitions import (
     SettleKind,
     Settlement,
 )
-from support.redis_servers import RedisServer
 from support.transitions import Transitions, ids
 
 WRONG = b"wrong"
@@ -186,68 +184,3 @@ def test_without_the_lists_of_leases_a_person_has_to_act(damaged: Transitions, k
             t.fence("a")
         assert t.client.zscore(t.keyspace.workers, "a") is not None
     assert classify_reply(str(caught.value)) is RedisFault.CONFIGURATION
-
-
-@pytest.fixture
-def full(own_redis: RedisServer, keyspace: Keyspace) -> Iterator[tuple[Transitions, Callable[[bool], Any]]]:
-    """Serve a Redis of our own, and a switch that fills its memory up."""
-    with redis.Redis.from_url(own_redis.url) as client:
-        yield (
-            Transitions(client, keyspace),
-            lambda on: client.config_set("maxmemory", 1 if on else 0),
-        )
-
-
-def test_a_full_memory_loses_no_attempt(full: tuple[Transitions, Callable[[bool], Any]]) -> None:
-    """At maxmemory attempts end, leases beat, and recovery, claims and cancels work (F33, U2, U3)."""
-    t, fill = full
-    lease = Lease("a", 10_000, b"{}", 20_000)
-    t.register("a", "b")
-    t.enqueue(*(Job("f", job_id=f"j{n}") for n in range(10)))
-    jobs = t.claim(wanted=8).jobs
-    fill(True)
-    for job, kind in zip(jobs, SettleKind, strict=False):
-        assert t.end(job, kind, "null", attempts_log=b"[]", run_ms=5).value == "ok", kind
-    assert not t.run(transitions.heartbeat(t.keyspace, lease, now_ms=t.now_ms)).fenced
-    t.register("c")
-    assert t.cancel(jobs[6].id) == "requested"
-    assert len(t.claim("b", wanted=1).jobs) == 1
-    assert t.fence("a")
-    assert t.recover("a", job_events=True) == Recovered(1, 0, 1, 0, 0)
-    assert t.run(transitions.deregister(t.keyspace, "b", now_ms=t.now_ms)) == 1
-    assert t.recover("b").left == 0
-    assert t.cancel("j9") == "cancelled"
-    assert t.requeue(*t.dead()) == (RequeueReply.OK,)
-    assert t.purge("j9") == (RequeueReply.OK,)
-    fill(False)
-    assert t.audit() == ()
-
-
-@pytest.mark.parametrize(
-    "guard", [None, Guard("rate_limit", "k", 60), Guard("debounce", "k", 60), Guard("reschedule")]
-)
-def test_a_full_memory_refuses_new_jobs_whole(
-    full: tuple[Transitions, Callable[[bool], Any]], guard: Guard | None
-) -> None:
-    """An enqueue at maxmemory is an error of its own kind and leaves no trace (F32)."""
-    t, fill = full
-    fill(True)
-    jobs = [Job("f", job_id=f"j{n}", unique_key=f"u{n}") for n in range(3)]
-    with pytest.raises(redis.ResponseError) as caught:
-        t.enqueue(*jobs, guard=guard)
-    assert classify_reply(str(caught.value)) is RedisFault.FULL
-    fill(False)
-    assert t.client.keys("*") == []
-    assert t.enqueue(*jobs[:1], guard=guard)[0].kind is EnqueueKind.CREATED
-
-
-def test_a_full_memory_leaves_a_moved_job_as_it_was(full: tuple[Transitions, Callable[[bool], Any]]) -> None:
-    """Rescheduling into another queue is refused before the first queue is touched."""
-    t, fill = full
-    t.add("j", defer_by=60)
-    fill(True)
-    with pytest.raises(redis.ResponseError):
-        t.enqueue(Job("f", {"n": 2}, job_id="j", queue_name="other"), guard=Guard("reschedule"))
-    fill(False)
-    assert (t.queued(), t.record("j")["job_params"]) == (["j"], "{}")
-    assert t.audit() == ()

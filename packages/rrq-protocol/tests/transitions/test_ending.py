@@ -65,14 +65,17 @@ def test_a_job_found_in_no_queue_can_be_cancelled(damaged: Transitions) -> None:
 
 def test_requeue_is_a_fresh_start(t: Transitions) -> None:
     """Attempts, crashes, error, owner and TTL are gone, history stays; it is due in its own queue (T12)."""
-    fail(t, "j", queue_name="default", unique_key="u")
+    job = t.start("j", queue_name="default", unique_key="u")
+    t.cancel("j")
+    t.end(job, SettleKind.FAIL, "oops", charge=Charge.RETRY, attempts_log=b"[]")
     seq = t.record("j")["claim_seq"]
     t.client.xadd(t.keyspace.events("j"), {"event": "failed"})
     t.now_ms += 5000
     assert t.requeue("j") == (OK,)
     record = t.record("j")
     assert (record["status"], record["current_retries"], record["crash_count"]) == ("PENDING", "0", "0")
-    assert record.keys().isdisjoint({"completion_time", "last_error", "worker_id", "dlq_name"})
+    gone = {"completion_time", "last_error", "worker_id", "dlq_name", "cancel_requested_at"}
+    assert record.keys().isdisjoint(gone)
     assert (record["attempts_log"], record["claim_seq"]) == ("[]", seq)
     assert (t.queued(), t.due_ms("j"), t.dead()) == (["j"], NOON_MS + 5000, [])
     assert t.client.ttl(t.keyspace.job("j")) == -1

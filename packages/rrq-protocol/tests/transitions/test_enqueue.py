@@ -144,6 +144,16 @@ def test_a_unique_key_is_free_when_its_job_ends(t: Transitions, kind: SettleKind
     t.add("two", unique_key="u")
 
 
+@pytest.mark.parametrize("kind", [SettleKind.COMPLETE, SettleKind.FAIL, SettleKind.CANCEL])
+def test_nobody_frees_the_key_of_another(t: Transitions, kind: SettleKind) -> None:
+    """A job whose key ran out, and is held by the next one, leaves it alone when it ends (I9)."""
+    job = t.start("one", unique_key="u")
+    t.client.delete(t.keyspace.idempotency("u"))
+    t.add("two", unique_key="u")
+    t.end(job, kind)
+    assert t.client.get(t.keyspace.idempotency("u")) == b"two"
+
+
 @pytest.mark.parametrize("kind", [SettleKind.RETRY, SettleKind.RELEASE, SettleKind.CRASH])
 def test_a_unique_key_stays_with_a_job_that_goes_on(t: Transitions, kind: SettleKind) -> None:
     """A retry, a release or a crash does not let a second job in."""
@@ -207,6 +217,13 @@ def test_a_pending_job_can_be_moved(t: Transitions) -> None:
     assert kinds(t.enqueue(moved, guard=Guard("reschedule"))) == [EXISTS]
     assert kinds(t.enqueue(Job("f", {"n": 3}, job_id="j"), guard=Guard("reschedule"))) == [TAKEN]
     assert kinds(t.enqueue(Job("f", job_id="new"), guard=Guard("reschedule"))) == [CREATED]
+
+
+def test_a_job_that_has_run_is_not_moved(t: Transitions) -> None:
+    """Between two attempts a job keeps its payload and its time (T1's guard)."""
+    t.end(t.start("j", params={"n": 1}), SettleKind.RETRY, delay_ms=5000)
+    assert kinds(t.enqueue(Job("f", {"n": 2}, job_id="j"), guard=Guard("reschedule"))) == [TAKEN]
+    assert (t.record("j")["job_params"], t.due_ms("j")) == ('{"n":1}', NOON_MS + 5000)
 
 
 def test_a_record_cannot_point_the_script_at_foreign_keys(damaged: Transitions) -> None:

@@ -18,13 +18,13 @@ Invariant: status and queue entry change together (I1); the unique key goes with
 --@include close
 local prefix, job_id, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
 local held = redis.pcall("HMGET", KEYS[1], "status", "queue_name", "worker_id", "claim_seq", "job_unique_key")
-if held.err then return "wrong_type" end
+if is_wrong_type(held) then return "wrong_type" end
 local status, queue = held[1], queue_of(prefix, held[2])
 if not status then return "gone" end
 if status == "ACTIVE" then
   -- Asked again, there is still one request: the one before may have been lost with its reader.
-  local control, request = prefix .. ":ctl:" .. (held[3] or ""),
-    "cancel " .. job_id .. " " .. (held[4] or "0")
+  local control = prefix .. ":ctl:" .. (held[3] or "")
+  local request = "cancel " .. job_id .. " " .. (held[4] or "0")
   redis.pcall("LREM", control, 0, request)
   redis.call("HSET", KEYS[1], "cancel_requested_at", rfc3339(now))
   redis.pcall("RPUSH", control, request)

@@ -4,7 +4,7 @@ claim: lease due jobs of several queues to one orchestrator (T2), clearing away 
 
 KEYS[1] ZSET of live orchestrators  KEYS[2] active ZSET of the orchestrator  KEYS[3] SET of paused queues
 ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] slack: candidates
-  looked at beyond what is wanted  ARGV[5] byte budget of the reply  ARGV[6] DLQ name for unusable records 
+  looked at beyond what is wanted  ARGV[5] byte budget of the reply  ARGV[6] DLQ name for unusable records
   ARGV[7] their TTL in s
 ARGV[8] lock extension in s, empty = no upstream locks are written (compat_job_locks)  ARGV[9] "1" = write job
   events
@@ -25,17 +25,15 @@ Invariant: a job leaves its queue, enters the active set and gets claim_seq + 1 
 --@include close
 local prefix, me, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
 -- An active set that cannot be used is as good as none: under another id this orchestrator can work on.
-local usable = redis.pcall("ZREM", KEYS[2], "")
-if type(usable) == "table" or not redis.call("ZSCORE", KEYS[1], me) then return { "fenced" } end
-local slack, budget, dlq, dead_ttl, lock_extension = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7],
-  ARGV[8]
-local job_events, now_text, now_int = ARGV[9], rfc3339(now), whole(now)
+local spoilt = is_wrong_type(redis.pcall("ZREM", KEYS[2], ""))
+if spoilt or not redis.call("ZSCORE", KEYS[1], me) then return { "fenced" } end
+local slack, budget, dlq, dead_ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local lock_extension, job_events, now_text, now_int = ARGV[8], ARGV[9], rfc3339(now), whole(now)
 local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_params", "enqueue_time",
-  "current_retries",
-  "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count", "trace_context",
-  "correlation_context", "attempts_log", "cancel_requested_at" }
-local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT, TRACE, CORRELATION, LOG, CANCEL = 1, 2, 3, 4, 5, 9,
-  13, 14, 15, 16
+  "current_retries", "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count",
+  "trace_context", "correlation_context", "attempts_log", "cancel_requested_at" }
+local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9
+local TRACE, CORRELATION, LOG, CANCEL = 13, 14, 15, 16
 local PAGE, LONGEST_WAIT_MS = 512, 315360000000
 local free, paused, jobs, queues, spent = {}, {}, {}, {}, 0
 local at = 11
@@ -54,8 +52,7 @@ local function close(queue, job_id, job_key, status, reason, ...)
   announce(prefix, job_id, status, dead_ttl, job_events, reason, now_text)
 end
 
--- A record no orchestrator can read is failed with the reason and kept as it is for whoever looks into it
--- (F83).
+-- A record no orchestrator can read is failed with the reason and kept for whoever looks into it (F83).
 local function refuse(queue, job_id, job_key, field)
   push_dead(prefix, dlq, job_id)
   close(queue, job_id, job_key, "FAILED", "malformed: " .. field, "dlq_name", dlq)
@@ -70,15 +67,14 @@ end
 local function unusable_field(job_id, row)
   if #job_id > 128 or job_id == "" or string.find(job_id, "[^%w._:-]") then return "id" end
   if not row[FUNCTION] then return "function_name" end
-  if row[SEQ] and (#row[SEQ] > 15 or string.find(row[SEQ],
-    "%D") or row[SEQ] == "") then return "claim_seq" end
+  local seq = row[SEQ]
+  if seq and (#seq > 15 or string.find(seq, "%D") or seq == "") then return "claim_seq" end
   return nil
 end
 
--- Whether the job can be leased: true, false = leave it in the queue, nil = cleared away, take it out of the
--- queue.
+-- Whether the job can be leased: true, false = leave it in the queue, nil = cleared away, out of the queue.
 local function may_run(queue, job_id, job_key, row, lock, runner)
-  if row.err then
+  if is_wrong_type(row) then
     quarantine(prefix, job_id)
     count(queue, "lost", 1)
     return nil
@@ -101,15 +97,15 @@ end
 
 local function lease(queue_key, job_id, job_key, row, runner)
   if free[runner] then free[runner] = free[runner] - 1 end
-  row[SEQ] = whole((row[SEQ] or 0) + 1)
-  redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq",
-    row[SEQ])
+  local seq = whole((row[SEQ] or 0) + 1)
+  row[SEQ] = seq
+  redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq", seq)
   -- The queue it was found in is the one it goes back to, whatever a foreign writer put into the record (I1).
   if row[QUEUE_NAME] ~= queue_key then redis.call("HSET", job_key, "queue_name", queue_key) end
   redis.call("PERSIST", job_key)
   if lock_extension ~= "" then
     local ttl = bounded((tonumber(row[TIMEOUT] or "") or 300) + lock_extension, 1, 31536000)
-    redis.call("SET", prefix .. ":lock:job:" .. job_id, me .. ":" .. row[SEQ], "EX", whole(math.ceil(ttl)))
+    redis.call("SET", prefix .. ":lock:job:" .. job_id, me .. ":" .. seq, "EX", whole(math.ceil(ttl)))
   end
   spent = spent + #(row[PARAMS] or "") + #(row[TRACE] or "") + #(row[CORRELATION] or "") + #(row[LOG] or "")
 end
@@ -129,7 +125,7 @@ local function take(queue, routed, wanted, after)
   while more and claimed < wanted and looked < limit and spent < budget do
     local size = math.min(wanted - claimed + (looked > 0 and slack or 0), limit - looked, PAGE)
     local found = redis.pcall("ZRANGEBYSCORE", queue_key, from, now, "WITHSCORES", "LIMIT", offset, size)
-    if found.err then return { 0, 0, "", "" } end
+    if is_wrong_type(found) then return { 0, 0, "", "" } end
     local locks, leased, gone = #found > 0 and locks_of(found), {}, {}
     for i = 1, #found, 2 do
       if claimed >= wanted or spent >= budget then break end

@@ -10,8 +10,9 @@ Invariant: an orchestrator with claimed jobs is always in one of the two lists (
   works when memory is full (6.5).
 ]]
 --@include clock
+--@include record
 local left = redis.pcall("ZCARD", KEYS[3])
-if type(left) ~= "number" then left = 0 end
+if is_wrong_type(left) then left = 0 end
 redis.call("DEL", KEYS[2], KEYS[5])
 if left > 0 then redis.call("ZADD", KEYS[4], "NX", whole(clock_ms(ARGV[2])), ARGV[1]) end
 redis.call("ZREM", KEYS[1], ARGV[1])

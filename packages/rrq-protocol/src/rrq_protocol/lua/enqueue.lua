@@ -46,7 +46,7 @@ end
 local function move_pending(job_id, r, due)
   local job_key, queue_key = prefix .. ":job:" .. job_id, prefix .. ":queue:" .. r.queue
   local held = redis.pcall("HMGET", job_key, "status", "queue_name")
-  if held.err or held[1] ~= "PENDING" then return nil end
+  if is_wrong_type(held) or held[1] ~= "PENDING" then return nil end
   local held_in = prefix .. ":queue:" .. queue_of(prefix, held[2])
   if type(redis.pcall("ZSCORE", held_in, job_id)) ~= "string" then return nil end
   redis.call("HSET", job_key, "function_name", r.name, "job_params", r.params, "max_retries", r.max_retries,
@@ -58,27 +58,26 @@ local function move_pending(job_id, r, due)
   return { "updated", job_id }
 end
 
+local function append(fields, name, value)
+  if value == "" then return end
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
+end
+
 local function create(r, due)
   local queue_key = prefix .. ":queue:" .. r.queue
   local fields = { "id", r.id, "function_name", r.name, "job_params", r.params, "enqueue_time", now_text,
-    "status", "PENDING",
-    "current_retries", "0", "next_scheduled_run_time", rfc3339(due), "max_retries", r.max_retries,
-      "job_timeout_seconds",
-    r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key, "result", "null",
-      "payload_digest", r.digest }
-  local function also(name, value)
-    if value ~= "" then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
-  end
-  also("job_unique_key", r.unique_key)
-  also("trace_context", r.trace)
-  also("correlation_context", r.correlation)
+    "status", "PENDING", "current_retries", "0", "next_scheduled_run_time", rfc3339(due), "max_retries",
+    r.max_retries, "job_timeout_seconds", r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name",
+    queue_key, "result", "null", "payload_digest", r.digest }
+  append(fields, "job_unique_key", r.unique_key)
+  append(fields, "trace_context", r.trace)
+  append(fields, "correlation_context", r.correlation)
   redis.call("HSET", r.key, unpack(fields))
-  -- A key that ran out while its job still waits for its time would let a second one in.
-  if r.unique_key ~= "" then hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl),
-    due - now)) end
+  if r.unique_key ~= "" then
+    -- A key that ran out while its job still waits for its time would let a second one in.
+    hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl), due - now))
+  end
   redis.call("ZADD", queue_key, due, r.id)
   woken[r.queue] = true
   count(r.queue, "enqueued", 1)
@@ -96,7 +95,7 @@ end
 local function accept(r, index)
   if not queue_usable(r.queue) then return { "wrong_type", r.id } end
   local due, size = due_at(r.due, index), redis.pcall("HLEN", r.key)
-  if type(size) ~= "number" then return { "wrong_type", r.id } end
+  if is_wrong_type(size) then return { "wrong_type", r.id } end
   if size > 0 then return known(r, due) end
   if r.unique_key ~= "" then
     local holder = unique_holder(prefix, r.unique_key, r.id)
@@ -122,9 +121,8 @@ for index = 1, total do
   local reply = accept({
     id = id, key = prefix .. ":job:" .. id, name = ARGV[at + 1], params = ARGV[at + 2], queue = ARGV[at + 3],
     max_retries = ARGV[at + 4], timeout = ARGV[at + 5], result_ttl = ARGV[at + 6], digest = ARGV[at + 7],
-      due = ARGV[at + 8],
-    unique_key = ARGV[at + 9], unique_ttl = ARGV[at + 10], guard = ARGV[at + 11], guard_key = ARGV[at + 12],
-    guard_ttl = ARGV[at + 13], trace = ARGV[at + 14], correlation = ARGV[at + 15],
+    due = ARGV[at + 8], unique_key = ARGV[at + 9], unique_ttl = ARGV[at + 10], guard = ARGV[at + 11],
+    guard_key = ARGV[at + 12], guard_ttl = ARGV[at + 13], trace = ARGV[at + 14], correlation = ARGV[at + 15],
   }, index)
   replies[#replies + 1] = reply[1]
   replies[#replies + 1] = reply[2]

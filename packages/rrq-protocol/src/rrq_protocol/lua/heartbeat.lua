@@ -2,7 +2,7 @@
 heartbeat: renew the lease of an orchestrator, unless it was fenced.
 
 KEYS[1] ZSET of live orchestrators  KEYS[2] health report
-ARGV[1] orchestrator id  ARGV[2] now in ms, empty = server time  ARGV[3] lease in ms  ARGV[4] report JSON 
+ARGV[1] orchestrator id  ARGV[2] now in ms, empty = server time  ARGV[3] lease in ms  ARGV[4] report JSON
   ARGV[5] report TTL in ms
 Returns {"ok", now_ms} or {"fenced", now_ms}
 Invariant: a row that was taken away never comes back by a beat (RELIABILITY.md 6.3); every beat changes the

@@ -20,7 +20,7 @@ local from_end = nearer_end(KEYS[1], ARGV[4])
 local function purge(job_id)
   local job_key = prefix .. ":job:" .. job_id
   local held = redis.pcall("HMGET", job_key, "status", "queue_name", "job_unique_key", "dlq_name")
-  if held.err then return "wrong_type" end
+  if is_wrong_type(held) then return "wrong_type" end
   local status = held[1]
   if not status then
     redis.pcall("LREM", KEYS[1], 0, job_id)

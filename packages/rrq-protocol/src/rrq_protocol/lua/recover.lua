@@ -22,12 +22,12 @@ Invariant: nothing is taken from an orchestrator that is not fenced; any janitor
 --@include unique
 --@include close
 local prefix, dead, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
-local max_crashes, delay, dlq, dead_ttl, cancel_ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8],
-  ARGV[9]
-local now_text, job_events, woken = rfc3339(now), ARGV[10], {}
+local max_crashes, delay, dlq = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local dead_ttl, cancel_ttl, job_events = ARGV[8], ARGV[9], ARGV[10]
+local now_text, woken = rfc3339(now), {}
 local recovered, failed, cancelled, pruned = 0, 0, 0, 0
-if not redis.call("ZSCORE", KEYS[2], dead) or redis.call("ZSCORE", KEYS[1], dead) then return { 0, 0, 0, 0,
-  0 } end
+local fenced = redis.call("ZSCORE", KEYS[2], dead) and not redis.call("ZSCORE", KEYS[1], dead)
+if not fenced then return { 0, 0, 0, 0, 0 } end
 
 local function close(job_id, job_key, held, status, reason, ttl, ...)
   redis.call("HSET", job_key, "status", status, "last_error", reason, "completion_time", now_text, ...)
@@ -49,10 +49,9 @@ end
 local function take_back(job_id)
   local job_key = prefix .. ":job:" .. job_id
   local held = redis.pcall("HMGET", job_key, "status", "worker_id", "crash_count", "queue_name",
-    "job_unique_key",
-    "cancel_requested_at", "claim_seq")
+    "job_unique_key", "cancel_requested_at", "claim_seq")
   redis.call("ZREM", KEYS[3], job_id)
-  if held.err or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
+  if is_wrong_type(held) or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
   local queue, crash_count = queue_of(prefix, held[4]), plus_one(held[3])
   local crashes = tonumber(crash_count)
   local lock = prefix .. ":lock:job:" .. job_id
@@ -67,9 +66,8 @@ local function take_back(job_id)
     failed = failed + 1
   else
     local due = due_in(now, crashes > 1 and delay * 2 ^ (crashes - 2) or 0)
-    redis.call("HSET", job_key, "status", "PENDING", "crash_count", crash_count, "next_scheduled_run_time",
-      rfc3339(due),
-      "queue_name", prefix .. ":queue:" .. queue)
+    redis.call("HSET", job_key, "status", "PENDING", "crash_count", crash_count,
+      "next_scheduled_run_time", rfc3339(due), "queue_name", prefix .. ":queue:" .. queue)
     redis.call("HDEL", job_key, "worker_id")
     put_in_queue(prefix, queue, due, job_id)
     count(queue, "recovered", 1)
@@ -78,12 +76,12 @@ local function take_back(job_id)
   end
 end
 
--- An active set that is none names no jobs; the reconciler finds them by their owner, who is in neither list
--- then.
-local held_ids = redis.pcall("ZRANGE", KEYS[3], 0, tonumber(ARGV[4]) - 1)
-for _, job_id in ipairs(held_ids) do take_back(job_id) end
-local left = redis.pcall("ZCARD", KEYS[3])
-if type(left) ~= "number" then left = 0 end
+-- An active set that is none names no jobs; the reconciler finds them by their owner, in neither list then.
+local held_ids, left = redis.pcall("ZRANGE", KEYS[3], 0, tonumber(ARGV[4]) - 1), 0
+if not is_wrong_type(held_ids) then
+  for _, job_id in ipairs(held_ids) do take_back(job_id) end
+  left = redis.call("ZCARD", KEYS[3])
+end
 if left == 0 then
   redis.call("ZREM", KEYS[2], dead)
   redis.call("DEL", KEYS[4], KEYS[5])

@@ -23,7 +23,7 @@ local from_end = nearer_end(KEYS[1], ARGV[FIRST])
 local function requeue(job_id, index)
   local job_key = prefix .. ":job:" .. job_id
   local held = redis.pcall("HMGET", job_key, "status", "queue_name", "job_unique_key")
-  if held.err then return "wrong_type" end
+  if is_wrong_type(held) then return "wrong_type" end
   if not held[1] then
     redis.pcall("LREM", KEYS[1], 0, job_id)
     return "gone"
@@ -35,12 +35,11 @@ local function requeue(job_id, index)
   if kind ~= "zset" and kind ~= "none" then return "wrong_type" end
   if unique_key ~= "" and unique_holder(prefix, unique_key, job_id) then return "unique" end
   local removed = redis.pcall("LREM", KEYS[1], from_end, job_id)
-  if type(removed) ~= "number" then return "wrong_type" end
+  if is_wrong_type(removed) then return "wrong_type" end
   if removed == 0 then return "not_in_dlq" end
   local due = now - (total - index) / 1000
-  redis.call("HSET", job_key, "status", "PENDING", "current_retries", "0", "crash_count", "0", "queue_name",
-    queue_key,
-    "next_scheduled_run_time", rfc3339(due))
+  redis.call("HSET", job_key, "status", "PENDING", "current_retries", "0", "crash_count", "0",
+    "queue_name", queue_key, "next_scheduled_run_time", rfc3339(due))
   redis.call("HDEL", job_key, "completion_time", "last_error", "worker_id", "cancel_requested_at", "dlq_name")
   redis.call("PERSIST", job_key)
   redis.call("DEL", prefix .. ":events:job:" .. job_id)

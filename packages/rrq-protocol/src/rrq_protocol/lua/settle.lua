@@ -52,11 +52,11 @@ end
 
 function apply.cancel(r) close(r, "CANCELLED", "last_error", r.text) end
 
+local CHARGED = { retry = "current_retries", crash = "crash_count" }
+
 function apply.fail(r)
-  if r.number == "retry" then redis.call("HSET", r.key, "current_retries", plus_one(redis.call("HGET", r.key,
-    "current_retries"))) end
-  if r.number == "crash" then redis.call("HSET", r.key, "crash_count", plus_one(redis.call("HGET", r.key,
-    "crash_count"))) end
+  local counter = CHARGED[r.number]
+  if counter then redis.call("HSET", r.key, counter, plus_one(redis.call("HGET", r.key, counter))) end
   push_dead(prefix, r.dlq, r.id)
   close(r, "FAILED", "last_error", r.text, "dlq_name", r.dlq)
 end
@@ -85,10 +85,9 @@ function apply.release(r)
 end
 
 function apply.crash(r)
-  local due = due_in(now, r.number)
-  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "next_scheduled_run_time",
-    rfc3339(due), "crash_count",
-    plus_one(redis.call("HGET", r.key, "crash_count")))
+  local due, crashes = due_in(now, r.number), plus_one(redis.call("HGET", r.key, "crash_count"))
+  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "crash_count", crashes,
+    "next_scheduled_run_time", rfc3339(due))
   back_to_queue(r, due)
   count(r.queue, "recovered", 1)
 end
@@ -113,7 +112,7 @@ end
 
 -- What the attempt's owner is told; "ok" when it is the caller. Nothing is written here.
 local function answer_for(id, seq, held, queue)
-  if held.err then
+  if is_wrong_type(held) then
     ended[#ended + 1] = id
     broken[#broken + 1] = id
     return "wrong_type"
@@ -136,13 +135,12 @@ for at = FIRST + 1, #ARGV, WIDTH do
   local id, seq = ARGV[at], ARGV[at + 1]
   local key = prefix .. ":job:" .. id
   local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "job_unique_key", "last_error")
-  if not apply[ARGV[at + 2]] then
-    return redis.error_reply("ERR settle: unknown kind " .. tostring(ARGV[at + 2])) end
+  local kind = ARGV[at + 2]
+  if not apply[kind] then return redis.error_reply("ERR settle: unknown kind " .. tostring(kind)) end
   local answer = answer_for(id, seq, held, ARGV[at + 3])
   answers[#answers + 1] = answer
   if answer == "ok" then
-    owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = ARGV[at + 2],
-      queue = ARGV[at + 3],
+    owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = kind, queue = ARGV[at + 3],
       text = ARGV[at + 4], number = ARGV[at + 5], ttl = ARGV[at + 6], dlq = ARGV[at + 7], log = ARGV[at + 8],
       run_ms = ARGV[at + 9] }
   end

@@ -12,7 +12,7 @@ __all__ = ["CancelReply", "RequeueReply", "cancel", "purge", "requeue"]
 
 
 class CancelReply(StrEnum):
-    """``CANCELLED`` at once, ``REQUESTED`` of its orchestrator, ``FINISHED`` before, ``GONE``: no such job."""
+    """``CANCELLED`` at once, ``REQUESTED`` of its orchestrator, ``FINISHED`` before, ``GONE``: no job."""
 
     CANCELLED = "cancelled"
     REQUESTED = "requested"

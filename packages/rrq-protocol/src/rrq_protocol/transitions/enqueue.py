@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -53,7 +54,7 @@ class Guard(msgspec.Struct, frozen=True):
     ttl_seconds: float = 0.0
 
 
-class PreparedJob(msgspec.Struct, frozen=True):
+class PreparedJob(msgspec.Struct, frozen=True, gc=False):
     """A checked job, encoded: the arguments of one record of ``enqueue.lua``. Repeating it is safe."""
 
     job_id: str
@@ -73,7 +74,7 @@ class EnqueueKind(StrEnum):
     WRONG_TYPE = "wrong_type"
 
 
-class EnqueueReply(msgspec.Struct, frozen=True):
+class EnqueueReply(msgspec.Struct, frozen=True, gc=False):
     """Outcome of one record; ``job_id`` is the job that now stands for it, empty when rate limited."""
 
     kind: EnqueueKind
@@ -88,8 +89,9 @@ def prepare(job: Job, defaults: EnqueueDefaults, *, guard: Guard | None = None) 
         PayloadTooLarge: The params exceed the limit.
     """
     try:
-        name = validate_function_name(job.function_name)
-        queue = validate_queue_name(job.queue_name if job.queue_name is not None else defaults.queue_name)
+        name, queue, content = _target(
+            job.function_name, job.queue_name if job.queue_name is not None else defaults.queue_name
+        )
         job_id = new_job_id() if job.job_id is None else validate_job_id(job.job_id)
     except InvalidName as error:
         raise InvalidJob(_FIELD_OF_KIND.get(error.kind, error.kind), str(error)) from None
@@ -111,17 +113,35 @@ def prepare(job: Job, defaults: EnqueueDefaults, *, guard: Guard | None = None) 
     unique_ttl = _seconds(
         "unique_ttl_seconds", job.unique_ttl_seconds, defaults.unique_ttl_seconds, 1e-3, _MAX_TTL_SECONDS
     )
-    digest = hashlib.blake2b(b"\0".join((name.encode(), queue.encode(), params)), digest_size=12).hexdigest()
+    content.update(params)
     return PreparedJob(
         job_id,
         queue,
         (
-            job_id, name, params, queue, max_retries, number(timeout), number(ttl), digest, _due(job),
-            unique_key, math.ceil(unique_ttl * 1000), *_guard_args(guard),
+            job_id, name, params, queue, max_retries, number(timeout), number(ttl), content.hexdigest(),
+            _due(job), unique_key, math.ceil(unique_ttl * 1000), *_guard_args(guard),
             _context("trace_context", job.trace_context),
             _context("correlation_context", job.correlation_context),
         ),
     )  # fmt: skip
+
+
+def _target(function_name: object, queue_name: object) -> tuple[str, str, "hashlib.blake2b"]:
+    """Return function and queue, checked, and the digest of a job's content with both of them in it."""
+    # The same few pairs come over and over. Only plain texts are kept: they alone are sure to be hashable.
+    if type(function_name) is str and type(queue_name) is str:
+        name, queue, content = _remembered_target(function_name, queue_name)
+    else:
+        name, queue, content = _new_target(function_name, queue_name)
+    return name, queue, content.copy()
+
+
+def _new_target(function_name: object, queue_name: object) -> tuple[str, str, "hashlib.blake2b"]:
+    name, queue = validate_function_name(function_name), validate_queue_name(queue_name)
+    return name, queue, hashlib.blake2b(f"{name}\0{queue}\0".encode(), digest_size=12)
+
+
+_remembered_target = lru_cache(maxsize=1024)(_new_target)
 
 
 def enqueue(
@@ -137,9 +157,12 @@ def enqueue(
 def _decode(reply: object) -> tuple[EnqueueReply, ...]:
     flat = as_list(reply)
     return tuple(
-        EnqueueReply(EnqueueKind(as_text(flat[i])), as_text(flat[i + 1])) for i in range(0, len(flat), 2)
+        EnqueueReply(_KINDS.get(kind) or EnqueueKind(as_text(kind)), as_text(job_id))
+        for kind, job_id in zip(flat[::2], flat[1::2], strict=True)
     )
 
+
+_KINDS: dict[object, EnqueueKind] = {kind.value.encode(): kind for kind in EnqueueKind}
 
 _FIELD_OF_KIND = {
     "queue": "queue_name",
@@ -150,7 +173,7 @@ _FIELD_OF_KIND = {
 
 
 def _encode_params(params: Mapping[str, Any], limit_bytes: int) -> bytes:
-    if not isinstance(params, Mapping):
+    if not isinstance(params, dict) and not isinstance(params, Mapping):  # the second takes its time
         raise InvalidJob(
             "params", f"expected a mapping of parameter names to values, got {type(params).__name__}"
         )
@@ -239,6 +262,7 @@ def _context(field: str, value: Mapping[Any, Any] | None) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def number(value: float) -> str:
     """Return a number as the record holds it: whole ones without a fraction, as the public line wants."""
     return str(int(value)) if value == int(value) else repr(value)

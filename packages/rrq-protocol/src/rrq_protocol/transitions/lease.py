@@ -99,7 +99,7 @@ class RecoveryPolicy(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What one call did to jobs; ``pruned`` index entries were of jobs not its any more, ``left`` is to do."""
+    """What one call did to jobs; ``pruned`` index entries were not its any more, ``left`` is to do."""
 
     recovered: int
     dead_lettered: int

@@ -1,5 +1,6 @@
 --[[
-include/clock: the server's time, and its text form. One clock for all scores, so that no client's clock matters (F47).
+include/clock: the server's time, and its text form. One clock for all scores, so that no client's clock
+matters (F47). And numbers kept within bounds.
 ]]
 local LATEST_MS = 7258118400000 -- 1 January 2200: no due time lies behind it, and none before 1970 (I11)
 
@@ -22,7 +23,7 @@ end
 -- When something is due that lies `delay` ms ahead.
 local function due_in(now, delay) return bounded(now + bounded(delay, 0, LATEST_MS), 0, LATEST_MS) end
 
--- Epoch ms to RFC 3339 UTC with milliseconds; days to a date by counting from 1 March, so that leap days come last.
+-- Epoch ms to RFC 3339 UTC with milliseconds; years are counted from 1 March, so that leap days come last.
 local function rfc3339(ms)
   local s = math.floor(ms / 1000)
   local days = math.floor(s / 86400)
@@ -30,7 +31,8 @@ local function rfc3339(ms)
   local z = days + 719468
   local era = math.floor(z / 146097)
   local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local leaps = math.floor(doe / 1460) - math.floor(doe / 36524) + math.floor(doe / 146096)
+  local yoe = math.floor((doe - leaps) / 365)
   local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
   local mp = math.floor((5 * doy + 2) / 153)
   local day = doy - math.floor((153 * mp + 2) / 5) + 1

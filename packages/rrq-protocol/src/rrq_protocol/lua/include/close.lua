@@ -1,6 +1,6 @@
 --[[
-include/close: what every terminal transition does besides the status: release the unique key (I9), wake the waiters, leave
-the terminal event for waiters of the public line (I12), set the time to live (I4), fill the DLQ (I2).
+include/close: what every terminal transition does besides the status and the unique key: wake the waiters,
+leave the terminal event for waiters of the public line (I12), set the time to live (I4), fill the DLQ (I2).
 ]]
 local kept_for = {}
 
@@ -24,15 +24,15 @@ local function announce(prefix, job_id, status, ttl, job_events, detail, at)
   redis.call("PUBLISH", prefix .. ":done:" .. job_id, status)
   if job_events ~= "1" then return end
   local key = prefix .. ":events:job:" .. job_id
-  redis.pcall("XADD", key, "MAXLEN", "~", 16, "*", "event", string.lower(status), "status", status, "job_id", job_id,
-    "error", detail, "at", at)
+  redis.pcall("XADD", key, "MAXLEN", "~", 16, "*", "event", string.lower(status), "status", status,
+    "job_id", job_id, "error", detail, "at", at)
   keep_for(key, ttl)
 end
 
 -- A DLQ key of the wrong type must not stop the job from being closed.
 local function push_dead(prefix, dlq, job_id)
   local pushed = redis.pcall("LPUSH", prefix .. ":dlq:" .. dlq, job_id)
-  if type(pushed) == "table" and pushed.err then
+  if is_wrong_type(pushed) then
     quarantine(prefix, job_id)
     return
   end

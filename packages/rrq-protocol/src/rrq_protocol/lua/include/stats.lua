@@ -1,8 +1,9 @@
 --[[
-include/stats: counters per queue, gathered while a batch runs and written once at its end, so that `queue stats` reads
-O(queues) keys and a batch of n jobs costs a handful of commands. Minute hashes live a little longer than a day.
+include/stats: counters per queue, gathered while a batch runs and written once at its end, so that
+`queue stats` reads O(queues) keys and a batch of n jobs costs a handful of commands. Minute hashes live a
+little longer than a day.
 
-Over all queues: enqueued + requeued = jobs that have not ended + completed + failed + cancelled + purged + lost (I13).
+Over all queues (I13): enqueued + requeued = jobs not ended + completed + failed + cancelled + purged + lost.
 ]]
 local stats_batch = {}
 

@@ -1,9 +1,9 @@
 --[[
-include/unique: the unique key of a job, from its acceptance to its end. The key never outlives its job (I9), and nobody
-deletes the key of another one.
+include/unique: the unique key of a job, from its acceptance to its end. The key never outlives its job (I9),
+and nobody deletes the key of another one.
 ]]
 
--- The job that has not ended and holds the key; nil when it is free, or held by `job_id` itself, or left behind.
+-- The job that has not ended and holds the key; nil when it is free, left behind, or held by `job_id` itself.
 local function unique_holder(prefix, unique_key, job_id)
   local holder = redis.pcall("GET", prefix .. ":idempotency:" .. unique_key)
   if type(holder) ~= "string" or holder == job_id then return nil end
@@ -13,7 +13,8 @@ local function unique_holder(prefix, unique_key, job_id)
 end
 
 local function hold_unique(prefix, unique_key, job_id, ttl_ms)
-  redis.call("SET", prefix .. ":idempotency:" .. unique_key, job_id, "PX", string.format("%.0f", math.ceil(bounded(ttl_ms, 1, LATEST_MS))))
+  local ttl = whole(math.ceil(bounded(ttl_ms, 1, LATEST_MS)))
+  redis.call("SET", prefix .. ":idempotency:" .. unique_key, job_id, "PX", ttl)
 end
 
 local function release_unique(prefix, job_id, unique_key)

@@ -195,3 +195,14 @@ async def test_a_second_answer_finds_nothing(bench: Bench) -> None:
     bench.dispatcher.outcome("python", failed(request))
     await bench.settled()
     assert bench.settler.passes.count == 1
+
+
+async def test_a_released_job_gets_its_place_in_the_queue_back(bench: Bench) -> None:
+    """A deploy does not send a job to the end of the line."""
+    reply = await take(bench, Job("first"))
+    await bench.runner.requests(1)
+    await bench.enqueue(Job("second"))
+    bench.dispatcher.forget_all()
+    await bench.settled()
+    order = await bench.client.zrange(bench.keyspace.queue("default"), 0, -1)
+    assert order[0] == reply.jobs[0].id.encode()

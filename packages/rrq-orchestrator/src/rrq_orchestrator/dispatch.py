@@ -296,6 +296,8 @@ class Dispatcher:
             job.queue,
             bounded(decision.error, MAX_ERROR_CHARS),
             delay_ms=decision.delay_ms,
+            # Given back, it takes the place it had; unless the runner asked for a moment's peace.
+            due_ms=None if decision.delay_ms else job.due_ms,
             charge=decision.charge,
             ttl_seconds=limits.failed_ttl_s if decision.kind is SettleKind.FAIL else limits.result_ttl_s,
             dlq_name=job.dlq_name or limits.dlq_name,

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 import redis
@@ -75,6 +76,36 @@ async def test_a_refusal_is_logged_only_where_redis_had_answered_before(own_redi
         with pytest.raises(RedisRefused):
             await links.make("b").command("PING")
         assert [entry["event"] for entry in logged] == ["redis.lost"]
+    await links.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": use}) for use in (False, True)])
+async def test_a_connection_that_breaks_under_a_write_is_an_outage(redis_url: str) -> None:
+    """Whatever the event loop calls it; the next command has a new connection."""
+    links = links_to(redis_url)
+    link = links.make("a")
+    await link.command("PING")
+    writer = link._connection._writer
+    assert writer is not None
+    writer.transport.abort()
+    with pytest.raises(RedisGone):
+        await link.command("PING")
+    assert await link.command("ECHO", "hi") == b"hi"
+    await links.aclose()
+
+
+async def test_an_outage_is_told_once_however_many_connections_it_broke(own_redis: RedisServer) -> None:
+    """A link that was idle meanwhile finds its connection broken when Redis is back: that is no news."""
+    with structlog.testing.capture_logs() as logged:
+        links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+        busy, idle = links.make("busy"), links.make("idle")
+        for turn in (1, 2):
+            await busy.command("PING")
+            await idle.command("PING")
+            own_redis.restart()
+            for link in (busy, idle):
+                await link.until_done(partial(link.command, "PING"))
+            assert [entry["event"] for entry in logged] == ["redis.lost", "redis.back"] * turn
     await links.aclose()
 
 

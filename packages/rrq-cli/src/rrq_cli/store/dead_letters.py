@@ -151,7 +151,9 @@ def requeue_dead(
     if dry_run:
         return result
     answers: Counter[str] = Counter()
-    for name, ids in chosen.items():
+    for name, newest_first in chosen.items():
+        # Oldest first: they come back in the order they failed in, and each is at the list's near end.
+        ids = newest_first[::-1]
         for start in range(0, len(ids), _REQUEUE_STEP):
             replies = store.run(
                 transitions.requeue(

@@ -33,11 +33,12 @@ class RedisLinks:
     """Makes the links of one process and knows whether Redis answers.
 
     ``connected`` is written by the links, in the event loop only; it is what readiness reports. ``reached``
-    says whether Redis ever answered.
+    says whether Redis ever answered, ``outages`` how often it was lost.
     """
 
     def __init__(self, url: str, address: str, log: FilteringBoundLogger, rng: random.Random) -> None:
         self.address, self.connected, self.reached = address, True, False
+        self.outages = 0
         self._url, self._log, self._rng = url, log, rng
         self._links: list[RedisLink] = []
 
@@ -64,6 +65,7 @@ class RedisLinks:
     def lost(self, link: str, problem: str) -> None:
         """Note that Redis does not answer; logged once per outage."""
         if self.connected:
+            self.outages += 1
             self._log.warning("redis.lost", address=self.address, link=link, problem=problem)
         self.connected = False
 
@@ -98,6 +100,7 @@ class RedisLink:
         self.name = name
         self._connection, self._links = connection, links
         self._lock = asyncio.Lock()
+        self._outages = links.outages
 
     async def run(self, call: ScriptCall[T]) -> T:
         """Carry out a transition once.
@@ -150,6 +153,7 @@ class RedisLink:
                 if task is not None and task.cancelling() > cancels:
                     raise asyncio.CancelledError
         self._links.back()
+        self._outages = self._links.outages
         return reply
 
     async def _exchange(self, args: tuple[Text, ...]) -> Any:
@@ -163,6 +167,10 @@ class RedisLink:
             return await connection.read_response()
         except ResponseError:
             raise
+        except RuntimeError as error:
+            # What uvloop says of a write to a connection that was closed a moment ago.
+            await connection.disconnect(nowait=True)
+            raise ConnectionResetError(f"the connection broke: {error}") from error
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -179,7 +187,10 @@ class RedisLink:
 
     def _gone(self, error: Exception) -> RedisGone:
         problem = str(error) or type(error).__name__
-        self._links.lost(self.name, problem)
+        if self._outages == self._links.outages:
+            self._links.lost(self.name, problem)
+        # Else this connection broke in an outage that another link has told of, and maybe seen the end of.
+        self._outages = self._links.outages
         return RedisGone(self._links.address, problem)
 
     def _refused(self, error: Exception) -> RedisRefused:

@@ -38,7 +38,7 @@ class _Link:
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
-        self.cut_reply = False
+        self.cut_reply = self.silent = False
 
     def close(self) -> None:
         for each in (self.client, self.server):
@@ -66,11 +66,13 @@ class Proxy:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._cuts, self._answers, self._answer, self._marker = 0, 0, b"", b"EVAL"
+        self._silences = 0
         self._single_bytes = False
         self._cut_seen = threading.Event()
-        # Set while replies may pass.
-        self._flowing = threading.Event()
+        # Set while replies may pass, and while commands may.
+        self._flowing, self._reading = threading.Event(), threading.Event()
         self._flowing.set()
+        self._reading.set()
         self._refusing = False
 
     def __enter__(self) -> Self:
@@ -84,6 +86,7 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._flowing.set()
+        self._reading.set()
         self.cut_all()
         for thread in self._threads:
             thread.join(10)
@@ -97,6 +100,12 @@ class Proxy:
     def wait_for_cut(self, timeout_s: float = 10) -> None:
         """Return once a reply was cut off."""
         assert self._cut_seen.wait(timeout_s), f"expected a cut within {timeout_s} s"
+
+    def silence(self, count: int, marker: bytes = b"EVAL") -> None:
+        """Let the next ``count`` commands with the marker reach the server; nothing comes back on their
+        connections, which stay open."""
+        with self._lock:
+            self._silences, self._marker = count, marker
 
     def answer(self, reply: bytes, count: int, marker: bytes = b"EVAL") -> None:
         """Answer the next ``count`` commands with the marker ourselves; the server does not see them."""
@@ -119,6 +128,15 @@ class Proxy:
             yield
         finally:
             self._flowing.set()
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Read nothing from the clients while the block runs, from their next bytes on."""
+        self._reading.clear()
+        try:
+            yield
+        finally:
+            self._reading.set()
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
@@ -169,6 +187,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             buffer = b""
             while data := link.client.recv(_CHUNK):
+                self._reading.wait()
                 buffer += data
                 while end := _command_end(buffer):
                     command, buffer = buffer[:end], buffer[end:]
@@ -176,6 +195,7 @@ class Proxy:
                         link.client.sendall(self._answer)
                         continue
                     link.cut_reply = link.cut_reply or self._take_cut(command)
+                    link.silent = link.silent or self._take_silence(command)
                     link.server.sendall(command)
         link.close()
 
@@ -186,6 +206,8 @@ class Proxy:
                     self._cut_seen.set()
                     break
                 self._flowing.wait()
+                if link.silent:
+                    continue
                 if self._single_bytes:
                     for byte in data:
                         link.client.sendall(bytes((byte,)))
@@ -197,6 +219,13 @@ class Proxy:
         with self._lock:
             if self._answers and self._marker in data:
                 self._answers -= 1
+                return True
+        return False
+
+    def _take_silence(self, data: bytes) -> bool:
+        with self._lock:
+            if self._silences and self._marker in data:
+                self._silences -= 1
                 return True
         return False
 

@@ -123,7 +123,8 @@ def test_deep_parameters_are_refused(depth: int) -> None:
     body = encode_body(request({"a": "?"})).replace(b'"?"', nested)
     with pytest.raises(InvalidMessage, match="nested deeper than 128") as caught:
         decode_body(body)
-    assert caught.value.request_id == ("r1" if depth == 129 else None)
+    # How deep a reader gets before it gives up on the ids too is the interpreter's affair.
+    assert caught.value.request_id in (("r1",) if depth == 129 else ("r1", None))
 
 
 def test_parameters_as_deep_as_the_limit_pass() -> None:

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -28,6 +28,12 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 _META = "rrq_cli.options"
+
+if TYPE_CHECKING:
+    _FloatParam: TypeAlias = click.ParamType[float]
+    _PairParam: TypeAlias = click.ParamType[tuple[str, Any]]
+else:  # no generic class before click 8.2
+    _FloatParam = _PairParam = click.ParamType
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def as_environment(options: GlobalOptions) -> None:
             os.environ[variable] = value
 
 
-class _Duration(click.ParamType[float]):
+class _Duration(_FloatParam):
     """Seconds, or a text such as ``90s``, ``5m``, ``2h``."""
 
     name = "duration"
@@ -116,7 +122,7 @@ class _Duration(click.ParamType[float]):
 DURATION = _Duration()
 
 
-class KeyValue(click.ParamType[tuple[str, Any]]):
+class KeyValue(_PairParam):
     """``name=value``; the value is JSON where it can be read as such, else text."""
 
     name = "name=value"

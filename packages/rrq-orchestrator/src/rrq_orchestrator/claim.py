@@ -230,13 +230,14 @@ class ClaimLoop:
         """Release jobs that Redis counts as ours and we do not know: the reply of a claim was lost (F46)."""
         key = self._keyspace.active(owner)
         ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
-        known = {attempt.job.id for attempt in self._dispatcher.attempts} | self._settler.job_ids()
+        attempts = {(attempt.job.id, attempt.job.claim_seq) for attempt in self._dispatcher.attempts}
+        known = attempts | self._settler.tokens()
         for job_id in ids:
-            if job_id in known:
-                continue
             seq, queue = await self._link.command(
                 "HMGET", self._keyspace.job(job_id), "claim_seq", "queue_name"
             )
+            if (job_id, int(seq or 0)) in known:
+                continue
             name = self._keyspace.queue_name(queue.decode()) if queue else "default"
             back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name)
             await self._link.run(settle(self._keyspace, owner, [back]))

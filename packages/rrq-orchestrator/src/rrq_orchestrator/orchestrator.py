@@ -44,7 +44,7 @@ from rrq_protocol.settings import resolve_redis
 __all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerFactory"]
 
 EXIT_OK, EXIT_UNEXPECTED, EXIT_FORCED = 0, 1, 3
-_FLUSH_S = 10.0
+_FLUSH_S, _FORCED_FLUSH_S = 10.0, 2.0
 _LAST_CALL_S = 6.0
 
 RunnerFactory = Callable[[RunnerListener], Mapping[str, Runner]]
@@ -246,7 +246,7 @@ class Orchestrator:
         await self._stop_runners()
         self.dispatcher.forget_all()
         try:
-            async with asyncio.timeout(_FLUSH_S):
+            async with asyncio.timeout(_FORCED_FLUSH_S if self._force.is_set() else _FLUSH_S):
                 await self.settler.flushed()
                 await self.heartbeat.stopped()
                 await self._last_link.run_until_done(self.heartbeat.leave())

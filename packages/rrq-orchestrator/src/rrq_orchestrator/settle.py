@@ -59,9 +59,10 @@ class Settler:
         """Outcomes not yet acknowledged by Redis."""
         return len(self._outbox) + len(self._writing)
 
-    def job_ids(self) -> set[str]:
-        """Return the jobs whose ends are not yet acknowledged by Redis."""
-        return {settlement.job_id for _, settlement in self._outbox} | {each.job_id for each in self._writing}
+    def tokens(self) -> set[tuple[str, int]]:
+        """Return job and claim_seq of the attempts whose ends are not yet acknowledged by Redis."""
+        waiting = [settlement for _, settlement in self._outbox]
+        return {(each.job_id, each.claim_seq) for each in (*waiting, *self._writing)}
 
     def put(self, owner: str, settlement: Settlement) -> None:
         """Have an attempt settled that was claimed under the orchestrator id ``owner``."""

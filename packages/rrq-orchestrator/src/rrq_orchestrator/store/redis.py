@@ -162,6 +162,10 @@ class RedisLink:
         connection = self._connection
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
+            writer = connection._writer
+            if writer is not None and writer.is_closing():
+                # Python 3.12.1 would register a write to it, under a file number the next connection may get.
+                raise ConnectionResetError("the connection is closing")
             packed = hiredis.pack_command(cast(Any, args))
             await connection.send_packed_command([packed], check_health=False)
             return await connection.read_response()

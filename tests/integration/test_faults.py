@@ -1,0 +1,272 @@
+"""Processes that die, stop and are told to stop, with work in flight: nothing is lost, and nothing is charged
+to a job that is not its own fault (RELIABILITY.md 3.2).
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rrq_producer import EnqueuedJob
+from rrq_protocol import Job, JobStatus
+from support.processes import Command, wait_until_gone
+from support.redis_servers import free_port
+from support.road import Road, Sighting
+from support.waiting import eventually
+
+LEASE: dict[str, Any] = {"lease_seconds": 1.5, "lease_beat_seconds": 0.3}
+# A whole lease unseen, found at the next look (one a second, with jitter), and then some for a busy machine.
+RECOVERED_WITHIN_S = LEASE["lease_seconds"] + 2 * 1.1 + 4
+TRANSPORTS = ("unix", "tcp", "stdio")
+SMALL = {"python": {"app": "handlers:settings", "pool_size": 1, "max_in_flight": 2}}
+
+
+def _over(transport: str) -> dict[str, dict[str, Any]]:
+    """Return the usual runner over a transport; on TCP at fixed ports."""
+    ways: dict[str, dict[str, Any]] = {
+        "unix": {},
+        "tcp": {"tcp_port": _free_ports()},
+        "stdio": {"type": "stdio"},
+    }
+    return {"python": {"app": "handlers:settings", "pool_size": 2, **ways[transport]}}
+
+
+def _free_ports() -> int:
+    """Return a port that is free together with the next one."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port
+
+
+def _held(road: Road, count: int, gate: str = "gate") -> list[EnqueuedJob]:
+    """Enqueue jobs that run until the gate is opened."""
+    return road.producer.enqueue_many(Job("hold", {"gate": gate}) for _ in range(count))
+
+
+def _pids(seen: Sequence[Sighting]) -> list[int]:
+    return sorted({each.pid for each in seen})
+
+
+def _completed(road: Road, jobs: Sequence[EnqueuedJob]) -> bool:
+    return all(each.status is JobStatus.COMPLETED for each in road.results(jobs))
+
+
+def _charged(road: Road, jobs: Sequence[EnqueuedJob]) -> set[tuple[int, int]]:
+    """Return what the jobs were charged: retries and crashes."""
+    records = [road.record(job.id) for job in jobs]
+    return {(record.current_retries, record.crash_count) for record in records}
+
+
+def _beats(road: Road, daemon: Command, count: int) -> None:
+    """Wait until an orchestrator has renewed its lease so often."""
+    name = daemon.named("orchestrator.registered")[-1]["orchestrator"]
+    leases: list[float | None] = []
+
+    def renewed() -> bool:
+        lease = road.client.zscore(road.keyspace.workers, name)
+        if lease not in leases:
+            leases.append(lease)
+        return len(leases) > count
+
+    eventually(renewed, f"{count} beats of {name}")
+
+
+def _urge(daemon: Command) -> None:
+    """Ask for a stop once more. Signals in quick succession count as one, so this repeats itself."""
+
+    def urged() -> bool:
+        if daemon.process.poll() is None:
+            daemon.kill(signal.SIGTERM)
+        return any("stop fast" in line for line in daemon.lines)
+
+    eventually(urged, "the second signal to be heard")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_runner_killed_at_work_loses_nothing(road: Road, transport: str) -> None:
+    """Its jobs run again at once in another process, charged a crash and no retry; those of the other process
+    run on, charged nothing; the pool is complete again (F12).
+    """
+    road.configure(_over(transport))
+    with road.running() as daemon:
+        jobs = _held(road, 6)
+        first = road.seen(6)
+        victim, survivor = _pids(first)
+        os.kill(victim, signal.SIGKILL)
+        killed = {each.job_id for each in first if each.pid == victim}
+        again = eventually(
+            lambda: [each for each in road.sightings() if each not in first][: len(killed)],
+            "the killed jobs to start again",
+        )
+        road.seen(6 + len(killed))
+        assert {each.job_id for each in again} <= killed
+        road.open()
+        assert _completed(road, jobs)
+        assert _charged(road, [job for job in jobs if job.id in killed]) == {(0, 1)}
+        assert _charged(road, [job for job in jobs if job.id not in killed]) == {(0, 0)}
+        assert victim not in _pids(road.sightings("end"))
+        assert survivor in _pids(road.sightings("end"))
+        assert "SIGKILL" in daemon.wait_for("runner.ended")
+
+
+def test_an_idle_runner_killed_is_replaced(road: Road) -> None:
+    """No job is touched, and the next ones run (F11)."""
+    with road.running() as daemon:
+        first = road.producer.enqueue("hold", {"gate": "open already"})
+        road.open("open already")
+        (seen,) = road.seen(1)
+        assert road.result(first.id).status is JobStatus.COMPLETED
+        os.kill(seen.pid, signal.SIGKILL)
+        daemon.wait_for("runner.ended")
+        assert _completed(road, jobs := road.producer.enqueue_many(Job("work") for _ in range(20)))
+        assert _charged(road, jobs) == {(0, 0)}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_killed_orchestrator_takes_its_runners_along_and_its_jobs_are_recovered(
+    road: Road, transport: str
+) -> None:
+    """Its runner processes end at once. A second orchestrator comes up on the same ports and takes the jobs
+    over within the bound: one crash charged, no retry. What the first left in the file system is swept (F3,
+    F8, F21).
+    """
+    road.configure(_over(transport), **LEASE)
+    with road.start() as first:
+        road.ready(first)
+        jobs = _held(road, 5)
+        runners = _pids(road.seen(5))
+        waiting = road.producer.enqueue_many(
+            Job("work", queue_name="default", defer_by=0.5) for _ in range(3)
+        )
+        killed_at = time.monotonic()
+        first.kill(signal.SIGKILL)
+        wait_until_gone(runners)
+        assert time.monotonic() - killed_at < 3
+    with road.running() as second:
+        started_at = time.monotonic()
+        road.seen(10)
+        assert time.monotonic() - started_at < RECOVERED_WITHIN_S
+        second.wait_for("orchestrator.fenced")
+        road.open()
+        assert _completed(road, [*jobs, *waiting])
+    assert _charged(road, jobs) == {(0, 1)}
+    assert _charged(road, waiting) == {(0, 0)}
+
+
+def test_a_stop_lets_attempts_finish_and_takes_no_new_ones(road: Road) -> None:
+    """SIGTERM: running jobs complete, waiting ones stay, exit code 0; the next orchestrator goes on (F19)."""
+    road.configure(SMALL, worker_shutdown_grace_period_seconds=30)
+    with road.running() as daemon:
+        jobs = _held(road, 5)
+        running = {each.job_id for each in road.seen(2)}
+        daemon.kill(signal.SIGTERM)
+        daemon.wait_for("orchestrator.stopping")
+        road.open()
+        assert daemon.code() == 0
+    assert {job.id for job in jobs if road.record(job.id).status is JobStatus.COMPLETED} == running
+    assert {road.record(job.id).status for job in jobs if job.id not in running} == {JobStatus.PENDING}
+    with road.start("--burst") as daemon:
+        assert daemon.code() == 0
+    assert _completed(road, jobs)
+    assert _charged(road, jobs) == {(0, 0)}
+    assert len(road.sightings()) == 5
+
+
+def test_a_stop_gives_unfinished_attempts_back(road: Road) -> None:
+    """After the grace the handlers are cancelled, the jobs wait again, and nothing is charged; not even a
+    process that a handler started is left. The next orchestrator starts them at once (F19, F22).
+    """
+    road.configure(worker_shutdown_grace_period_seconds=0.2)
+    with road.running():
+        jobs = _held(road, 4)
+        odd = [road.producer.enqueue(name) for name in ("stubborn", "blocking", "parental")]
+        road.seen(7)
+    assert {road.record(job.id).status for job in [*jobs, *odd]} == {JobStatus.PENDING}
+    assert _charged(road, [*jobs, *odd]) == {(0, 0)}
+    assert road.sightings("end") == []
+    assert not road.processes()
+    for job in odd:
+        road.producer.cancel(job.id)
+    road.open()
+    with road.start("--burst") as daemon:
+        assert daemon.code() == 0
+    assert _completed(road, jobs)
+
+
+def test_a_second_signal_does_not_wait(road: Road) -> None:
+    """The jobs are given back uncharged all the same, and nothing is left (F20)."""
+    road.configure(worker_shutdown_grace_period_seconds=3600)
+    with road.running() as daemon:
+        jobs = _held(road, 3)
+        road.seen(3)
+        daemon.kill(signal.SIGTERM)
+        daemon.wait_for("orchestrator.stopping")
+        _urge(daemon)
+        asked_at = time.monotonic()
+        assert daemon.code() == 0
+        assert time.monotonic() - asked_at < 10
+    assert {road.record(job.id).status for job in jobs} == {JobStatus.PENDING}
+    assert _charged(road, jobs) == {(0, 0)}
+
+
+def test_an_orchestrator_back_from_the_dead_changes_nothing(road: Road) -> None:
+    """Stopped for longer than its lease while its runners go on: another one takes over and completes the
+    jobs. Continued, the first one's outcomes are stale: no field of the jobs changes (F5).
+    """
+    road.configure(SMALL, **LEASE)
+    with road.running() as first:
+        jobs = _held(road, 2)
+        owner = {road.record(job.id).worker_id for job in jobs if road.seen(2)}
+        with road.running() as second:
+            first.kill(signal.SIGSTOP)
+            road.seen(4)
+            second.wait_for("orchestrator.fenced")
+            road.open()
+            # All four executions end, those of the stopped orchestrator's runner too.
+            road.seen(4, what="end")
+            assert _completed(road, jobs)
+            records = {job.id: road.client.hgetall(road.keyspace.job(job.id)) for job in jobs}
+            dead = road.dead()
+            first.kill(signal.SIGCONT)
+            first.wait_for("settle.stale")
+            first.wait_for("orchestrator.was_fenced")
+            eventually(lambda: str(first.lines).count("settle.stale") == 2, "both outcomes to be stale")
+            assert {job.id: road.client.hgetall(road.keyspace.job(job.id)) for job in jobs} == records
+            assert road.dead() == dead == []
+            assert {road.record(job.id).worker_id for job in jobs}.isdisjoint(owner)
+            # It works on under another id.
+            assert _completed(road, road.producer.enqueue_many(Job("work") for _ in range(40)))
+    assert _charged(road, jobs) == {(0, 1)}
+
+
+def test_a_short_pause_costs_nothing(road: Road) -> None:
+    """An orchestrator stopped for less than its lease keeps its jobs; each is executed once (F6)."""
+    road.configure(SMALL, **LEASE)
+    with road.running() as first:
+        jobs = _held(road, 2)
+        road.seen(2)
+        with road.running() as second:
+            first.kill(signal.SIGSTOP)
+            _beats(road, second, 2)
+            first.kill(signal.SIGCONT)
+            road.open()
+            assert _completed(road, jobs)
+    assert len(road.sightings()) == 2
+    assert _charged(road, jobs) == {(0, 0)}
+
+
+def test_two_orchestrators_share_the_work_without_duplicates(road: Road) -> None:
+    """2,000 jobs, each executed once, by both; each completes."""
+    with road.running(), road.running():
+        jobs = road.producer.enqueue_many(Job("work", {"number": number}) for number in range(2000))
+        assert [each.result for each in road.results(jobs)] == [2 * number for number in range(2000)]
+    ran = road.sightings()
+    assert sorted(each.job_id for each in ran) == sorted(job.id for job in jobs)
+    assert len(_pids(ran)) == 4
+    assert _charged(road, jobs) == {(0, 0)}

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from rrq_producer.aio_group import GroupCommit
 from rrq_producer.aio_listener import AsyncListener
 from rrq_producer.aio_pool import AsyncPool
 from rrq_producer.base import ProducerBase, cancelled, certain, wait_arguments
@@ -21,7 +22,6 @@ from rrq_producer.jobs import (
     debounced,
     job_of,
     rate_limit,
-    read_single,
 )
 from rrq_producer.packing import pack
 from rrq_producer.pool import WINDOW
@@ -42,6 +42,7 @@ class AsyncProducer(ProducerBase):
 
     def _open(self, connections: int) -> None:
         self._pool = AsyncPool(self._address, connections)
+        self._group: GroupCommit | None = None
         self._listener = AsyncListener(self._address)
 
     async def enqueue(
@@ -209,9 +210,10 @@ class AsyncProducer(ProducerBase):
         await self.aclose()
 
     async def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
-        chunk = self._rules.single(job, guard)
-        reply, repeated = await self._send(chunk.evalsha(), chunk.eval)
-        return read_single(chunk, reply, repeated=repeated)
+        record, home = self._rules.prepared(job, guard), self._pool.admit()
+        if self._group is None or self._group.home is not home:
+            self._group = GroupCommit(home, self._pool, self._rules)
+        return await self._group.enqueue(job, record, self._attempts())
 
     async def _send(
         self, command: bytes, with_script: Callable[[], bytes] | None = None

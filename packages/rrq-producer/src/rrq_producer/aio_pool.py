@@ -11,22 +11,31 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from rrq_producer.address import Address, AsyncConnection
 from rrq_producer.attempts import Attempts
 from rrq_producer.errors import ProducerClosed
 from rrq_producer.pool import IDLE_S, WINDOW
 
-__all__ = ["AsyncPool", "discard"]
+__all__ = ["AsyncPool", "Home", "Loan", "discard"]
 
 
-class _State:
+class Home:
     """The connections of one event loop in one process."""
 
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.pid, self.loop = os.getpid(), loop
         self.idle: deque[tuple[AsyncConnection, float]] = deque()
         self.slots = asyncio.Semaphore(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A connection while a call uses it."""
+
+    home: Home
+    connection: AsyncConnection
 
 
 class AsyncPool:
@@ -39,8 +48,8 @@ class AsyncPool:
 
     def __init__(self, address: Address, size: int) -> None:
         self._address, self._size = address, size
-        self._state: _State | None = None
-        self._inherited: list[_State] = []
+        self._home: Home | None = None
+        self._inherited: list[Home] = []
         self._closed = False
 
     async def call(self, command: bytes, attempts: Attempts) -> object:
@@ -81,41 +90,81 @@ class AsyncPool:
                 async with asyncio.timeout(attempts.limit_s):
                     on_reply(await connection.read_response())
 
+    def admit(self) -> Home:
+        """Return where a call that begins now gets its connections from. A call that was admitted may borrow
+        until it ends, though the pool is closed meanwhile.
+
+        Raises:
+            ProducerClosed: The pool was closed.
+        """
+        if self._closed:
+            raise ProducerClosed
+        return self._current()
+
+    async def borrow(self, attempts: Attempts) -> Loan:
+        """Return an open connection; it has to be given back or given up.
+
+        Raises:
+            redis.RedisError: None could be opened; so could a TimeoutError tell.
+        """
+        home = self._current()
+        if home.slots.locked():
+            async with asyncio.timeout(attempts.remaining_s):
+                await home.slots.acquire()
+        else:
+            await home.slots.acquire()
+        try:
+            return Loan(home, await self._take(home) or await self._open(attempts))
+        except BaseException:
+            home.slots.release()
+            raise
+
+    async def give_back(self, loan: Loan) -> None:
+        """Take a connection back that waits for no reply."""
+        try:
+            if self._closed or not loan.connection.is_connected:
+                await discard(loan.connection)
+            else:
+                loan.home.idle.append((loan.connection, loan.home.loop.time()))
+        finally:
+            loan.home.slots.release()
+
+    async def give_up(self, loan: Loan, error: BaseException | None = None) -> None:
+        """Close a connection that is of no use any more, because of ``error``."""
+        from redis.exceptions import RedisError
+
+        try:
+            await discard(loan.connection)
+            if isinstance(error, RedisError | OSError):
+                # What broke this connection has most likely broken the others too.
+                await self._close_idle(loan.home)
+        finally:
+            loan.home.slots.release()
+
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed when they come back."""
         self._closed = True
-        if (state := self._state) is not None:
-            await self._close_idle(state)
+        if (home := self._home) is not None:
+            await self._close_idle(home)
 
     @asynccontextmanager
     async def _connection(
         self, attempts: Attempts, *, clean_errors: bool = True
     ) -> AsyncIterator[AsyncConnection]:
-        from redis.exceptions import RedisError, ResponseError
+        from redis.exceptions import ResponseError
 
-        state = self._current()
-        if state.slots.locked():
-            async with asyncio.timeout(attempts.remaining_s):
-                await state.slots.acquire()
-        else:
-            await state.slots.acquire()
+        self.admit()
+        loan = await self.borrow(attempts)
         try:
-            connection = await self._take(state) or await self._open(attempts)
-            try:
-                yield connection
-            except BaseException as error:
-                # After an error reply, read to its end, the connection is as good as after any other reply.
-                if clean_errors and isinstance(error, ResponseError) and connection.is_connected:
-                    await self._give(state, connection)
-                    raise
-                await discard(connection)
-                if isinstance(error, RedisError | OSError):
-                    # What broke this connection has most likely broken the others too.
-                    await self._close_idle(state)
-                raise
-            await self._give(state, connection)
-        finally:
-            state.slots.release()
+            yield loan.connection
+        except BaseException as error:
+            # After an error reply, read to its end, the connection is as good as after any other reply.
+            if clean_errors and isinstance(error, ResponseError):
+                await self.give_back(loan)
+            else:
+                await self.give_up(loan, error)
+            raise
+        await self.give_back(loan)
 
     async def _open(self, attempts: Attempts) -> AsyncConnection:
         connection = self._address.async_connection()
@@ -127,36 +176,28 @@ class AsyncPool:
             raise
         return connection
 
-    def _current(self) -> _State:
-        if self._closed:
-            raise ProducerClosed
-        state, loop = self._state, asyncio.get_running_loop()
-        if state is None or state.loop is not loop or state.pid != os.getpid():
+    def _current(self) -> Home:
+        home, loop = self._home, asyncio.get_running_loop()
+        if home is None or home.loop is not loop or home.pid != os.getpid():
             # Connections belong to their event loop and to the process that opened them, and cannot be closed
             # from here. A child's copies are kept, unused: closing them would take them out of the parent's
             # selector as well.
-            if state is not None and state.pid != os.getpid():
-                self._inherited.append(state)
-            state = self._state = _State(self._size, loop)
-        return state
+            if home is not None and home.pid != os.getpid():
+                self._inherited.append(home)
+            home = self._home = Home(self._size, loop)
+        return home
 
-    async def _take(self, state: _State) -> AsyncConnection | None:
-        while state.idle:
-            connection, since = state.idle.pop()
-            if state.loop.time() - since < IDLE_S and connection.is_connected:
+    async def _take(self, home: Home) -> AsyncConnection | None:
+        while home.idle:
+            connection, since = home.idle.pop()
+            if home.loop.time() - since < IDLE_S and connection.is_connected:
                 return connection
             await discard(connection)
         return None
 
-    async def _give(self, state: _State, connection: "AsyncConnection") -> None:
-        if self._closed:
-            await discard(connection)
-        else:
-            state.idle.append((connection, state.loop.time()))
-
-    async def _close_idle(self, state: _State) -> None:
-        while state.idle:
-            await discard(state.idle.pop()[0])
+    async def _close_idle(self, home: Home) -> None:
+        while home.idle:
+            await discard(home.idle.pop()[0])
 
 
 async def discard(connection: "AsyncConnection") -> None:

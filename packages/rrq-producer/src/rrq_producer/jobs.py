@@ -45,6 +45,7 @@ __all__ = [
     "job_of",
     "rate_limit",
     "read_single",
+    "record_bytes",
     "refusal",
     "reschedule",
     "seconds_of",
@@ -148,8 +149,19 @@ class JobRules:
         Raises:
             InvalidJob: A field is wrong; nothing is sent.
         """
-        record = prepare(job, self.defaults, guard=guard)
-        return Chunk(0, (job,), enqueue(self.keyspace, (record,)))
+        return self.chunk((job,), (self.prepared(job, guard),))
+
+    def prepared(self, job: Job, guard: Guard | None = None) -> PreparedJob:
+        """Return a job as it is sent, however often it is.
+
+        Raises:
+            InvalidJob: A field is wrong.
+        """
+        return prepare(job, self.defaults, guard=guard)
+
+    def chunk(self, jobs: Sequence[Job], records: Sequence[PreparedJob], first: int = 0) -> Chunk:
+        """Return the call that accepts ``jobs``, which were prepared as ``records``."""
+        return Chunk(first, jobs, enqueue(self.keyspace, records))
 
     def many(self, jobs: Sequence[Job]) -> list[Chunk]:
         """Return the calls that accept all of ``jobs``, in order, after checking every one of them.
@@ -158,10 +170,7 @@ class JobRules:
             InvalidJob: A job is wrong; the text names its position, and nothing is sent.
         """
         records = [self._prepare_item(index, job) for index, job in enumerate(jobs)]
-        return [
-            Chunk(first, jobs[first:end], enqueue(self.keyspace, records[first:end]))
-            for first, end in _bounds(records)
-        ]
+        return [self.chunk(jobs[first:end], records[first:end], first) for first, end in _bounds(records)]
 
     def cancel(self, job_id: str) -> ScriptCall[CancelReply]:
         """Return the call that cancels a job."""
@@ -179,13 +188,19 @@ class JobRules:
             raise InvalidJob(f"jobs[{index}].{error.field}", error.message) from None
 
 
-_PARAMS = 2  # their place in a record of enqueue.lua; the only part that may be large
+def record_bytes(record: PreparedJob) -> int:
+    """Return about how many bytes a job has on the wire."""
+    args = cast(Sequence[bytes], record.args)
+    return len(args[_PARAMS]) + len(args[_TRACE]) + len(args[_CORRELATION])
+
+
+_PARAMS, _TRACE, _CORRELATION = 2, 14, 15  # what may be large of a record of enqueue.lua
 
 
 def _bounds(records: Sequence[PreparedJob]) -> Iterator[tuple[int, int]]:
     first, size = 0, 0
     for index, record in enumerate(records):
-        size += len(cast(bytes, record.args[_PARAMS]))
+        size += record_bytes(record)
         if index - first + 1 == CHUNK_JOBS or size >= CHUNK_BYTES:
             yield first, index + 1
             first, size = index + 1, 0

@@ -1,0 +1,249 @@
+"""Group commit: enqueues awaited at the same time travel as one script call, and each gets its own answer.
+
+Theory of operation. There is no task of its own. Of the calls of a group, the oldest *leads*: it sends one
+command for all, reads the reply and hands out the answers; the others wait to be woken. A call that finds
+nothing under way goes out at once, as a group of one, so a call on its own loses nothing. Calls that begin
+meanwhile gather, and go out together next: the slower the server, the larger the groups. They overtake one
+another only if nothing moves for ``PATIENCE_S``: a silent connection holds up only those it carries.
+
+Whoever leads may leave at any moment: cancelled, or out of time. The oldest that is left leads on. If all of
+the command was sent, it reads on from the same connection, and the others notice nothing; if not, the
+connection is closed and the group goes out anew. The oldest leads, so nobody's time ends unnoticed.
+
+A failed attempt counts on every member's own budget, and who has time left tries on, with the same records. A
+refusal may be about one record only, and a script refused halfway has accepted the records before; so a group
+that is refused goes out anew, call by call, and each gets what it deserves.
+
+All state belongs to one event loop, and is whole at every await.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from rrq_producer.aio_pool import AsyncPool, Home, Loan
+from rrq_producer.attempts import MAX_ATTEMPT_S, Attempts
+from rrq_producer.errors import RedisError
+from rrq_producer.faults import RedisFault, diagnose, exchange_errors
+from rrq_producer.jobs import CHUNK_BYTES, Chunk, EnqueuedJob, JobRules, accepted, record_bytes, refusal
+from rrq_protocol import Job
+from rrq_protocol.transitions import EnqueueReply, PreparedJob
+
+__all__ = ["GROUP_JOBS", "GroupCommit"]
+
+GROUP_JOBS = 256
+"""Most jobs in a group: some 3 ms of the server's time."""
+PATIENCE_S = 0.1
+"""Calls that gathered wait no longer than this for the group before them."""
+
+_REFUSED = (RedisFault.CONFIGURATION, RedisFault.BUG)
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One enqueue. Its caller waits to be ``woken``: to find its outcome, or a group that it ``leads`` now.
+
+    ``repeated``: the job that was found may be its own. ``alone``: it travels without company.
+    """
+
+    job: Job
+    record: PreparedJob
+    attempts: Attempts
+    woken: "asyncio.Future[None]"
+    leads: "_Group | None" = None
+    outcome: EnqueueReply | RedisError | None = None
+    repeated: bool = False
+    alone: bool = False
+
+    @property
+    def waits(self) -> bool:
+        return not self.woken.done()
+
+    def settle(self, outcome: EnqueueReply | RedisError) -> None:
+        self.outcome = outcome
+        if self.waits:
+            self.woken.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Calls that share a command; oldest first, and while it is under way one for each of its records.
+
+    ``loan`` is the connection it is under way on, until the loop's clock says ``until``. Once ``sent``, all
+    that is left to do is reading. ``pause_s`` passes before the next attempt.
+    """
+
+    members: list[_Call] = field(default_factory=list)
+    chunk: Chunk | None = None
+    loan: Loan | None = None
+    sent: bool = False
+    until: float = 0.0
+    pause_s: float = 0.0
+
+    def heir(self) -> _Call | None:
+        return next((call for call in self.members if call.waits), None)
+
+    def pass_lead(self) -> bool:
+        """Let the oldest member that waits lead; return whether there is one."""
+        if (heir := self.heir()) is not None:
+            heir.leads = self
+            heir.woken.set_result(None)
+        return heir is not None
+
+    def gather(self, waiting: deque[_Call]) -> None:
+        """Take in calls that wait, as far as there is room."""
+        size = sum(record_bytes(call.record) for call in self.members)
+        while waiting and len(self.members) < GROUP_JOBS and size < CHUNK_BYTES:
+            if waiting[0].waits:
+                if self.members and (self.members[0].alone or waiting[0].alone):
+                    return
+                self.members.append(waiting[0])
+                size += record_bytes(waiting[0].record)
+            waiting.popleft()
+
+
+class GroupCommit:
+    """Sends the single enqueues of an async producer, in the event loop and the process of ``home``."""
+
+    def __init__(self, home: Home, pool: AsyncPool, rules: JobRules) -> None:
+        self.home, self._pool, self._rules = home, pool, rules
+        self._waiting: deque[_Call] = deque()
+        self._under_way = self._started = 0
+        self._watched = False
+
+    async def enqueue(self, job: Job, record: PreparedJob, attempts: Attempts) -> EnqueuedJob | None:
+        """Return what became of a job; None where a rate limit let none be created.
+
+        ``record`` is the job, prepared, and what every attempt sends; ``attempts`` is the call's own budget.
+
+        Raises:
+            RRQError: As :meth:`rrq_producer.AsyncProducer.enqueue`, each call its own.
+        """
+        me = _Call(job, record, attempts, self.home.loop.create_future())
+        self._waiting.append(me)
+        self._start_more()
+        try:
+            await me.woken
+        except BaseException:
+            me.woken.cancel()
+            if me.leads is not None:  # it was told to at this very moment
+                await self._leave(me.leads)
+            raise
+        if me.leads is not None:
+            await self._lead(me.leads, me)
+        if isinstance(me.outcome, RedisError):
+            raise me.outcome
+        assert me.outcome is not None
+        if (error := refusal(job, me.outcome, repeated=me.repeated)) is not None:
+            raise error
+        return accepted(me.outcome, repeated=me.repeated)
+
+    async def _lead(self, group: _Group, me: _Call) -> None:
+        try:
+            while me.outcome is None:
+                try:
+                    await self._exchange(group, me)
+                except exchange_errors() as error:
+                    self._failed(group, me, error)
+        finally:
+            await self._leave(group)
+
+    async def _leave(self, group: _Group) -> None:
+        if group.pass_lead():
+            return
+        self._under_way -= 1
+        self._start_more()
+        if group.loan is not None:
+            await self._pool.give_up(group.loan)
+
+    def _start_more(self, *, impatient: bool = False) -> None:
+        while self._waiting and (impatient or not self._under_way):
+            group = _Group()
+            group.gather(self._waiting)
+            if group.pass_lead():
+                self._under_way += 1
+                self._started += 1
+        if self._waiting and not self._watched:
+            self._watched = True
+            self.home.loop.call_later(PATIENCE_S / 2, self._watch, -1)
+
+    def _watch(self, seen: int) -> None:
+        # Two looks are needed: before the first, the loop may have been too busy to read any reply.
+        self._start_more(impatient=self._started == seen)
+        self._watched = bool(self._waiting)
+        if self._watched:
+            self.home.loop.call_later(PATIENCE_S / 2, self._watch, self._started)
+
+    async def _exchange(self, group: _Group, me: _Call) -> None:
+        """Try once; unless others are to read on, the group has no connection afterwards."""
+        from redis.exceptions import ResponseError
+
+        if (loan := group.loan) is None:
+            if group.pause_s:
+                await asyncio.sleep(group.pause_s)
+            group.sent = False
+            loan = group.loan = await self._pool.borrow(me.attempts)
+        now, limit_s = self.home.loop.time(), me.attempts.limit_s
+        if not group.sent:
+            group.until = now + MAX_ATTEMPT_S
+        try:
+            async with asyncio.timeout_at(min(group.until, now + limit_s)):
+                if not group.sent:
+                    command = self._load(group, me)
+                    await loan.connection.send_packed_command((command,), check_health=False)
+                    group.sent = True
+                reply = await loan.connection.read_response(disconnect_on_error=False)
+        except ResponseError:
+            group.loan = None
+            await self._pool.give_back(loan)
+            raise
+        except BaseException as error:
+            out_of_time = isinstance(error, TimeoutError) and now + limit_s < group.until
+            only_me = out_of_time or isinstance(error, asyncio.CancelledError)
+            if not (only_me and group.sent and group.heir()):
+                group.loan = None
+                unsure = not diagnose(error).replied
+                for call in group.members:
+                    call.attempts.repeated = call.attempts.repeated or unsure
+                await self._pool.give_up(loan, error)
+            raise
+        group.loan = None
+        try:
+            self._answer(group, reply)
+        finally:
+            await self._pool.give_back(loan)
+
+    def _load(self, group: _Group, me: _Call) -> bytes:
+        """Return the command for those who are still there."""
+        if group.chunk is None:
+            group.gather(self._waiting)
+        members = group.members = [call for call in group.members if call is me or call.waits]
+        group.chunk = self._rules.chunk([call.job for call in members], [call.record for call in members])
+        unknown = any(call.attempts.script_missing for call in members)
+        return group.chunk.eval() if unknown else group.chunk.evalsha()
+
+    def _answer(self, group: _Group, reply: object) -> None:
+        assert group.chunk is not None
+        own: set[str] = set()
+        for call, outcome in zip(group.members, group.chunk.call.result(reply), strict=True):
+            if call.attempts.repeated:  # of several calls for one id, the first created the job
+                call.repeated = outcome.job_id not in own
+                own.add(outcome.job_id)
+            call.settle(outcome)
+
+    def _failed(self, group: _Group, me: _Call, error: Exception) -> None:
+        """Take note of a failed attempt, and tell those for whom it was the last."""
+        only_me = group.loan is not None
+        if not only_me and len(group.members) > 1 and group.sent and diagnose(error).fault in _REFUSED:
+            for call in group.members:
+                call.alone = call.attempts.repeated = True
+            self._waiting.extendleft(call for call in reversed(group.members) if call is not me)
+            group.members = [me]
+            return
+        pauses: list[float] = []
+        for call in [me] if only_me else group.members:
+            try:
+                pauses.append(call.attempts.pause_after(error))
+            except RedisError as failure:
+                call.settle(failure)
+        group.pause_s = min(pauses, default=0.0)

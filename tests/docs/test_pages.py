@@ -118,7 +118,7 @@ def test_a_wrong_command_is_found(command: str) -> None:
         "rrq --json job trace ID",
         "rrq queue …",
         "make test ARGS=x",
-        'pip install rrq-cli "rrq-orchestrator[embedded,otel]"',
+        'pip install rrq-cli "rrq-orchestrator[embedded]"',
         "ls -la",
     ],
 )

@@ -1,6 +1,7 @@
 """`docs/redis-schema.md` says what keys.py, job.py, the Lua headers and the enums say."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -63,10 +64,11 @@ def test_every_field_has_its_row(page: str) -> None:
 
 
 def test_every_script_has_its_row(page: str) -> None:
-    """Each script is there with the first line of its header."""
+    """Each script is there with the first sentence of its header."""
     rows = []
     for name in script_names():
-        head = script_source(name).splitlines()[1].removeprefix(f"{name}: ")
+        header = itertools.takewhile(str.strip, script_source(name).splitlines()[1:])
+        head = " ".join(line.strip() for line in header).removeprefix(f"{name}: ")
         rows.append(_row(f"`{name}`", re.sub(r" \(T\d[^)]*\)", "", head)))
     shown = [line for line in _section(page, "Scripts").splitlines() if line.startswith("| `")]
     assert shown == rows

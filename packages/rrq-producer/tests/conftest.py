@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from rrq_protocol.transitions import (
     register,
     settle,
 )
+from support.enqueuing import script_calls, warm
+from support.proxy import Proxy
 
 T = TypeVar("T")
 
@@ -108,3 +110,24 @@ def finish(
         return [end.job_id for end in ends]
 
     return finish_all
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    """Serve a proxy in front of the session's Redis."""
+    with Proxy(redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def commands(redis_client: Any) -> Callable[[], int]:
+    """Return what tells how many script calls the server has had."""
+    return functools.partial(script_calls, redis_client)
+
+
+@pytest.fixture
+async def aio(proxy: Proxy, keyspace: Keyspace, anyio_backend: str) -> AsyncIterator[AsyncProducer]:
+    """Serve a producer behind the proxy, with two connections open."""
+    async with AsyncProducer(proxy.url, key_prefix=keyspace.prefix) as producer:
+        await warm(producer)
+        yield producer

@@ -61,3 +61,35 @@ async def test_a_connection_with_unread_replies_is_not_kept(redis_url: str) -> N
     await pool.aclose()
     with pytest.raises(ProducerClosed):
         await pool.call(PING, Attempts(address, 5))
+
+
+async def test_a_call_that_was_admitted_ends_after_closing(redis_url: str) -> None:
+    """Closing refuses new calls at once; one that was admitted may still borrow, and what it gives back is
+    closed."""
+    address = Address.of_dsn(redis_url)
+    pool = AsyncPool(address, 1)
+    pool.admit()
+    await pool.aclose()
+    with pytest.raises(ProducerClosed):
+        pool.admit()
+    loan = await pool.borrow(Attempts(address, 5))
+    assert loan.connection.is_connected
+    await pool.give_back(loan)
+    assert not loan.connection.is_connected
+    assert not loan.home.idle
+
+
+async def test_a_connection_given_up_is_not_lent_again(redis_url: str) -> None:
+    """What was given up is closed, and its place is free; an error of the connection takes the idle ones
+    along, any other reason leaves them."""
+    address = Address.of_dsn(redis_url)
+    pool = AsyncPool(address, 2)
+    for error, left in ((None, 1), (redis.ConnectionError("lost"), 0)):
+        first, second = [await pool.borrow(Attempts(address, 5)) for _ in range(2)]
+        with pytest.raises(TimeoutError):
+            await pool.borrow(Attempts(address, 0.05))
+        await pool.give_back(first)
+        await pool.give_up(second, error)
+        assert not second.connection.is_connected
+        assert len(second.home.idle) == left
+    await pool.aclose()

@@ -19,8 +19,8 @@ def test_a_packed_command_is_read_as_it_was(values: list[str | bytes | int | flo
     assert reader.gets() is False
 
 
-def test_long_and_short_texts_are_packed_alike() -> None:
-    """A text is sent the same whether or not it is short enough to be remembered."""
+def test_texts_of_any_length_are_packed_alike() -> None:
+    """A length is that of the bytes, not of the characters."""
     for size in (0, 1, 63, 64, 65, 5000):
         text = "é" * size
         assert pack((text,)) == b"*1\r\n$%d\r\n%b\r\n" % (2 * size, text.encode())

@@ -1,6 +1,9 @@
 """The job record: parsing what any implementation may have stored."""
 
 import contextlib
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -146,6 +149,40 @@ def test_new_ids_are_sorted_by_time_and_unique() -> None:
     assert all(each[14] == "7" and each[19] in "89ab" and len(each) == 36 for each in ids)
     assert len({new_job_id(5) for _ in range(1000)}) == 1000
     assert new_job_id()[:5] == new_job_id()[:5]
+
+
+_FORKING = """
+import os
+from rrq_protocol import new_job_id
+
+new_job_id()
+child = os.fork()
+print("\\n".join(new_job_id(0) for _ in range(100)), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    """What is in store when a process forks is used by the parent only."""
+    command = [sys.executable, "-W", "error", "-c", _FORKING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert len(set(done.stdout.split())) == 200
+
+
+def test_threads_share_no_ids() -> None:
+    """Any number of threads may ask at a time, also while more ids are made."""
+    with ThreadPoolExecutor(8) as threads:
+        made = [*threads.map(lambda _: [new_job_id(0) for _ in range(2000)], range(8))]
+    assert len({job_id for some in made for job_id in some}) == 16_000
+
+
+def test_ids_are_random_in_every_place() -> None:
+    """Each digit that is not fixed takes each of its values."""
+    ids = [new_job_id(0) for _ in range(2000)]
+    for place in range(15, 36):
+        seen = {job_id[place] for job_id in ids}
+        assert seen in ({"-"}, set("89ab"), set("0123456789abcdef")), place
 
 
 @pytest.mark.parametrize(

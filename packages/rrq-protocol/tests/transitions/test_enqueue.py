@@ -1,12 +1,13 @@
 """Accepting jobs (T0, T0r, T1): what is written, what is refused, what a repeat does."""
 
+import hashlib
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from rrq_protocol import InvalidJob, Job, PayloadTooLarge, new_job_id, parse_record, transitions
+from rrq_protocol import InvalidJob, Job, Keyspace, PayloadTooLarge, new_job_id, parse_record, transitions
 from rrq_protocol.transitions import EnqueueDefaults, EnqueueKind, Guard, PreparedJob, SettleKind, prepare
 from support.audit import read_keys
 from support.transitions import NOON_MS, Transitions, ids
@@ -310,3 +311,33 @@ def test_ids_are_made_where_none_is_given(t: Transitions) -> None:
     assert len(job.job_id) == len(new_job_id())
     for kind in (CREATED, EXISTS):
         assert kinds(t.run(transitions.enqueue(t.keyspace, [job], now_ms=t.now_ms))) == [kind]
+
+
+def test_the_digest_is_that_of_function_queue_and_params(t: Transitions) -> None:
+    """Stored digests are compared with those of later versions, so how they are made is fixed."""
+    for function, queue, params, text in (
+        ("f", "default", {"a": 1}, b'f\0default\0{"a":1}'),
+        ("mail#send", "media", {}, b"mail#send\0media\0{}"),
+        ("f", "default", {"a": 1}, b'f\0default\0{"a":1}'),
+    ):
+        job = prepare(Job(function, params, queue_name=queue), t.defaults)
+        assert job.args[7] == hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+@pytest.mark.parametrize("name", [[], ["f"], {}, 7, None, "", " ", "a\nb", "f" * 300])
+def test_a_wrong_name_is_refused_each_time(name: Any) -> None:
+    """Names are remembered once they are checked; a wrong one never passes, whatever it is."""
+    for _ in range(2):
+        with pytest.raises(InvalidJob) as caught:
+            prepare(Job(name), EnqueueDefaults())
+        assert caught.value.field == "function_name"
+        with pytest.raises(InvalidJob) as caught:
+            prepare(Job("f", queue_name=name or "?"), EnqueueDefaults())
+        assert caught.value.field == "queue_name"
+
+
+def test_a_reply_is_read_decoded_or_not() -> None:
+    """Whether or not the client decodes replies itself, they say the same."""
+    call = transitions.enqueue(Keyspace(), [])
+    replies = [call.result(["taken", "é"]), call.result([b"taken", "é".encode()])]
+    assert replies == [(transitions.EnqueueReply(TAKEN, "é"),)] * 2

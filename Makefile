@@ -59,5 +59,6 @@ wheels: setup ## Build the five wheels into dist/
 	@for name in $(WHEELS); do (cd packages/rrq-$$name && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist) || exit 1; done
 
 clean: ## Remove everything that was made here, .venv too
+	@if [ -x $(BIN)/rrq ] && [ -d .rrq ]; then $(BIN)/rrq embedded stop; fi
 	@rm -rf .venv dist uv.lock .rrq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -134,3 +134,17 @@ def test_decide_is_total(
     job = claimed(current_retries=retries, crash_count=crashes)
     decision = decide(job, ended(status, kind, after), stage, POLICY, RNG)
     assert 0 <= decision.delay_ms <= POLICY.backoff.cap_s * 1000
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("", "timed out after 300 s"),
+        ("the deadline passed", "timed out after 300 s"),
+        ("the handler's timeout of 0.5 s passed", "timed out: the handler's timeout of 0.5 s passed"),
+    ],
+)
+def test_a_timeout_tells_which_limit_it_was(said: str, text: str) -> None:
+    """The job's own is known here; a shorter one of the handler only the runner knows."""
+    end = WireOutcome(status=OutcomeStatus.TIMEOUT, error=ExecutionError(message=said, type="timeout"))
+    assert decide(claimed(timeout_seconds=300.0), end, Stage.RUNNING, POLICY, RNG).error == text

@@ -73,9 +73,10 @@ async def test_a_call_that_was_admitted_ends_after_closing(redis_url: str) -> No
     with pytest.raises(ProducerClosed):
         pool.admit()
     loan = await pool.borrow(Attempts(address, 5))
-    assert loan.connection.is_connected
+    connected = [loan.connection.is_connected]
     await pool.give_back(loan)
-    assert not loan.connection.is_connected
+    connected.append(loan.connection.is_connected)
+    assert connected == [True, False]
     assert not loan.home.idle
 
 

@@ -105,7 +105,7 @@ def decide(
             return Decision(SettleKind.RELEASE)
         return _crashed(job, ended.detail, policy, rng)
     if ended.status is OutcomeStatus.TIMEOUT:
-        return _timed_out(job, policy, rng)
+        return _timed_out(job, policy, rng, ended.error.message if ended.error is not None else "")
     return _failed(job, ended, policy, rng)
 
 
@@ -147,9 +147,12 @@ def _retry(
     return Decision(SettleKind.RETRY, text, kind, delay_ms=round(pause_s * 1000), outcome=outcome)
 
 
-def _timed_out(job: ClaimedJob, policy: Policy, rng: random.Random) -> Decision:
+def _timed_out(job: ClaimedJob, policy: Policy, rng: random.Random, said: str = "") -> Decision:
     limit = "" if job.timeout_seconds is None else f" after {job.timeout_seconds:g} s"
-    text = f"timed out{limit}"
+    # A runner that ended the attempt itself tells by which limit: a handler may have a shorter one of its own.
+    text = (
+        f"timed out: {said}" if said and not said.startswith("the deadline passed") else f"timed out{limit}"
+    )
     if policy.timeout_policy == "retry":
         return _retry(job, text, ErrorType.TIMEOUT, policy, rng, outcome="timeout")
     return Decision(SettleKind.FAIL, text, ErrorType.TIMEOUT, charge=Charge.RETRY, outcome="timeout")

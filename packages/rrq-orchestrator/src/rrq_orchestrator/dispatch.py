@@ -37,6 +37,16 @@ from rrq_protocol.transitions import Charge, ClaimedJob, Malformed, SettleKind, 
 __all__ = ["DispatchLimits", "Dispatcher"]
 
 
+_LOGGED_CHARS = 500
+_EVENTS = {
+    SettleKind.RETRY: "job.retried",
+    SettleKind.FAIL: "job.dead_lettered",
+    SettleKind.RELEASE: "job.released",
+    SettleKind.CRASH: "job.crashed",
+    SettleKind.CANCEL: "job.cancelled",
+}
+
+
 class DispatchLimits(msgspec.Struct, frozen=True):
     """Times in seconds, sizes in bytes; the names are those of the settings."""
 
@@ -288,7 +298,7 @@ class Dispatcher:
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
         job, limits = attempt.job, self._limits
         log = appended(attempt, decision, traceback, self._clock.now_ms()) if decision.outcome else None
-        self._log.debug("job.ended", job_id=job.id, kind=decision.kind.value, error=decision.error)
+        self._tell(attempt, decision)
         return Settlement(
             job.id,
             job.claim_seq,
@@ -303,6 +313,20 @@ class Dispatcher:
             dlq_name=job.dlq_name or limits.dlq_name,
             attempts_log=log,
             run_ms=self._run_ms(attempt),
+        )
+
+    def _tell(self, attempt: Attempt, decision: Decision) -> None:
+        """Log an end that is no success; those are for the counters, at many thousands a second."""
+        report = self._log.warning if decision.kind is SettleKind.FAIL else self._log.info
+        job = attempt.job
+        report(
+            _EVENTS[decision.kind],
+            job_id=job.id,
+            function=job.function_name,
+            queue=job.queue,
+            attempt=job.current_retries + 1,
+            error=bounded(decision.error, _LOGGED_CHARS),
+            delay_s=decision.delay_ms / 1000,
         )
 
     def _dead_letter(self, job_id: str, claim_seq: int, queue: str, reason: str) -> Settlement:

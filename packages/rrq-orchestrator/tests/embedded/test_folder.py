@@ -58,6 +58,13 @@ def test_a_start_killed_while_it_marked_the_folder_is_no_obstacle(tmp_path: Path
     assert (tmp_path / ".gitignore").read_text() == "*\n"
 
 
+def test_a_start_killed_before_it_marked_the_folder_is_no_obstacle(tmp_path: Path) -> None:
+    """Its lock file, or that of a stop in an empty folder, is nobody else's file."""
+    (tmp_path / "start.lock").touch()
+    Folder(tmp_path).prepare()
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
 def test_an_old_folder_without_its_gitignore_is_still_ours(tmp_path: Path) -> None:
     """Somebody who deletes the file gets it back, not an error."""
     folder = Folder(tmp_path / ".rrq")

@@ -81,7 +81,7 @@ class Folder:
         written = ignore.read_text(errors="replace") if ignore.is_file() else None
         if written == _IGNORE:
             return
-        names = [entry.name for entry in self.path.iterdir()]
+        names = [entry.name for entry in self.path.iterdir() if entry.name != self._start_lock.name]
         if written is not None and _IGNORE.startswith(written):
             names.remove(ignore.name)  # a start that was killed while it wrote this file
         if names and self._server_lock.name not in names:

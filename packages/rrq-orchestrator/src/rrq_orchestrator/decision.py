@@ -149,7 +149,7 @@ def _retry(
 
 def _timed_out(job: ClaimedJob, policy: Policy, rng: random.Random, said: str = "") -> Decision:
     limit = "" if job.timeout_seconds is None else f" after {job.timeout_seconds:g} s"
-    # A runner that ended the attempt itself tells by which limit: a handler may have a shorter one of its own.
+    # A runner that ended the attempt itself tells by which limit: a handler may have a shorter one.
     text = (
         f"timed out: {said}" if said and not said.startswith("the deadline passed") else f"timed out{limit}"
     )

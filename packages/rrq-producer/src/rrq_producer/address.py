@@ -1,6 +1,8 @@
 """Which Redis a producer talks to, and how connections to it are made."""
 
+import threading
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any, Protocol
 
 from rrq_producer.errors import RedisRefused
@@ -60,6 +62,16 @@ class AsyncConnection(Protocol):
         """
 
 
+_loading = threading.Lock()
+
+
+def _load_client() -> None:
+    """Load the client library whole, when the first producer is made: threads that come to its modules by
+    different ways at a time would lock each other out."""
+    with _loading:
+        import_module("redis.asyncio")
+
+
 class Address:
     """A Redis server.
 
@@ -75,6 +87,7 @@ class Address:
     """
 
     def __init__(self, settings: Settings) -> None:
+        _load_client()
         scheme = settings.redis_dsn.reveal().partition("://")[0]
         if scheme not in _SCHEMES:
             raise SettingsError([f"rrq.redis_dsn: expected {_SCHEMES_TEXT}, got {settings.redis_dsn}"])

@@ -4,12 +4,15 @@ concerned)."""
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import redis
 
 from rrq_producer import (
+    DuplicateJob,
     Job,
     JobStatus,
     Producer,
@@ -22,6 +25,7 @@ from rrq_producer import (
 from rrq_protocol import Keyspace
 from support.proxy import Proxy
 from support.redis_servers import RedisServer, free_port
+from support.waiting import eventually
 
 Make = Callable[..., Any]
 
@@ -67,6 +71,54 @@ def test_bulk_replies_cut_off_make_each_job_once(
             assert redis_client.zcard(keyspace.queue("default")) == len({each.id for each in outcomes})
             redis_client.delete(keyspace.queue("default"))
             producer.enqueue("f", queue_name="other")
+
+
+def test_chunks_do_not_wait_for_each_other(
+    make: Make, redis_url: str, redis_client: Any, keyspace: Keyspace
+) -> None:
+    """Once the server knows the script, the second chunk is sent before the reply to the first has come."""
+    with Proxy(redis_url) as proxy, ThreadPoolExecutor(1) as elsewhere:
+        producer = make(proxy.url)
+        producer.enqueue_many([Job("f", queue_name="warm")])
+        with ExitStack() as held:
+            held.enter_context(proxy.black_hole())
+
+            def both_there() -> bool:
+                return bool(redis_client.zcard(keyspace.queue("default")) == 1000)
+
+            def let_pass() -> None:
+                with held.pop_all():
+                    eventually(both_there, "both chunks to be there", within_s=4)
+
+            watched = elsewhere.submit(let_pass)
+            assert len(producer.enqueue_many([Job("f") for _ in range(1000)])) == 1000
+            watched.result()
+
+
+def test_what_never_was_sent_is_not_taken_for_ones_own(make: Make, redis_url: str, redis_client: Any) -> None:
+    """A job that was there before stays a duplicate, though the server had forgotten the script, or could not
+    be reached at first."""
+    jobs = [Job("f", job_id="old", on_conflict="raise"), *(Job("f") for _ in range(1000))]
+    with Proxy(redis_url) as proxy, ThreadPoolExecutor(1) as elsewhere:
+        producer = make(proxy.url, timeout_seconds=1)
+        producer.enqueue("f", job_id="old")
+        redis_client.script_flush()
+        with pytest.raises(DuplicateJob):
+            producer.enqueue_many(jobs)
+        with ExitStack() as held:
+            held.enter_context(proxy.refusing())
+            with pytest.raises(RedisUnavailable):
+                producer.get_job_status("old")  # no connection is left
+            refused = proxy.connections
+
+            def let_pass() -> None:
+                with held.pop_all():
+                    eventually(lambda: proxy.connections > refused, "an attempt")
+
+            watched = elsewhere.submit(let_pass)
+            with pytest.raises(DuplicateJob):
+                producer.enqueue_many(jobs)
+            watched.result()
 
 
 def test_a_restart_in_the_middle_loses_nothing(

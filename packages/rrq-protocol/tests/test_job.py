@@ -156,10 +156,9 @@ import os
 from rrq_protocol import new_job_id
 
 new_job_id()
-child = os.fork()
+if child := os.fork():
+    os.waitpid(child, 0)  # so that their lines do not mix
 print("\\n".join(new_job_id(0) for _ in range(100)), flush=True)
-if child:
-    os.waitpid(child, 0)
 """
 
 

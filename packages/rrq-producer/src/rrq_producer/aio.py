@@ -94,10 +94,12 @@ class AsyncProducer(ProducerBase):
         chunks, outcomes = self._chunks(jobs), Outcomes()
         try:
             while chunks:
-                reply, repeated = await self._send(chunks[0].evalsha(), chunks[0].eval)
-                outcomes.add(chunks.popleft(), reply, repeated=repeated)
-                if chunks:
+                if self._script_known and len(chunks) > 1:
                     await self._send_ahead(chunks, outcomes)
+                if chunks:
+                    reply, repeated = await self._send(chunks[0].evalsha(), chunks[0].eval)
+                    outcomes.add(chunks.popleft(), reply, repeated=repeated)
+                    self._script_known = True
         except RedisError as error:
             error.accepted = outcomes.accepted()
             raise
@@ -243,7 +245,8 @@ class AsyncProducer(ProducerBase):
         try:
             await self._pool.pipeline((chunk.evalsha() for chunk in tuple(chunks)), attempts, take)
         except exchange_errors():
-            outcomes.unsure(WINDOW)
+            if attempts.sent:
+                outcomes.unsure(WINDOW)
 
     async def _until_ended(self, job_id: str, waiting: Waiting) -> JobResult:
         async with self._listener.subscribed(self._rules.keyspace.channel(job_id)) as signal:

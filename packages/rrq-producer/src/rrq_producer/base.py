@@ -86,6 +86,8 @@ class ProducerBase:
         self._address = Address(settings)
         self._rules = JobRules.of(settings, queue_name=queue_name)
         self._timeout_s = timeout_s
+        # Whether many chunks can be sent at a time: none of them brings the script along.
+        self._script_known = False
         self._open(connections)
 
     def _open(self, connections: int) -> None:

@@ -97,10 +97,12 @@ class Producer(ProducerBase):
         chunks, outcomes = self._chunks(jobs), Outcomes()
         try:
             while chunks:
-                reply, repeated = self._send(chunks[0].evalsha(), chunks[0].eval)
-                outcomes.add(chunks.popleft(), reply, repeated=repeated)
-                if chunks:
+                if self._script_known and len(chunks) > 1:
                     self._send_ahead(chunks, outcomes)
+                if chunks:
+                    reply, repeated = self._send(chunks[0].evalsha(), chunks[0].eval)
+                    outcomes.add(chunks.popleft(), reply, repeated=repeated)
+                    self._script_known = True
         except RedisError as error:
             error.accepted = outcomes.accepted()
             raise
@@ -241,7 +243,8 @@ class Producer(ProducerBase):
         try:
             self._pool.pipeline((chunk.evalsha() for chunk in tuple(chunks)), attempts, take)
         except exchange_errors():
-            outcomes.unsure(WINDOW)
+            if attempts.sent:
+                outcomes.unsure(WINDOW)
 
     def _until_ended(self, job_id: str, waiting: Waiting, until: float) -> JobResult | None:
         """Return the result, or None when the time is up; ``until`` is on the monotonic clock."""

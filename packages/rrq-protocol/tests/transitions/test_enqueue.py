@@ -62,6 +62,24 @@ def test_stored_times_are_those_of_the_calendar(t: Transitions, rng: Any) -> Non
         )
 
 
+def test_each_job_of_a_batch_has_its_own_time(t: Transitions) -> None:
+    """Jobs of one call that are due at different times, or in the same ms again, say so each."""
+    waits_s = (0, 60, 60, 0, 1.5, 0.001, 0, 60)
+    t.enqueue(*(Job("f", job_id=f"j{n}", defer_by=wait_s) for n, wait_s in enumerate(waits_s)))
+    for n, wait_s in enumerate(waits_s):
+        due = datetime.fromisoformat(t.record(f"j{n}")["next_scheduled_run_time"])
+        assert due == datetime.fromtimestamp((NOON_MS + wait_s * 1000) / 1000, UTC)
+
+
+def test_what_is_rarely_given_is_stored(t: Transitions) -> None:
+    """The fields that a job may do without are there exactly where they were given."""
+    t.add("all", unique_key="u", trace_context={"a": "1"}, correlation_context={"b": "2"})
+    t.add("none")
+    fields = ("job_unique_key", "trace_context", "correlation_context")
+    assert [t.record("all")[name] for name in fields] == ["u", '{"a":"1"}', '{"b":"2"}']
+    assert not set(fields) & set(t.record("none"))
+
+
 def test_a_repeat_changes_nothing(t: Transitions) -> None:
     """The same job sent again, as after a lost reply, is recognised and nothing is written (T0r)."""
     jobs = [Job("f", {"n": n}, job_id=f"j{n}", unique_key=f"u{n}") for n in range(3)]

@@ -39,6 +39,7 @@ class ModelJob:
     seq: int = 0
     retries: int = 0
     crashes: int = 0
+    suspect: bool = False
     asked_to_end: bool = False
     expires: bool = False
 
@@ -146,18 +147,23 @@ class Model:
         if job.status != "ACTIVE":
             return "already"
         kind = s.kind.value
-        if job.asked_to_end and kind in ("retry", "release", "crash"):
+        if job.asked_to_end and kind in ("retry", "release", "crash", "suspect"):
             kind = "cancel"
         if kind == "retry" and job.retries + 1 >= job.max_retries:
             job.retries += 1
             self._end(job, "FAILED")
         elif kind == "retry":
             job.retries += 1
+            job.suspect = False
             self._wait(job, "RETRYING", now + s.delay_ms, "retried")
         elif kind == "release":
             self._wait(job, "PENDING", now + s.delay_ms if s.due_ms is None else s.due_ms, "released")
         elif kind == "crash":
             job.crashes += 1
+            job.suspect = True
+            self._wait(job, "PENDING", now + s.delay_ms, "recovered")
+        elif kind == "suspect":
+            job.suspect = True
             self._wait(job, "PENDING", now + s.delay_ms, "recovered")
         else:
             job.retries += kind == "fail" and s.charge.value == "retry"
@@ -259,6 +265,7 @@ class Model:
             return "unique"
         self.dlq.remove(job_id)
         job.retries = job.crashes = 0
+        job.suspect = False
         job.worker, job.asked_to_end, job.expires = None, False, False
         if job.unique:
             self.unique[job.unique] = job_id
@@ -297,7 +304,8 @@ class Model:
                 active.setdefault(str(job.worker), []).append(job.id)
         facts = {
             job.id: (
-                job.status, job.worker, job.seq, job.retries, job.crashes, job.queue, job.asked_to_end,
+                job.status, job.worker, job.seq, job.retries, job.crashes,
+                job.suspect and job.status in (*WAITING, "ACTIVE"), job.queue, job.asked_to_end,
                 job.expires, job.unique, job.content
             )
             for job in self.jobs.values()
@@ -329,7 +337,8 @@ def seen_state(keys: dict[str, Stored], prefix: str) -> dict[str, Any]:
         r = stored.value
         facts[job_id] = (
             r["status"], r.get("worker_id"), int(r.get("claim_seq", 0)), int(r["current_retries"]),
-            int(r.get("crash_count", 0)), r["queue_name"].removeprefix(f"{prefix}:queue:"),
+            int(r.get("crash_count", 0)), "suspect" in r and r["status"] in (*WAITING, "ACTIVE"),
+            r["queue_name"].removeprefix(f"{prefix}:queue:"),
             "cancel_requested_at" in r, stored.expires, r.get("job_unique_key"),
             f"{r['function_name']} {r['job_params']}",
         )  # fmt: skip

@@ -16,7 +16,7 @@ import structlog
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher, DispatchLimits
 from rrq_orchestrator.routing import Routes
-from rrq_orchestrator.runners.base import LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, RunnerListener, RunnerState
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import RedisLinks
 from rrq_protocol import (
@@ -53,6 +53,7 @@ class StandInRunner:
     def __init__(self, listener: RunnerListener, name: str = "python", capacity: int = 10) -> None:
         self.name, self.capacity = name, capacity
         self.state: RunnerState = "ready"
+        self.isolation: Isolation | None = None
         self.open: dict[str, WireRequest] = {}
         self.cancelled: list[str] = []
         self.quarantined: list[str] = []
@@ -110,6 +111,31 @@ class StandInRunner:
         lost = list(self.open)
         self.open.clear()
         self._listener.lost(self.name, lost, LostCause.CRASHED, detail)
+
+
+class StandInPlaces:
+    """Places for suspects of the runner "python", as many as ``capacity``."""
+
+    def __init__(self, listener: RunnerListener, capacity: int) -> None:
+        self.capacity = capacity
+        self.held: list[WireRequest] = []
+        self._listener = listener
+
+    @property
+    def free(self) -> int:
+        return self.capacity - len(self.held)
+
+    def open(self) -> bool:
+        return True
+
+    def submit(self, request: WireRequest) -> None:
+        self.held.append(request)
+
+    def answer(self) -> None:
+        self._listener.outcome("python", succeeded(self.held.pop()))
+
+    def crash(self, detail: str) -> None:
+        self._listener.lost("python", [self.held.pop().request_id], LostCause.CRASHED, detail)
 
 
 def succeeded(request: WireRequest, result: bytes = b"null") -> WireOutcome:

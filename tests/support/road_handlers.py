@@ -7,6 +7,7 @@ be held against what Redis says (RELIABILITY.md 3.1 *Witness handlers*).
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -62,6 +63,15 @@ async def patient(ctx: Context, seconds: float) -> int:
     if ctx.attempt == 1:
         raise RetryJob("not yet", defer_seconds=seconds)
     return ctx.attempt
+
+
+@registry.handler
+async def poison(ctx: Context) -> NoReturn:
+    """Kill the process, with all that runs in it."""
+    witness(ctx, "start")
+    os.kill(os.getpid(), signal.SIGSEGV)
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 @registry.handler

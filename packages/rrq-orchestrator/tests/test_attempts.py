@@ -5,7 +5,9 @@ from support.orchestrating import claimed
 
 
 def attempt(job_id: str, deadline_s: float) -> Attempt:
-    return Attempt(claimed(job_id), "o1", "python", f"{job_id}.1", 0.0, 0, deadline_s)
+    attempt = Attempt(claimed(job_id), "o1", "python", "work", deadline_s)
+    attempt.start(0.0, 0)
+    return attempt
 
 
 def test_attempts_are_found_by_request_and_by_job_and_leave_once() -> None:

@@ -26,6 +26,7 @@ SUCCESS = ended(OutcomeStatus.SUCCESS)
 ERROR = ended(OutcomeStatus.ERROR, "ValueError")
 TIMEOUT = ended(OutcomeStatus.TIMEOUT, "timeout")
 CRASH = Lost(LostCause.CRASHED, "exited with 1")
+SHARED = Lost(LostCause.CRASHED, "exited with 1", shared=True)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,10 @@ CRASH = Lost(LostCause.CRASHED, "exited with 1")
         (ended(OutcomeStatus.ERROR, ErrorType.CANCELLED), Stage.RUNNING, SettleKind.CRASH),
         (CRASH, Stage.RUNNING, SettleKind.CRASH),
         (Lost(LostCause.PROTOCOL, "garbage"), Stage.RUNNING, SettleKind.CRASH),
+        (SHARED, Stage.RUNNING, SettleKind.SUSPECT),
+        (SHARED, Stage.CANCELLING, SettleKind.CANCEL),
+        (SHARED, Stage.RELEASING, SettleKind.RELEASE),
+        (Lost(LostCause.STOPPED, "drain", shared=True), Stage.RUNNING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain"), Stage.RUNNING, SettleKind.RELEASE),
         (ERROR, Stage.RELEASING, SettleKind.RELEASE),
         (Unanswered(), Stage.RELEASING, SettleKind.RELEASE),
@@ -100,6 +105,11 @@ def test_crashes_have_a_budget_of_their_own() -> None:
     assert second.delay_ms > 0
     assert (third.kind, third.charge) == (SettleKind.FAIL, Charge.CRASH)
     assert "exited with 1" in third.error
+
+
+def test_a_suspect_that_could_not_run_alone_is_charged() -> None:
+    """Otherwise a job on a runner without such places could crash for ever."""
+    assert decide(claimed(suspect=True), SHARED, Stage.RUNNING, POLICY, RNG).kind is SettleKind.CRASH
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from rrq_orchestrator.attempts import Stage
 from rrq_protocol import ExecutionError, Job, JobStatus, OutcomeStatus, WireOutcome, read_attempts
 from rrq_protocol.transitions import Claim, ClaimRequest, claim
-from support.orchestrating import Bench, failed, succeeded, until
+from support.orchestrating import Bench, StandInPlaces, failed, succeeded, until
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +160,40 @@ async def test_a_crash_is_charged_to_the_crash_budget_only(bench: Bench) -> None
         read_attempts(await bench.client.hget(bench.keyspace.job(record.id), "attempts_log"))[0].outcome
         == "crash"
     )
+
+
+async def test_several_lost_together_are_suspects_and_run_alone(bench: Bench) -> None:
+    """Nobody is charged; their time starts once they have a place, and a cancel or a shutdown reaches those
+    that wait (RELIABILITY.md 6.6)."""
+    places = StandInPlaces(bench.dispatcher, capacity=0)
+    bench.runner.isolation = places
+    await take(bench, *(Job(f"f{number}") for number in range(4)))
+    await bench.runner.requests(4)
+    bench.runner.crash("killed by SIGKILL with 4 in flight")
+    await bench.settled()
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 100)], {}))
+    assert all(job.suspect for job in reply.jobs)
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    assert (bench.runner.open, places.held) == ({}, [])
+    assert {attempt.stage for attempt in bench.dispatcher.attempts} == {Stage.WAITING}
+    first, second, third, fourth = (job.id for job in reply.jobs)
+    places.capacity = 1
+    bench.dispatcher.capacity_changed("python")
+    assert [request.job_id for request in places.held] == [first]
+    assert bench.dispatcher.cancel_job(second)
+    places.answer()
+    assert [request.job_id for request in places.held] == [third]
+    bench.dispatcher.release_waiting()
+    places.crash("killed by SIGSEGV with 1 in flight")
+    await bench.settled()
+    records = [await bench.record(job_id) for job_id in (first, second, third, fourth)]
+    assert [(r.status, r.crash_count, r.suspect) for r in records] == [
+        (JobStatus.COMPLETED, 0, False),
+        (JobStatus.CANCELLED, 0, False),
+        (JobStatus.PENDING, 1, True),
+        (JobStatus.PENDING, 0, True),
+    ]
+    assert {record.current_retries for record in records} == {0}
 
 
 async def test_shutdown_gives_attempts_back(bench: Bench) -> None:

@@ -12,7 +12,9 @@ RETRY = Decision(SettleKind.RETRY, "ValueError: boom", "ValueError", delay_ms=15
 
 def attempt(log: bytes | None = None, retries: int = 0) -> Attempt:
     job = claimed(attempts_log=log, current_retries=retries)
-    return Attempt(job, "o1", "python", "j1.1", 0.0, 1_000, 300.0)
+    attempt = Attempt(job, "o1", "python", "work", 300.0)
+    attempt.start(0.0, 1_000)
+    return attempt
 
 
 def test_an_entry_tells_what_happened_where_and_when() -> None:

@@ -11,6 +11,8 @@ __all__ = ["Attempt", "AttemptTable", "Stage"]
 class Stage(Enum):
     """Where an attempt stands. Every stage ends in exactly one settlement."""
 
+    WAITING = "waiting"
+    """It has to run alone, and waits for a process of its own. Its time has not started."""
     RUNNING = "running"
     TIMING_OUT = "timing_out"
     """The deadline passed; a cancel frame was sent and the grace runs."""
@@ -24,24 +26,37 @@ class Attempt:
     """One execution: a claimed job, and when it was handed to which runner.
 
     All fields are written in the event loop, by the dispatcher only. ``started_s`` and ``deadline_s`` are
-    monotonic seconds, ``started_ms`` is epoch ms.
+    monotonic seconds, ``started_ms`` is epoch ms; they hold from :meth:`start` on.
     """
 
-    __slots__ = ("deadline_s", "job", "owner", "request_id", "runner", "stage", "started_ms", "started_s")
+    __slots__ = (
+        "deadline_s",
+        "handler",
+        "job",
+        "owner",
+        "request_id",
+        "runner",
+        "stage",
+        "started_ms",
+        "started_s",
+        "timeout_s",
+    )
 
-    def __init__(
-        self,
-        job: ClaimedJob,
-        owner: str,
-        runner: str,
-        request_id: str,
-        started_s: float,
-        started_ms: int,
-        deadline_s: float,
-    ) -> None:
-        self.job, self.owner, self.runner, self.request_id = job, owner, runner, request_id
-        self.started_s, self.started_ms, self.deadline_s = started_s, started_ms, deadline_s
+    def __init__(self, job: ClaimedJob, owner: str, runner: str, handler: str, timeout_s: float) -> None:
+        self.job, self.owner, self.runner, self.handler = job, owner, runner, handler
+        self.timeout_s = timeout_s
+        self.request_id = f"{job.id}.{job.claim_seq}"
+        self.wait()
+
+    def wait(self) -> None:
+        """Take back its start: it waits for a place of its own."""
+        self.stage = Stage.WAITING
+        self.started_s, self.started_ms, self.deadline_s = float("inf"), 0, float("inf")
+
+    def start(self, now_s: float, now_ms: int) -> None:
+        """Let its time run."""
         self.stage = Stage.RUNNING
+        self.started_s, self.started_ms, self.deadline_s = now_s, now_ms, now_s + self.timeout_s
 
 
 class AttemptTable:

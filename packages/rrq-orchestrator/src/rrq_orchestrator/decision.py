@@ -17,6 +17,7 @@ busy                                   release: not the job's fault
 cancelled, and asked for               cancel
 cancelled, but not asked for           crash
 runner crashed, or broke the protocol  crash: counted apart; dead letter after ``max_crashes``
+the same, with several attempts in it  suspect: not counted, but it runs alone next
 runner stopped by us                   release
 =====================================  ====================================================================
 """
@@ -58,10 +59,13 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The runner will never answer; ``cause`` tells whose fault that is."""
+    """The runner will never answer; ``cause`` tells whose fault that is, ``shared`` whether other attempts
+    were lost with this one.
+    """
 
     cause: LostCause
     detail: str
+    shared: bool = False
 
 
 class Unanswered(msgspec.Struct, frozen=True):
@@ -103,6 +107,9 @@ def decide(
     if isinstance(ended, Lost):
         if ended.cause is LostCause.STOPPED:
             return Decision(SettleKind.RELEASE)
+        if ended.shared and not job.suspect:
+            # Any of them may have done it. Run alone, the one that does it again is known (6.6).
+            return Decision(SettleKind.SUSPECT, ended.detail, "crash", outcome="crash")
         return _crashed(job, ended.detail, policy, rng)
     if ended.status is OutcomeStatus.TIMEOUT:
         return _timed_out(job, policy, rng, ended.error.message if ended.error is not None else "")

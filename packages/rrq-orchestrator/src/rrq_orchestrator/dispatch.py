@@ -17,8 +17,9 @@ from rrq_orchestrator.attempts import Attempt, AttemptTable, Stage
 from rrq_orchestrator.decision import Decision, Lost, Policy, Unanswered, decide
 from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded
 from rrq_orchestrator.routing import Routes
-from rrq_orchestrator.runners.base import LostCause, NoCapacity, Runner
+from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
 from rrq_orchestrator.settle import Settler
+from rrq_orchestrator.suspects import Suspects
 from rrq_orchestrator.wiretime import InstantFormatter
 from rrq_protocol import (
     ABSENT,
@@ -43,6 +44,7 @@ _EVENTS = {
     SettleKind.FAIL: "job.dead_lettered",
     SettleKind.RELEASE: "job.released",
     SettleKind.CRASH: "job.crashed",
+    SettleKind.SUSPECT: "job.suspected",
     SettleKind.CANCEL: "job.cancelled",
 }
 
@@ -75,6 +77,7 @@ class Dispatcher:
     ) -> None:
         self.attempts = AttemptTable()
         self.runners: Mapping[str, Runner] = {}
+        self._suspects = Suspects()
         self._routes, self._policy, self._limits = routes, policy, limits
         self._settler, self._clock, self._rng, self._log = settler, clock, rng, log
         self._instant = InstantFormatter()
@@ -115,13 +118,17 @@ class Dispatcher:
                 job.timeout_seconds if job.timeout_seconds is not None else self._limits.default_timeout_s
             )
             timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
-            request_id = f"{job.id}.{job.claim_seq}"
-            attempt = Attempt(job, owner, name, request_id, now_s, now_ms, now_s + timeout_s)
+            attempt = Attempt(job, owner, name, handler, timeout_s)
+            attempt.start(now_s, now_ms)
             if job.cancel_requested:
                 attempt.stage = Stage.CANCELLING
                 self._close(attempt, Unanswered(), None)
-                continue
-            self._submit(attempt, handler, self._instant(now_ms + round(timeout_s * 1000)))
+            elif job.suspect and self._suspects.detain(attempt, self.runners.get(name)):
+                self.attempts.add(attempt)
+            else:
+                self._submit(attempt, self.runners.get(name))
+        if self._suspects:
+            self._try_suspects()
         if self.attempts:
             self._idle.clear()
 
@@ -133,8 +140,7 @@ class Dispatcher:
                 owner, self._dead_letter(record.id, record.claim_seq, record.queue, record.reason)
             )
 
-    def _submit(self, attempt: Attempt, handler: str, deadline: str) -> None:
-        runner = self.runners.get(attempt.runner)
+    def _submit(self, attempt: Attempt, runner: Runner | Isolation | None) -> None:
         if runner is None:
             known = ", ".join(sorted(self.runners)) or "none"
             message = f"no runner named {attempt.runner!r} is configured here; configured: {known}"
@@ -144,14 +150,14 @@ class Dispatcher:
         request = WireRequest(
             request_id=attempt.request_id,
             job_id=job.id,
-            function_name=handler,
+            function_name=attempt.handler,
             params=job.params,
             context=WireContext(
                 job_id=job.id,
                 attempt=job.current_retries + 1,
                 enqueue_time=job.enqueue_time,
                 queue_name=job.queue,
-                deadline=deadline,
+                deadline=self._instant(attempt.started_ms + round(attempt.timeout_s * 1000)),
                 trace_context=ABSENT if job.trace_context is None else job.trace_context,
                 correlation_context=job.correlation_context,
                 worker_id=attempt.owner,
@@ -172,6 +178,13 @@ class Dispatcher:
             if attempt.deadline_s < self._watched_s:
                 self._watch(attempt.deadline_s)
 
+    def _try_suspects(self) -> None:
+        """Start those attempts that have to run alone and now can."""
+        for attempt, where in self._suspects.released(self.runners):
+            self.attempts.pop(attempt.request_id)
+            attempt.start(self._clock.monotonic(), self._clock.now_ms())
+            self._submit(attempt, where)
+
     # From the runners.
 
     def outcome(self, runner: str, outcome: WireOutcome) -> None:
@@ -190,14 +203,17 @@ class Dispatcher:
 
     def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
         """Take back attempts whose runner will never answer."""
+        lost = Lost(cause, detail, shared=len(request_ids) > 1)
         for request_id in request_ids:
             attempt = self.attempts.pop(request_id)
             if attempt is not None:
-                self._close(attempt, Lost(cause, detail), None)
+                self._close(attempt, lost, None)
         self._freed()
 
     def capacity_changed(self, runner: str) -> None:
         """Tell the claim loop that a runner has more or fewer slots."""
+        if self._suspects:
+            self._try_suspects()
         self._on_freed()
         self._on_capacity()
 
@@ -209,9 +225,15 @@ class Dispatcher:
         """
         held = [a for a in self.attempts.of_job(job_id) if claim_seq is None or a.job.claim_seq == claim_seq]
         for attempt in held:
-            if attempt.stage is Stage.RUNNING:
+            if attempt.stage in (Stage.RUNNING, Stage.WAITING):
                 self._ask_to_end(attempt, Stage.CANCELLING)
         return bool(held)
+
+    def release_waiting(self) -> None:
+        """Give back the attempts that have not started: shutdown (RELIABILITY.md 6.8)."""
+        for attempt in [each for each in self.attempts if each.stage is Stage.WAITING]:
+            self._ask_to_end(attempt, Stage.RELEASING)
+        self._freed()
 
     def release_all(self) -> None:
         """Ask the runners to end all attempts, to be given back uncounted."""
@@ -227,7 +249,12 @@ class Dispatcher:
         self._freed()
 
     def _ask_to_end(self, attempt: Attempt, stage: Stage) -> None:
+        started = attempt.stage is not Stage.WAITING
         attempt.stage = stage
+        if not started:
+            self.attempts.pop(attempt.request_id)
+            self._close(attempt, Unanswered(), None)
+            return
         attempt.deadline_s = self._clock.monotonic() + self._limits.cancel_grace_s
         runner = self.runners.get(attempt.runner)
         if runner is not None:
@@ -280,7 +307,7 @@ class Dispatcher:
             self._settler.put(attempt.owner, self._ended(attempt, decision, traceback))
 
     def _run_ms(self, attempt: Attempt) -> int:
-        return int((self._clock.monotonic() - attempt.started_s) * 1000)
+        return int(max(0.0, self._clock.monotonic() - attempt.started_s) * 1000)
 
     def _completed(self, attempt: Attempt, outcome: WireOutcome) -> Settlement:
         job = attempt.job
@@ -342,6 +369,8 @@ class Dispatcher:
         )
 
     def _freed(self) -> None:
+        if self._suspects:
+            self._try_suspects()
         if not self.attempts:
             self._idle.set()
         self._on_freed()

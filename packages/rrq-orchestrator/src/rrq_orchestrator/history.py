@@ -38,7 +38,7 @@ def appended(attempt: Attempt, decision: Decision, traceback: str | None, now_ms
         started_at_ms=attempt.started_ms,
         ended_at_ms=now_ms,
         retry_at_ms=now_ms + decision.delay_ms
-        if decision.kind in (SettleKind.RETRY, SettleKind.CRASH)
+        if decision.kind in (SettleKind.RETRY, SettleKind.CRASH, SettleKind.SUSPECT)
         else None,
         worker=attempt.owner,
         runner=attempt.runner,

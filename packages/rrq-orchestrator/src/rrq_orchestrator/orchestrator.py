@@ -237,6 +237,7 @@ class Orchestrator:
         self._status = "stopping"
         self._log.info("orchestrator.stopping", active_jobs=len(self.dispatcher.attempts))
         self.claims.stop()
+        self.dispatcher.release_waiting()
         await self._within(_LAST_CALL_S, asyncio.wait([claiming]))
         claiming.cancel()
         await self._within(self._settings.worker_shutdown_grace_period_seconds, self.dispatcher.drained())

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from rrq_orchestrator.runners import LostCause, NoCapacity
-from rrq_orchestrator.runners.pool import Pool
+from rrq_orchestrator.runners.isolation import IsolatingRunner
 from rrq_protocol import FrameTooLarge, WireOutcome
 from support.runner_pools import PATIENCE_S, Recorder, bench, fake_command, is_gone, make_request
 
@@ -226,7 +226,7 @@ async def test_recycle_keeps_capacity() -> None:
     async with bench({"pool_size": 2}) as pool:
         await pool.recorder.until(lambda: pool.runner.capacity == 16)
         old = set(pool.runner.pids())
-        assert isinstance(pool.runner, Pool)
+        assert isinstance(pool.runner, IsolatingRunner)
         pool.runner.recycle()
         number = 0
         while not old.isdisjoint(pool.runner.pids()):

@@ -7,6 +7,7 @@ live here. A record does no I/O.
 
 import math
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -139,10 +140,18 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     correlation_context: str | None = None
     claim_seq: int = 0
     crash_count: int = 0
+    suspect: bool = False
     cancel_requested_at: datetime | None = None
     payload_digest: str | None = None
     attempts: tuple[AttemptEntry, ...] = ()
     extra: dict[str, str] = {}
+
+    @property
+    def attempts_made(self) -> int:
+        """Attempts that were charged, and the one that runs or succeeded. ``current_retries`` counts the
+        former only, as in the public line; crashes and releases count apart.
+        """
+        return self.current_retries + (self.status in (JobStatus.ACTIVE, JobStatus.COMPLETED))
 
 
 class JobResult(msgspec.Struct, frozen=True):
@@ -153,7 +162,7 @@ class JobResult(msgspec.Struct, frozen=True):
         status: Where it stands.
         result: The handler's result, decoded; None until it completed.
         last_error: The last attempt's error text, if it did not succeed.
-        attempts: Attempts that ended without success so far.
+        attempts: Attempts made, the successful one included.
     """
 
     id: str
@@ -173,7 +182,7 @@ class JobResult(msgspec.Struct, frozen=True):
             value = msgspec.json.decode(record.result) if record.result else None
         except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedRecord(record.id, "result", "not JSON") from error
-        return cls(record.id, record.status, value, record.last_error, record.current_retries)
+        return cls(record.id, record.status, value, record.last_error, record.attempts_made)
 
 
 def new_job_id(now_ms: int | None = None) -> str:
@@ -231,16 +240,19 @@ def read_count(text: str) -> int:
     return int(text)
 
 
+# float() also takes other scripts' digits, underscores and white space of any kind.
+_is_decimal = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+
+
 def read_seconds(text: str) -> float:
     """Return a duration in seconds, finite and >= 0.
 
     Raises:
         ValueError: It is anything else.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"expected seconds, got {text[:40]!r}") from None
+    if _is_decimal(text) is None:
+        raise ValueError(f"expected seconds, got {text[:40]!r}")
+    value = float(text)
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"expected seconds >= 0, got {text[:40]!r}")
     return value
@@ -287,6 +299,7 @@ _READERS: dict[str, Any] = {
     "completion_time": read_time,
     "claim_seq": read_count,
     "crash_count": read_count,
+    "suspect": bool,
     "cancel_requested_at": read_time,
 }
 _REQUIRED = ("id", "function_name", "job_params", "enqueue_time", "status")

@@ -29,13 +29,13 @@ def test_a_full_memory_loses_no_attempt(full: tuple[Transitions, Callable[[bool]
     lease = Lease("a", 10_000, b"{}", 20_000)
     t.register("a", "b")
     t.enqueue(*(Job("f", job_id=f"j{n}") for n in range(10)))
-    jobs = t.claim(wanted=8).jobs
+    jobs = t.claim(wanted=9).jobs
     fill(True)
     for job, kind in zip(jobs, SettleKind, strict=False):
         assert t.end(job, kind, "null", attempts_log=b"[]", run_ms=5).value == "ok", kind
     assert not t.run(transitions.heartbeat(t.keyspace, lease, now_ms=t.now_ms)).fenced
     t.register("c")
-    assert t.cancel(jobs[6].id) == "requested"
+    assert t.cancel(jobs[7].id) == "requested"
     assert len(t.claim("b", wanted=1).jobs) == 1
     assert t.fence("a")
     assert t.recover("a", job_events=True) == Recovered(1, 0, 1, 0, 0)

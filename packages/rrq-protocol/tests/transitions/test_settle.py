@@ -93,11 +93,38 @@ def test_release_charges_nothing_and_gives_the_place_back(t: Transitions) -> Non
 
 
 def test_a_crash_is_counted_apart(t: Transitions) -> None:
-    """A crash of the runner raises crash_count only."""
+    """A crash of the runner raises crash_count only, and the job runs alone next."""
     t.end(t.start("j"), SettleKind.CRASH, "killed", delay_ms=1000)
     record = t.record("j")
+    assert record["suspect"] == "1"
     assert (record["status"], record["current_retries"], record["crash_count"]) == ("PENDING", "0", "1")
     assert t.due_ms("j") == NOON_MS + 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [
+        (SettleKind.COMPLETE, False),
+        (SettleKind.RETRY, False),
+        (SettleKind.FAIL, False),
+        (SettleKind.CANCEL, False),
+        (SettleKind.RELEASE, True),
+    ],
+)
+def test_a_suspect_is_charged_nothing_and_runs_alone_until_it_ends_in_peace(
+    t: Transitions, kind: SettleKind, stays: bool
+) -> None:
+    """A job of several in a process that died comes back at once, marked; the mark goes with the next end
+    that harmed no process (RELIABILITY.md 6.6)."""
+    t.end(t.start("j"), SettleKind.SUSPECT, "killed with 2 in flight")
+    record = t.record("j")
+    assert (record["status"], record["current_retries"], record.get("crash_count")) == ("PENDING", "0", None)
+    assert (record["suspect"], record["last_error"]) == ("1", "killed with 2 in flight")
+    assert t.due_ms("j") == NOON_MS
+    (again,) = t.claim().jobs
+    assert again.suspect
+    t.end(again, kind)
+    assert ("suspect" in t.record("j")) is stays
 
 
 def test_cancel_ends_the_job(t: Transitions) -> None:
@@ -108,7 +135,7 @@ def test_cancel_ends_the_job(t: Transitions) -> None:
     assert (t.record("j")["status"], t.record("j")["last_error"]) == ("CANCELLED", "cancelled")
 
 
-@pytest.mark.parametrize("kind", [SettleKind.RETRY, SettleKind.RELEASE, SettleKind.CRASH])
+@pytest.mark.parametrize("kind", [SettleKind.RETRY, SettleKind.RELEASE, SettleKind.CRASH, SettleKind.SUSPECT])
 @pytest.mark.parametrize("ttl_seconds", [0, 500])
 def test_a_job_asked_to_end_gets_no_further_attempt(
     t: Transitions, kind: SettleKind, ttl_seconds: float

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from rrq_protocol import RRQError, WireOutcome, WireRequest
 
-__all__ = ["LostCause", "NoCapacity", "Runner", "RunnerListener", "RunnerState"]
+__all__ = ["Isolation", "LostCause", "NoCapacity", "Runner", "RunnerListener", "RunnerState"]
 
 RunnerState: TypeAlias = Literal["starting", "ready", "broken", "stopping"]
 """``ready``: at least one process answers. ``broken``: none does, and starting one failed repeatedly."""
@@ -51,6 +51,20 @@ class RunnerListener(Protocol):
         """``capacity``, ``state``, or ``free`` other than through a submit or an outcome, changed."""
 
 
+class Isolation(Protocol):
+    """Processes that take one request each, for those that may kill theirs (RELIABILITY.md 6.6)."""
+
+    @property
+    def free(self) -> int:
+        """How many of them are up and empty. A change is told as ``capacity_changed`` of the runner."""
+
+    def open(self) -> bool:
+        """Bring them up, if they are not. False: that does not work; run the request among others."""
+
+    def submit(self, request: WireRequest) -> None:
+        """See :meth:`Runner.submit`. All else about the request is asked of its runner."""
+
+
 class Runner(Protocol):
     """One configured runner: a pool of processes, each with ``max_in_flight`` slots."""
 
@@ -61,6 +75,10 @@ class Runner(Protocol):
     @property
     def free(self) -> int:
         """Free slots over the processes that take requests now."""
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """Where a request runs alone; None if this runner cannot tell, or each process has one slot only."""
 
     @property
     def capacity(self) -> int:

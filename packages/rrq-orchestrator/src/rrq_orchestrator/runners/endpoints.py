@@ -54,13 +54,15 @@ class Endpoints:
         name: The runner's.
         config: Its settings.
         external: Whether somebody else starts the processes: then addresses are fixed, one per slot.
+        any_port: Whether TCP ports are any free ones, instead of those configured.
 
     Raises:
         EndpointError: The configured address is unusable, now or for the last slot.
     """
 
-    def __init__(self, name: str, config: RunnerConfig, *, external: bool) -> None:
+    def __init__(self, name: str, config: RunnerConfig, *, external: bool, any_port: bool = False) -> None:
         self._name = name
+        self._any_port = any_port
         self._config = config
         self._external = external
         self._tcp = tcp_base(config) if config.type == "socket" else None
@@ -118,7 +120,7 @@ class Endpoints:
         if self._external:
             return TcpEndpoint(base.host, base.port + slot)
         # While a predecessor still holds the slot's own port, its replacement takes a free one.
-        if base.port == 0 or slot in self._ports:
+        if self._any_port or base.port == 0 or slot in self._ports:
             return _free_port(base.host)
         endpoint = TcpEndpoint(base.host, base.port + slot)
         _check_port(endpoint)

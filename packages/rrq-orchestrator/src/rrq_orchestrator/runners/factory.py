@@ -1,16 +1,24 @@
 """Make the pools the settings ask for."""
 
+from dataclasses import replace
 from random import Random
+from typing import Final
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_orchestrator.runners.endpoints import Endpoints
+from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.pool import Pool
 from rrq_protocol import EndpointError, RunnerConfig, Settings, SettingsError
 
 __all__ = ["make_runners"]
+
+_ISOLATED_PROCESSES: Final = 4
+"""Processes for suspects at most: enough to get many innocents through soon, few enough to fit beside the
+pool."""
 
 
 def make_runners(
@@ -43,10 +51,27 @@ def make_runners(
             endpoints=endpoints,
             random=random,
         )
-        runners[name] = Pool(name, plan, listener, log)
+        runners[name] = _runner(name, plan, listener, log)
     if problems:
         raise SettingsError(problems)
     return runners
+
+
+def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringBoundLogger) -> Runner:
+    pool = Pool(name, plan, listener, log)
+    if plan.external or plan.config.max_in_flight == 1:
+        # Somebody else's processes cannot be multiplied; in a process with one slot everybody is alone.
+        return pool
+    processes = min(plan.config.processes, _ISOLATED_PROCESSES)
+    config = msgspec.structs.replace(plan.config, pool_size=processes, max_in_flight=1)
+
+    def make(hears: RunnerListener) -> Pool:
+        # The configured ports belong to the ordinary pool.
+        endpoints = Endpoints(name, config, external=False, any_port=True)
+        alone = replace(plan, config=config, endpoints=endpoints)
+        return Pool(name, alone, hears, log.bind(isolated=True))
+
+    return IsolatingRunner(pool, OnDemandPool(name, make, listener))
 
 
 def _problem(config: RunnerConfig, external: bool) -> str | None:

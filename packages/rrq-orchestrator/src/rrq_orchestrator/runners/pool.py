@@ -4,7 +4,7 @@ import anyio
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.balance import Balancer
-from rrq_orchestrator.runners.base import LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, RunnerListener, RunnerState
 from rrq_orchestrator.runners.peer import Peer
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.supervisor import Slot
@@ -33,6 +33,7 @@ class Pool:
         self._last_failure = ""
         self._ended: anyio.Event | None = None
         self.stopping = False
+        self.isolation: Isolation | None = None
 
     # The orchestrator's side.
 

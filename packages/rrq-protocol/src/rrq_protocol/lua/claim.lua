@@ -31,7 +31,7 @@ local slack, budget, dlq, dead_ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[
 local lock_extension, job_events, now_text, now_int = ARGV[8], ARGV[9], rfc3339(now), whole(now)
 local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_params", "enqueue_time",
   "current_retries", "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count",
-  "trace_context", "correlation_context", "attempts_log", "cancel_requested_at" }
+  "trace_context", "correlation_context", "attempts_log", "cancel_requested_at", "suspect" }
 local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9
 local TRACE, CORRELATION, LOG, CANCEL = 13, 14, 15, 16
 local PAGE, LONGEST_WAIT_MS = 512, 315360000000

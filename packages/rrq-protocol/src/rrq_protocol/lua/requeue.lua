@@ -40,7 +40,8 @@ local function requeue(job_id, index)
   local due = now - (total - index) / 1000
   redis.call("HSET", job_key, "status", "PENDING", "current_retries", "0", "crash_count", "0",
     "queue_name", queue_key, "next_scheduled_run_time", rfc3339(due))
-  redis.call("HDEL", job_key, "completion_time", "last_error", "worker_id", "cancel_requested_at", "dlq_name")
+  redis.call("HDEL", job_key, "completion_time", "last_error", "worker_id", "cancel_requested_at", "dlq_name",
+    "suspect")
   redis.call("PERSIST", job_key)
   redis.call("DEL", prefix .. ":events:job:" .. job_id)
   if unique_key ~= "" then hold_unique(prefix, unique_key, job_id, unique_ttl) end

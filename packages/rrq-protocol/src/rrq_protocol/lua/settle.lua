@@ -10,7 +10,8 @@ ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records 
   kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error,
   number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, number =
   delay in ms, or "=N": due at epoch ms N, the place it had; "crash": text = error, number = delay in ms,
-  crash_count + 1; "cancel": text = reason
+  crash_count + 1; "suspect": text = error: its process died under several jobs, so nobody is charged and it
+  runs alone next; "cancel": text = reason
 The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
   keys.py.
 Returns one of "ok", "already", "stale", "gone", "wrong_type" per record, in order
@@ -46,11 +47,14 @@ end
 local apply = {}
 
 function apply.complete(r)
-  if r.held[LAST_ERROR] then redis.call("HDEL", r.key, "last_error") end
+  if r.held[LAST_ERROR] then redis.call("HDEL", r.key, "last_error", "suspect") end
   close(r, "COMPLETED", "result", r.text)
 end
 
-function apply.cancel(r) close(r, "CANCELLED", "last_error", r.text) end
+function apply.cancel(r)
+  redis.call("HDEL", r.key, "suspect")
+  close(r, "CANCELLED", "last_error", r.text)
+end
 
 local CHARGED = { retry = "current_retries", crash = "crash_count" }
 
@@ -58,6 +62,7 @@ function apply.fail(r)
   local counter = CHARGED[r.number]
   if counter then redis.call("HSET", r.key, counter, plus_one(redis.call("HGET", r.key, counter))) end
   push_dead(prefix, r.dlq, r.id)
+  redis.call("HDEL", r.key, "suspect")
   close(r, "FAILED", "last_error", r.text, "dlq_name", r.dlq)
 end
 
@@ -72,6 +77,8 @@ function apply.retry(r)
   local due = due_in(now, r.number)
   redis.call("HSET", r.key, "status", "RETRYING", "last_error", r.text, "current_retries", retries,
     "next_scheduled_run_time", rfc3339(due))
+  -- It ended without harm to its process.
+  redis.call("HDEL", r.key, "suspect")
   back_to_queue(r, due)
   count(r.queue, "retried", 1)
 end
@@ -87,12 +94,18 @@ end
 function apply.crash(r)
   local due, crashes = due_in(now, r.number), plus_one(redis.call("HGET", r.key, "crash_count"))
   redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "crash_count", crashes,
-    "next_scheduled_run_time", rfc3339(due))
+    "suspect", "1", "next_scheduled_run_time", rfc3339(due))
   back_to_queue(r, due)
   count(r.queue, "recovered", 1)
 end
 
-local GOES_BACK = { retry = true, release = true, crash = true }
+function apply.suspect(r)
+  redis.call("HSET", r.key, "status", "PENDING", "last_error", r.text, "suspect", "1")
+  back_to_queue(r, due_in(now, r.number))
+  count(r.queue, "recovered", 1)
+end
+
+local GOES_BACK = { retry = true, release = true, crash = true, suspect = true }
 
 local function settle(r)
   if compat_locks == "1" then

@@ -44,7 +44,7 @@ class ClaimRequest(msgspec.Struct, frozen=True):
 class ClaimedJob(msgspec.Struct, frozen=True):
     """A leased attempt; (``id``, ``claim_seq``) is its fencing token.
 
-    Times in ms are epoch, by the server's clock.
+    Times in ms are epoch, by the server's clock. A ``suspect`` was in a process that died: it runs alone.
     """
 
     id: str
@@ -64,6 +64,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     correlation_context: dict[str, str] | None = None
     attempts_log: bytes | None = None
     cancel_requested: bool = False
+    suspect: bool = False
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -194,6 +195,7 @@ def _read_job(
         correlation,
         log,
         cancel,
+        suspect,
     ) = row
     field = "id"
     try:
@@ -240,6 +242,7 @@ def _read_job(
             _TEXT_MAP.decode(correlation) if correlation else None,
             log,
             cancel is not None,
+            suspect is not None,
         )
     except (InvalidName, NotSerialisable, ValueError, RecursionError) as error:
         raise _Unusable(f"{field}: {error}") from None

@@ -16,13 +16,18 @@ __all__ = ["Charge", "SettleKind", "SettleReply", "Settlement", "settle"]
 
 
 class SettleKind(StrEnum):
-    """How an attempt ends."""
+    """How an attempt ends.
+
+    ``CRASH``: it killed its process, alone; ``SUSPECT``: it was one of several in a process that died, is
+    charged nothing and runs alone next (RELIABILITY.md 6.6).
+    """
 
     COMPLETE = "complete"
     RETRY = "retry"
     FAIL = "fail"
     RELEASE = "release"
     CRASH = "crash"
+    SUSPECT = "suspect"
     CANCEL = "cancel"
 
 
@@ -43,7 +48,7 @@ class Settlement(msgspec.Struct, frozen=True):
         kind: How it ends.
         queue: Bare name of the queue it was claimed from.
         text: Result JSON of ``COMPLETE``, otherwise the error or reason.
-        delay_ms: ``RETRY``, ``RELEASE`` and ``CRASH``: time until it is due again.
+        delay_ms: ``RETRY``, ``RELEASE``, ``CRASH`` and ``SUSPECT``: time until it is due again.
         due_ms: ``RELEASE``: the due time it had when it was claimed, so that it gets its place back; None
             goes by ``delay_ms``.
         charge: ``FAIL``: what is charged.

@@ -1,0 +1,59 @@
+"""Attempts that have to run alone: which wait, and which may start now. Pure bookkeeping.
+
+A job is a suspect when it was in a process that died (RELIABILITY.md 6.6). Waiting costs it nothing: its time
+has not started.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from rrq_orchestrator.attempts import Attempt, Stage
+from rrq_orchestrator.runners.base import Isolation, Runner
+
+__all__ = ["Suspects"]
+
+
+class Suspects:
+    """Waiting attempts per runner, in the order they came. An attempt that was ended meanwhile is passed
+    over.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Attempt]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def detain(self, attempt: Attempt, runner: Runner | None) -> bool:
+        """Let an attempt wait for a place of its own. False if its runner has no such places."""
+        if runner is None or runner.isolation is None or not runner.isolation.open():
+            return False
+        attempt.wait()
+        self._waiting.setdefault(attempt.runner, deque()).append(attempt)
+        return True
+
+    def released(self, runners: Mapping[str, Runner]) -> Iterator[tuple[Attempt, Runner | Isolation]]:
+        """Yield the attempts that can start, and where; each is to be submitted before the next is asked
+        for.
+        """
+        for name, waiting in list(self._waiting.items()):
+            runner = runners[name]
+            while waiting:
+                place = _place(runner)
+                if place is None:
+                    break
+                attempt = waiting.popleft()
+                if attempt.stage is Stage.WAITING:
+                    yield attempt, place
+            if not waiting:
+                self._waiting.pop(name, None)
+
+
+def _place(runner: Runner) -> Runner | Isolation | None:
+    isolation = runner.isolation
+    # Where no process for it comes up, running among others is better than not running.
+    where = isolation if isolation is not None and isolation.open() else runner
+    return where if where.free > 0 else None

@@ -11,7 +11,7 @@ RECORD = [b"a", b"f", b"2024-01-01T00:00:00Z", b"COMPLETED", b'{"ok":true}', Non
 
 def test_a_record_is_read() -> None:
     """Status, result, last error and attempts come from the record; no record is None."""
-    assert read_status(RECORD) == JobResult("a", JobStatus.COMPLETED, {"ok": True}, None, 1)
+    assert read_status(RECORD) == JobResult("a", JobStatus.COMPLETED, {"ok": True}, None, 2)
     assert read_status([None] * 7) is None
 
 

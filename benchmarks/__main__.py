@@ -1,11 +1,13 @@
 """``python -m benchmarks``: run benchmarks, print their tables, write their figures."""
 
 import contextlib
+import os
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.guarding import INSIDE, interruptible, run_guarded
 from benchmarks.options import NAMES, Options, parse
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import Report
@@ -37,7 +39,10 @@ SUITES = {
 
 
 def main() -> int:
-    """Run what the command line names; return the exit code."""
+    """Run what the command line names, below a guard; return the exit code."""
+    if os.environ.pop(INSIDE, None) is None:
+        return run_guarded(sys.argv[1:])
+    interruptible()
     options = parse()
     notes: list[str] = []
     with Progress() as progress, tempfile.TemporaryDirectory(prefix="rrq-bench-") as folder:

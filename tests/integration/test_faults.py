@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,13 @@ def _free_ports() -> int:
 def _held(road: Road, count: int, gate: str = "gate") -> list[EnqueuedJob]:
     """Enqueue jobs that run until the gate is opened."""
     return road.producer.enqueue_many(Job("hold", {"gate": gate}) for _ in range(count))
+
+
+def _program(pid: int) -> str:
+    """Return the name of the program a process runs; empty if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _pids(seen: Sequence[Sighting]) -> list[int]:
@@ -176,6 +184,20 @@ def test_a_killed_orchestrator_takes_its_runners_along_and_its_jobs_are_recovere
         assert _completed(road, [*jobs, *waiting])
     assert _charged(road, jobs) == {(0, 1)}
     assert _charged(road, waiting) == {(0, 0)}
+
+
+def test_what_handlers_started_goes_with_a_killed_orchestrator(road: Road) -> None:
+    """Children, processes in sessions of their own and orphans: none is left after two seconds (F21, F22)."""
+    with road.start() as daemon:
+        road.ready(daemon)
+        road.producer.enqueue("parental")
+        road.seen(1)
+        sleeping = [pid for pid in road.processes() if _program(pid) == "sleep"]
+        assert len(sleeping) == 3
+        daemon.kill(signal.SIGKILL)
+        eventually(lambda: not road.processes(), "no process with the mark", within_s=2)
+    with road.running():
+        pass
 
 
 def test_a_stop_lets_attempts_finish_and_takes_no_new_ones(road: Road) -> None:

@@ -23,8 +23,8 @@ RUNNERS = {
     "tcp": {"app": "handlers:settings", "pool_size": 1, "tcp_port": 0},
     "pipes": {"app": "handlers:settings", "pool_size": 1, "type": "stdio"},
 }
-# The orchestrator, and its runner processes.
-PROCESSES = 1 + 4
+# The orchestrator, its runner processes, and the guard of each.
+PROCESSES = 1 + 2 * 4
 
 
 @pytest.fixture(scope="module")

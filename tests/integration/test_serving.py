@@ -1,9 +1,13 @@
 """What the main road looks like under other settings: burst, weights, strict order, several runners."""
 
+import json
+from typing import Any
+
 import pytest
 
 from rrq_protocol import Job, JobStatus
 from support.road import Road
+from support.waiting import eventually
 
 ONE_AT_A_TIME = {"python": {"app": "handlers:settings", "pool_size": 1, "max_in_flight": 1}}
 
@@ -79,3 +83,37 @@ def test_both_commands_run_the_same_orchestrator(road: Road, command: str) -> No
     ended = road.command(command, *arguments, "--config", "rrq.toml", "--burst")
     assert (ended.returncode, ended.stdout) == (0, "")
     assert road.result(job.id).result == 8
+
+
+@pytest.mark.parametrize("how", ["no such command", "no such module"])
+def test_the_health_report_tells_of_a_runner_that_does_not_start(road: Road, how: str) -> None:
+    """Its state, no capacity, and the reason in words; no job is claimed for it (F16)."""
+    broken = {"cmd": ["no-such-program"]} if how == "no such command" else {"app": "nowhere:registry"}
+    road.configure({"python": {**broken, "pool_size": 1}})
+    job = road.producer.enqueue("work")
+    with road.start() as daemon:
+        daemon.wait_for('"after": "broken"')
+        owner = daemon.named("orchestrator.registered")[0]["orchestrator"]
+
+        def reported() -> dict[str, Any]:
+            report = json.loads(road.client.get(road.keyspace.health(owner)) or "{}")
+            facts: dict[str, Any] = report["runners"]["python"]
+            return facts if facts["state"] == "broken" else {}
+
+        facts = eventually(reported, "the report to say that the runner is broken")
+        reason = "no-such-program" if how == "no such command" else "nowhere"
+        assert (facts["capacity"], facts["pids"], facts["restarts"]) == (0, [], 0)
+        assert reason in facts["last_error"]
+        assert facts["last_error_at"]
+        assert road.record(job.id).status is JobStatus.PENDING
+        road.stop(daemon)
+    road.producer.cancel(job.id)
+
+
+def test_settings_that_do_nothing_are_named_at_the_start(road: Road) -> None:
+    """Once, all of them, as a warning; those at their defaults are not."""
+    road.configure(correlation_mappings={"order": "order.id"}, http={"address": "127.0.0.1:0"})
+    with road.start("--burst") as daemon:
+        assert daemon.code() == 0
+    (told,) = daemon.named("settings.without_effect")
+    assert (told["level"], told["keys"]) == ("warning", ["correlation_mappings", "http"])

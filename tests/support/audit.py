@@ -1,63 +1,37 @@
-"""The key-space auditor: does what Redis holds fit together? (RELIABILITY.md 2.3, I1 to I4 and I7 to I13.)
+"""The product's auditor for tests: over a blocking client, or over keys that were read already.
 
-:func:`audit` reads every key of a keyspace and returns what is wrong as data. It writes nothing. It reads in
-several steps, so under traffic a finding counts only when a second look, a while later, finds the same.
-:func:`judge` is the part without I/O, for readers that have the keys already.
+:func:`audit` has the auditor look itself (:mod:`rrq_orchestrator.audit`). :func:`judge` puts a snapshot
+before the same judges, for tests that take thousands of them.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
+from rrq_orchestrator.audit import EntryFacts, Finding, JobFacts, Look, Rules, Seen
+from rrq_orchestrator.audit.batches import Reading
+from rrq_orchestrator.audit.facts import FIELDS
+from rrq_orchestrator.audit.families import Families, pattern
+from rrq_orchestrator.audit.judge import (
+    judge_counters,
+    judge_entry,
+    judge_events,
+    judge_job,
+    judge_owner,
+    judge_quarantine,
+    judge_type,
+    judge_unique,
+)
 from rrq_protocol import JobStatus, Keyspace
+from rrq_protocol.transitions import Evidence
 
-__all__ = ["Finding", "Rules", "Stored", "audit", "judge", "read_keys"]
+__all__ = ["Finding", "Rules", "Stored", "ask", "audit", "judge", "look_with", "read_keys"]
 
+T = TypeVar("T")
 _STEP = 500
-_LIVE = frozenset({JobStatus.PENDING.value, JobStatus.RETRYING.value, JobStatus.ACTIVE.value})
-_WAITING = _LIVE - {JobStatus.ACTIVE.value}
-_REQUIRED = ("id", "function_name", "enqueue_time", "status")
-_ACCEPTED = ("enqueued", "requeued")
-_ENDED = ("completed", "failed", "cancelled", "purged", "lost")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong.
-
-    Attributes:
-        rule: The invariant that does not hold (``"I1"``), or ``"F40"`` for a key of the wrong type.
-        key: The key at which it shows.
-        problem: What was expected and what is there.
-        job_id: The job concerned, if one is.
-    """
-
-    rule: str
-    key: str
-    problem: str
-    job_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is known of the installation.
-
-    Attributes:
-        latest_ms: The latest time a job may be due; the scripts allow none after the year 2199 (I11).
-        max_crashes: The crash budget; None does not check it.
-        job_events: Every terminal job has its terminal event (I12); otherwise only events that are there are
-            checked.
-        conserved: All producers count and nobody deletes keys, so that the counters must add up (I13).
-    """
-
-    latest_ms: float = 7_258_118_400_000
-    max_crashes: int | None = None
-    job_events: bool = False
-    conserved: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,72 +43,7 @@ class Stored:
     value: Any
 
 
-class _View:
-    """The keys, sorted by family: contents by the name that follows the family's prefix."""
-
-    def __init__(self, keys: Mapping[str, Stored], keyspace: Keyspace) -> None:
-        self.jobs: dict[str, Stored] = {}
-        self.queues: dict[str, dict[str, float]] = {}
-        self.active: dict[str, dict[str, float]] = {}
-        self.dlqs: dict[str, list[str]] = {}
-        self.events: dict[str, list[dict[str, str]]] = {}
-        self.stats: dict[str, dict[str, str]] = {}
-        self.unique: dict[str, str] = {}
-        self.known_owners: set[str] = set()
-        self.broken: list[Finding] = []
-        families = _families(keyspace)
-        for key, stored in keys.items():
-            for start, kind, family in families:
-                if key == start or (start.endswith(":") and key.startswith(start)):
-                    if stored.kind == kind:
-                        self._put(family, key, key[len(start) :], stored)
-                    else:
-                        self.broken.append(Finding("F40", key, f"expected a {kind}, found a {stored.kind}"))
-                    break
-
-    def _put(self, family: str, key: str, name: str, stored: Stored) -> None:
-        match family:
-            case "jobs":
-                self.jobs[name] = stored
-            case "unique":
-                self.unique[key] = stored.value
-            case "owners":
-                self.known_owners.update(stored.value)
-            case "quarantine":
-                ids = ", ".join(sorted(set(stored.value)))
-                self.broken.append(
-                    Finding("F40", key, f"ids whose key, queue or DLQ could not be used: {ids:.200}")
-                )
-            case "queues" | "active" | "dlqs" | "events" | "stats":
-                getattr(self, family)[name] = stored.value
-
-    def status(self, job_id: str) -> str | None:
-        """Return the status of a job, None where there is no record."""
-        stored = self.jobs.get(job_id)
-        return None if stored is None else stored.value.get("status", "")
-
-
-def _families(keyspace: Keyspace) -> tuple[tuple[str, str, str], ...]:
-    """Return what keys of a family start with, their type, and the part of the view they go to."""
-    return (
-        (keyspace.job(""), "hash", "jobs"),
-        (keyspace.queue(""), "zset", "queues"),
-        (keyspace.active(""), "zset", "active"),
-        (keyspace.dlq(""), "list", "dlqs"),
-        (keyspace.events(""), "stream", "events"),
-        (keyspace.idempotency(""), "string", "unique"),
-        (keyspace.lock_unique(""), "string", "unique"),
-        (keyspace.stats(""), "hash", "stats"),
-        (keyspace.workers, "zset", "owners"),
-        (keyspace.reaping, "zset", "owners"),
-        (keyspace.quarantine, "list", "quarantine"),
-        (keyspace.health(""), "string", ""),
-        (keyspace.control(""), "list", ""),
-        (keyspace.wake(""), "list", ""),
-        (keyspace.queues, "set", ""),
-        (keyspace.dlqs, "set", ""),
-        (keyspace.paused, "set", ""),
-    )
+# The auditor's own look, over a blocking connection.
 
 
 def audit(
@@ -144,39 +53,148 @@ def audit(
     max_crashes: int | None = None,
     job_events: bool = False,
     conserved: bool = False,
+    step: int = 500,
 ) -> tuple[Finding, ...]:
     """Return everything that is wrong with the keys of ``keyspace``; see :class:`Rules` for the options."""
-    rules = Rules(max_crashes=max_crashes, job_events=job_events, conserved=conserved)
-    return judge(read_keys(client, keyspace), keyspace, rules)
+    rules = Rules(max_crashes=max_crashes, conserved=conserved)
+    found = look_with(client, Look(keyspace, rules, step=step).everything()).findings
+    if not job_events:
+        return found
+    # That an event is missing shows at no key.
+    rules = Rules(max_crashes=max_crashes, job_events=True)
+    return found + tuple(f for f in judge(read_keys(client, keyspace), keyspace, rules) if f.rule == "I12")
+
+
+def look_with(client: "redis.Redis", reading: Reading[T]) -> T:
+    """Return the outcome of a reading, over a connection of its own to the client's server."""
+    pool: Any = client.connection_pool
+    connection = pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+    replies: list[Any] | None = None
+    try:
+        while True:
+            try:
+                commands = next(reading) if replies is None else reading.send(replies)
+            except StopIteration as end:
+                outcome: T = end.value
+                return outcome
+            replies = ask(connection, commands)
+    finally:
+        connection.disconnect()
+
+
+def ask(connection: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
+    """Return the raw replies to commands, errors as values."""
+    connection.send_packed_command(connection.pack_commands(commands))
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(connection.read_response())
+        except redis.ResponseError as error:
+            replies.append(error)
+    return replies
+
+
+# The judges over a snapshot.
+
+
+class _View:
+    """The keys, sorted by family: contents by the name that follows the family's start."""
+
+    def __init__(self, keys: Mapping[str, Stored], keyspace: Keyspace) -> None:
+        self.by_family: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, Stored] = {}
+        self.broken: list[Finding] = []
+        families = Families(keyspace)
+        for key, stored in keys.items():
+            placed = families.of(key)
+            if placed is None:
+                continue
+            family, name = placed
+            if stored.kind != family.kind:
+                self.broken += judge_type(key, family.kind, stored.kind)
+            elif family.name == "job":
+                self.jobs[name] = stored
+            else:
+                named = key if family.name in ("idempotency", "unique") else name
+                self.by_family.setdefault(family.name, {})[named] = stored.value
+
+    def of(self, family: str) -> dict[str, Any]:
+        """Return the contents of a family."""
+        return self.by_family.get(family, {})
+
+    def seen(self, job_id: str) -> Seen:
+        """Return a record as entries meet it."""
+        stored = self.jobs.get(job_id)
+        if stored is None:
+            return Seen()
+        get = stored.value.get
+        evidence = Evidence(get("status", ""), get("worker_id", ""), get("claim_seq", ""))
+        return Seen(True, evidence, get("queue_name", ""), get("dlq_name", ""))
+
+    def facts(self, job_id: str, stored: Stored, keyspace: Keyspace) -> JobFacts:
+        """Return a record and its places."""
+        fields = {name: stored.value[name] for name in FIELDS if name in stored.value}
+        named = keyspace.queue_name(fields.get("queue_name", ""))
+        queues = [name for name, ids in self.of("queue").items() if job_id in ids]
+        return JobFacts(
+            job_id,
+            fields,
+            stored.expires,
+            queues=tuple(name for name in queues if not named or name == named),
+            held=job_id in self.of("active").get(fields.get("worker_id", ""), {}),
+            dlqs=tuple(
+                (name, times) for name, ids in self.of("dlq").items() if (times := Counter(ids)[job_id])
+            ),
+            malformed=stored.value.get("last_error", "").startswith("malformed: "),
+        )
 
 
 def judge(keys: Mapping[str, Stored], keyspace: Keyspace, rules: Rules) -> tuple[Finding, ...]:
     """Return everything that is wrong with these keys."""
     view = _View(keys, keyspace)
-    checks = (
-        _records,
-        _places,
-        _dead_letters,
-        _indexes,
-        _owners,
-        _unique_keys,
-        _schedule,
-        _events,
-        _conservation,
-    )
-    found = list(view.broken)
-    for check in checks:
-        found += check(view, keyspace, rules)
-    return tuple(found)
+    return (*view.broken, *_jobs(view, keyspace, rules), *_indexes(view, keyspace, rules))
 
 
-# Reading.
+def _jobs(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
+    for job_id, stored in view.jobs.items():
+        yield from judge_job(view.facts(job_id, stored, keyspace), keyspace, rules)
+    for key, holder in {**view.of("idempotency"), **view.of("unique")}.items():
+        yield from judge_unique(key, holder, view.seen(holder), keyspace)
+    for job_id in view.jobs.keys() | view.of("events").keys():
+        found = [event["status"] for event in view.of("events").get(job_id, []) if "status" in event]
+        yield from judge_events(job_id, found, view.seen(job_id), keyspace, rules)
+    if rules.conserved:
+        totals: Counter[str] = Counter()
+        for name, counters in view.of("stats").items():
+            if ":" not in name:  # per-minute hashes repeat what the totals say
+                totals.update({each: int(n) for each, n in counters.items() if n.lstrip("-").isdigit()})
+        live = {each.value for each in JobStatus if not each.is_terminal}
+        yield from judge_counters(
+            totals, sum(stored.value.get("status") in live for stored in view.jobs.values()), keyspace
+        )
+
+
+def _indexes(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
+    listed = {*view.of("workers").get("", ()), *view.of("reaping").get("", ())}
+    for family in ("queue", "active", "dlq"):
+        for name, ids in view.of(family).items():
+            for job_id in ids:
+                score = ids[job_id] if family == "queue" else 0.0
+                entry = EntryFacts(family, name, job_id, view.seen(job_id), score)
+                yield from judge_entry(entry, keyspace, rules)
+    for name, ids in view.of("active").items():
+        if ids:
+            yield from judge_owner(name, name in listed, keyspace)
+    for ids in view.of("quarantine").values():
+        yield from judge_quarantine(list(ids), keyspace)
+
+
+# Reading a snapshot.
 
 
 def read_keys(client: "redis.Redis", keyspace: Keyspace) -> dict[str, Stored]:
     """Return all keys of ``keyspace`` with their contents; uses SCAN, so the server is never held up."""
-    pattern = "".join(f"\\{char}" if char in "*?[]^\\" else char for char in keyspace.prefix) + ":*"
-    names = sorted(set(client.scan_iter(match=pattern, count=1000)))
+    names = sorted(set(client.scan_iter(match=pattern(keyspace.prefix), count=1000)))
     keys: dict[str, Stored] = {}
     for start in range(0, len(names), _STEP):
         keys.update(_read_some(client, names[start : start + _STEP]))
@@ -234,146 +252,3 @@ def _plain(kind: str, value: Any) -> Any:
             return [{_text(name): _text(each) for name, each in entry.items()} for _, entry in value]
         case _:
             return _text(value)
-
-
-# The invariants. Each check yields what breaks one or two of them.
-
-
-def _set_aside(record: Mapping[str, str]) -> bool:
-    """Return whether a claim found the record unreadable; such a one is kept as it was (F83)."""
-    failed = record.get("status") == JobStatus.FAILED.value
-    return failed and record.get("last_error", "").startswith("malformed: ")
-
-
-def _records(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    for job_id, stored in view.jobs.items():
-        key, record = keyspace.job(job_id), stored.value
-        if _set_aside(record):
-            continue
-        missing = [name for name in _REQUIRED if name not in record]
-        if missing:
-            yield Finding(
-                "I3", key, f"expected the fields of a whole record, missing: {', '.join(missing)}", job_id
-            )
-            continue
-        if record["status"] not in {each.value for each in JobStatus}:
-            yield Finding("I3", key, f"expected a known status, found {record['status']!a:.40}", job_id)
-        if record["id"] != job_id:
-            yield Finding("I3", key, f"expected its own id, found {record['id']!a:.80}", job_id)
-        if record["status"] in _LIVE and stored.expires:
-            yield Finding("I4", key, f"expected no TTL while the status is {record['status']}", job_id)
-        for counter, limit in (
-            ("current_retries", record.get("max_retries")),
-            ("crash_count", rules.max_crashes),
-        ):
-            problem = _over(record.get(counter, "0"), limit)
-            if problem:
-                yield Finding("I10", key, f"{counter}: {problem}", job_id)
-
-
-def _over(text: str, limit: str | int | None) -> str | None:
-    if not text.isdigit():
-        return f"expected a whole number, found {text!a:.40}"
-    if limit is None or not str(limit).isdigit():
-        return None
-    return f"expected at most {limit}, found {text}" if int(text) > int(limit) else None
-
-
-def _places(view: _View, keyspace: Keyspace, _: Rules) -> Iterator[Finding]:
-    in_queues: dict[str, list[str]] = {}
-    in_active: dict[str, list[str]] = {}
-    for places, index in ((in_queues, view.queues), (in_active, view.active)):
-        for name, members in index.items():
-            for job_id in members:
-                places.setdefault(job_id, []).append(name)
-    for job_id, stored in view.jobs.items():
-        status = stored.value.get("status")
-        queues, owners = in_queues.get(job_id, []), in_active.get(job_id, [])
-        want_queues = [keyspace.queue_name(stored.value.get("queue_name", ""))] if status in _WAITING else []
-        want_owners = [stored.value.get("worker_id", "")] if status == JobStatus.ACTIVE.value else []
-        if (queues, owners) != (want_queues, want_owners):
-            expected = f"queues {want_queues} and active sets {want_owners}"
-            problem = f"{status}: expected in {expected}, found in {queues} and {owners}"
-            yield Finding("I1", keyspace.job(job_id), problem, job_id)
-
-
-def _dead_letters(view: _View, keyspace: Keyspace, _: Rules) -> Iterator[Finding]:
-    times = Counter(job_id for ids in view.dlqs.values() for job_id in ids)
-    for job_id in view.jobs.keys() | times.keys():
-        failed = view.status(job_id) == JobStatus.FAILED.value
-        if job_id in view.jobs and times[job_id] != int(failed):
-            problem = f"{view.status(job_id)}: expected {int(failed)} DLQ entries, found {times[job_id]}"
-            yield Finding("I2", keyspace.job(job_id), problem, job_id)
-
-
-def _indexes(view: _View, keyspace: Keyspace, _: Rules) -> Iterator[Finding]:
-    indexes = [(keyspace.queue(name), list(members)) for name, members in view.queues.items()]
-    indexes += [(keyspace.active(name), list(members)) for name, members in view.active.items()]
-    indexes += [(keyspace.dlq(name), ids) for name, ids in view.dlqs.items()]
-    for key, ids in indexes:
-        for job_id in ids:
-            if job_id not in view.jobs:
-                yield Finding("I8", key, "expected a record for each entry, found none", job_id)
-
-
-def _owners(view: _View, keyspace: Keyspace, _: Rules) -> Iterator[Finding]:
-    for name in view.active:
-        if name not in view.known_owners:
-            problem = (
-                "expected the orchestrator among the live ones or those being reaped, found it in neither"
-            )
-            yield Finding("I7", keyspace.active(name), problem)
-
-
-def _unique_keys(view: _View, keyspace: Keyspace, _: Rules) -> Iterator[Finding]:
-    for key, job_id in view.unique.items():
-        status = view.status(job_id)
-        if status not in _LIVE:
-            state = "no such job" if status is None else status
-            yield Finding(
-                "I9",
-                key,
-                f"expected the id of a job that has not ended, found {job_id!a:.80} ({state})",
-                job_id,
-            )
-
-
-def _schedule(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    latest = rules.latest_ms
-    for name, members in view.queues.items():
-        for job_id, score in members.items():
-            if not (math.isfinite(score) and 0 <= score <= latest):
-                yield Finding(
-                    "I11",
-                    keyspace.queue(name),
-                    f"expected a due time from 0 to {latest:.0f}, found {score}",
-                    job_id,
-                )
-
-
-def _events(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    for job_id in view.jobs.keys() | view.events.keys():
-        status = view.status(job_id)
-        found = [entry["status"] for entry in view.events.get(job_id, []) if "status" in entry]
-        ended = status is not None and status not in _LIVE
-        if found != [status] if found or (ended and rules.job_events) else False:
-            problem = f"expected one terminal event of status {status}, found {found}"
-            yield Finding("I12", keyspace.events(job_id), problem, job_id)
-
-
-def _conservation(view: _View, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    if not rules.conserved:
-        return
-    totals: Counter[str] = Counter()
-    for name, counters in view.stats.items():
-        if ":" not in name:  # per-minute hashes repeat what the totals say
-            totals.update({counter: int(n) for counter, n in counters.items() if n.lstrip("-").isdigit()})
-    accepted = sum(totals[each] for each in _ACCEPTED)
-    accounted = sum(totals[each] for each in _ENDED) + sum(
-        view.status(job_id) in _LIVE for job_id in view.jobs
-    )
-    if accepted != accounted:
-        problem = (
-            f"expected every accepted job to be somewhere: accepted {accepted}, accounted for {accounted}"
-        )
-        yield Finding("I13", keyspace.stats(""), problem)

@@ -186,6 +186,19 @@ class Runner:
         child.stdout.readline()
         self.succeed(request, child.pid)
 
+    def do_family(self, request: Message) -> None:
+        """Start a child, one in a session of its own, and an orphan without our environment; answer with
+        their ids.
+        """
+        code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+        orphan = f"import os; os.fork() and os._exit(0); os.setsid(); {code}"
+        pids = []
+        for each, more in ((code, {}), (code, {"start_new_session": True}), (orphan, {"env": {}})):
+            child = subprocess.Popen([sys.executable, "-S", "-c", each], stdout=subprocess.PIPE, **more)
+            assert child.stdout is not None
+            pids.append(int(child.stdout.readline()))
+        self.succeed(request, pids)
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rrq_protocol.transitions import Settlement
+from rrq_protocol.transitions import Evidence, Repair, Settlement
 from support.audit import Stored
 
 __all__ = ["Model", "ModelJob", "Wanted", "seen_state"]
@@ -290,6 +290,17 @@ class Model:
             self.dlq.remove(job_id)
         del self.jobs[job_id]
         return "ok"
+
+    # T15.
+
+    def evidence(self, job_id: str) -> Evidence:
+        """Return what a repair has to know of a job."""
+        job = self.jobs.get(job_id)
+        return Evidence() if job is None else Evidence(job.status, job.worker or "", str(job.seq or ""))
+
+    def repair(self, repairs: Sequence[Repair]) -> list[str]:
+        """Repair where nothing is broken: nothing happens, whatever the caller thinks."""
+        return ["fine" if each.evidence == self.evidence(each.job_id) else "changed" for each in repairs]
 
     # Comparison.
 

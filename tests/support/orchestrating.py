@@ -16,7 +16,14 @@ import structlog
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher, DispatchLimits
 from rrq_orchestrator.routing import Routes
-from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.base import (
+    Isolation,
+    LostCause,
+    NoCapacity,
+    RunnerHistory,
+    RunnerListener,
+    RunnerState,
+)
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import RedisLinks
 from rrq_protocol import (
@@ -59,6 +66,8 @@ class StandInRunner:
         self.quarantined: list[str] = []
         self.auto: Callable[[WireRequest], WireOutcome] | None = None
         self.stops = 0
+        self.history, self.processes = RunnerHistory(), 1
+        self.abandoned: list[str] = []
         self._listener = listener
         self._arrived = asyncio.Event()
 
@@ -80,6 +89,13 @@ class StandInRunner:
     def quarantine(self, request_id: str) -> None:
         self.open.pop(request_id, None)
         self.quarantined.append(request_id)
+
+    def abandon(self, detail: str) -> None:
+        lost = list(self.open)
+        self.open.clear()
+        self.abandoned += lost
+        if lost:
+            self._listener.lost(self.name, lost, LostCause.STOPPED, detail)
 
     def pids(self) -> list[int]:
         return []

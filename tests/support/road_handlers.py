@@ -8,6 +8,7 @@ be held against what Redis says (RELIABILITY.md 3.1 *Witness handlers*).
 import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -114,8 +115,14 @@ async def hold(ctx: Context, gate: str) -> dict[str, int]:
 
 @registry.handler
 async def parental(ctx: Context) -> NoReturn:
-    """Start a process that would outlive everybody, and wait for ever."""
+    """Start processes that would outlive everybody, and wait for ever: a child, one in a session of its own,
+    and an orphan.
+    """
     await asyncio.create_subprocess_exec("sleep", "3600")
+    await asyncio.create_subprocess_exec("sleep", "3600", start_new_session=True)
+    daemonising = "import os; os.fork() and os._exit(0); os.setsid(); os.execvp('sleep', ['sleep', '3600'])"
+    orphaning = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", daemonising)
+    await orphaning.wait()
     witness(ctx, "start")
     await asyncio.Event().wait()
     raise AssertionError

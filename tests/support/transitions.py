@@ -12,10 +12,12 @@ from rrq_protocol.transitions import (
     ClaimRequest,
     EnqueueDefaults,
     EnqueueReply,
+    Evidence,
     Guard,
     Lease,
     Recovered,
     RecoveryPolicy,
+    Repair,
     RequeueReply,
     SettleKind,
     Settlement,
@@ -139,6 +141,16 @@ class Transitions:
     def purge(self, *job_ids: str, dlq: str = "default", **options: Any) -> tuple[RequeueReply, ...]:
         """Delete jobs."""
         return self.run(transitions.purge(self.keyspace, dlq, job_ids, now_ms=self.now_ms, **options))
+
+    def repair(self, *repairs: Repair) -> list[str]:
+        """Put index entries right."""
+        call = transitions.repair(self.keyspace, repairs, now_ms=self.now_ms)
+        return [reply.value for reply in self.run(call)]
+
+    def evidence(self, job_id: str) -> Evidence:
+        """Return what a repair has to know of a job, as it is now."""
+        record = self.record(job_id)
+        return Evidence(*(record.get(name, "") for name in ("status", "worker_id", "claim_seq")))
 
     # What is stored.
 

@@ -2,21 +2,13 @@
 
 import io
 import json
+import math
 
 import pytest
-from rich.console import Console
 
 from rrq_cli.exits import UsageProblem
-from rrq_cli.output import Column, console, emit, json_text, note, require_no_terminal, shown, table, titled
+from rrq_cli.output import console, emit, json_text, note, note_if_none, require_no_terminal, shown, titled
 from support.cli import HOSTILE
-
-
-def _printed(*things: object, width: int = 40) -> str:
-    out = io.StringIO()
-    printer = Console(file=out, width=width, markup=False, emoji=False, highlight=False)
-    for thing in things:
-        printer.print(thing)
-    return out.getvalue()
 
 
 def test_json_is_plain_ascii_and_exact() -> None:
@@ -27,19 +19,17 @@ def test_json_is_plain_ascii_and_exact() -> None:
     assert json.loads(text) == {"a": HOSTILE, "b": "日本"}
 
 
-def test_markup_in_data_is_text() -> None:
-    """Brackets and emoji codes in data are printed as they are."""
-    printed = _printed(table([Column("x")], [("[red]a[/red] :smile:",)]))
-    assert "[red]a[/red] :smile:" in printed
-
-
-def test_cells_are_escaped_and_cut() -> None:
-    """A cell that is too wide ends in an ellipsis; a whole one is folded instead."""
-    rows = [("i" * 30, "text " * 9), ("i", HOSTILE)]
-    printed = _printed(table([Column("id", whole=True), Column("text", ratio=1)], rows))
-    assert "\x1b" not in printed
-    assert printed.count("i") == 2 + 30
-    assert "…" in printed
+def test_json_has_no_infinity() -> None:
+    """A number that JSON does not have is null, wherever it stands; deep nesting is no hindrance."""
+    assert json.loads(json_text({"a": [math.inf, {"b": -math.inf}], "c": math.nan, "d": 1e300})) == {
+        "a": [None, {"b": None}],
+        "c": None,
+        "d": 1e300,
+    }
+    deep: list[object] = []
+    for _ in range(900):
+        deep = [deep]
+    assert json_text(deep).count("[") == 901
 
 
 def test_nothing_is_a_dash() -> None:
@@ -61,6 +51,13 @@ def test_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     note("mind \x1b")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "rrq: mind \\x1b\n")
+
+
+def test_a_remark_is_for_those_who_found_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is printed where nothing was found, and where there is one."""
+    for found, remark in (([1], "here"), ([], None), ([], "no file")):
+        note_if_none(found, remark)
+    assert capsys.readouterr().err == "rrq: no file\n"
 
 
 def test_pipes_are_wide_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from rrq_cli.params import (
     as_environment,
     common,
     global_options,
+    only_json,
     options_of,
     remember,
 )
@@ -98,3 +99,18 @@ def test_a_pair_needs_a_name() -> None:
     for text in ("=1", "a"):
         with pytest.raises(click.BadParameter, match="name=value"):
             KeyValue().convert(text, None, None)
+
+
+def test_settings_that_do_not_apply_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command with settings of its own takes `--json` only, wherever the others stand."""
+
+    @outer.command()
+    @only_json("it has its own")
+    def alone(options: GlobalOptions) -> None:
+        click.echo(f"json {options.as_json}")
+
+    assert _said("--json", "alone", capsys=capsys) == "json True"
+    for args in (("--prefix", "a", "alone"), ("alone", "--config", "c")):
+        with pytest.raises(click.UsageError, match="does not apply here: it has its own"):
+            _said(*args, capsys=capsys)
+    assert "--prefix" not in _said("alone", "--help", capsys=capsys)

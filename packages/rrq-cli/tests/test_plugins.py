@@ -1,5 +1,6 @@
 """Commands are loaded when called, and another wheel's trouble is its own."""
 
+import os
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -8,6 +9,7 @@ import click
 import pytest
 
 from rrq_cli.exits import CliError, UsageProblem
+from rrq_cli.params import global_options, remember
 from rrq_cli.plugins import Lazy, LazyGroup, Missing
 
 
@@ -87,3 +89,59 @@ def test_our_commands_cannot_be_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
         assert found is not None
         assert found is not fine
         assert group.get_command(ctx, "nothing") is None
+
+
+@click.group()
+def served() -> None:
+    """Serve."""
+
+
+@served.command()
+def run() -> None:
+    """Tell how logs are wanted."""
+    click.echo(str(os.environ.get("RRQ_LOG_FORMAT")))
+
+
+@served.command()
+@click.option("--json", "as_json", is_flag=True)
+def status(as_json: bool) -> None:
+    """Tell whether JSON is wanted."""
+    click.echo(str(as_json))
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("run",), "None"),
+        (("run", "--json"), "json"),
+        (("status",), "False"),
+        (("status", "--json"), "True"),
+    ],
+)
+def test_every_command_of_a_plugin_takes_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], said: str
+) -> None:
+    """One that has no such option of its own writes logs, which are JSON then; once, however often loaded."""
+    monkeypatch.delenv("RRQ_LOG_FORMAT", raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    _call(_group(monkeypatch, _Point("served", served)), "served", *args)
+    assert capsys.readouterr().out.strip() == said
+
+
+@pytest.mark.parametrize(("name", "said"), [("run", "json x"), ("status", "True x")])
+def test_options_before_a_plugins_name_reach_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    """Global options of the root are handed over before the plugin's command runs."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    group = _group(monkeypatch, _Point("served", served))
+
+    @global_options
+    @click.pass_context
+    def root(ctx: click.Context, /, **values: Any) -> None:
+        remember(ctx, values)
+        group.hand_over(ctx)
+
+    group.callback, group.params = root, root.__click_params__[::-1]  # type: ignore[attr-defined]
+    _call(group, "--prefix", "x", "--json", "served", name)
+    assert f"{capsys.readouterr().out.strip()} {os.environ['RRQ_KEY_PREFIX']}" == said

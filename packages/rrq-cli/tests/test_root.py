@@ -70,7 +70,7 @@ def test_a_missing_embedded_server_is_1(world: World) -> None:
     """Where the settings mean a server of the project's own that does not run, it says what to start."""
     answer = world.rrq("check", "--redis-dsn", "embedded://nowhere")
     assert answer.code == 1
-    assert "rrq dev" in answer.err
+    assert "`rrq --redis-dsn embedded://nowhere dev`" in answer.err
 
 
 def test_a_wrong_password_is_1(world: World) -> None:

@@ -22,7 +22,8 @@ FIELDS = {
     "Requeued": "dry_run ids results",
     "Health": "healthy redis redis_version ping_ms findings orchestrators",
     "OrchestratorInfo": "id state lease_seconds_left active_jobs concurrency_limit queues host pid version "
-    "reported_at problem",
+    "reported_at problem status runners",
+    "RunnerInfo": "name state capacity free",
     "Submitted": "id queue_name created status result error",
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrq_cli.text import cut, escape, escape_lines, width
+from rrq_cli.text import cut, cut_head, escape, escape_lines, width
 from support.cli import HOSTILE
 
 
@@ -49,11 +49,22 @@ def test_cutting_keeps_to_the_width(text: str, cells: int) -> None:
     assert short == escaped or (short == "" and cells == 0) or escaped.startswith(short.removesuffix("…"))
 
 
+@given(st.text(), st.integers(0, 30))
+def test_cutting_the_head_keeps_the_end(text: str, cells: int) -> None:
+    """The same at the other side: the end is kept, with a mark before it."""
+    escaped = escape(text)
+    short = cut_head(escaped, cells)
+    assert width(short) <= cells
+    assert short == escaped or (short == "" and cells == 0) or escaped.endswith(short.removeprefix("…"))
+
+
 def test_wide_characters_count_twice() -> None:
     """Width is counted in terminal cells, so a wide character is never split."""
     assert width("日本") == 4
     assert cut("日本語", 5) == "日本…"
     assert cut("日本語", 4) == "日…"
+    assert cut_head("日本語", 5) == "…本語"
+    assert cut_head("日e\u0301x", 2) == "…x"
     assert width("e\u0301") == 1
 
 

@@ -1,10 +1,12 @@
 """Numbers, times and series are put into words people read."""
 
+import math
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rrq_cli.words import age, ago, clock_time, duration, number, plural, rate, sparkline
+from rrq_cli.words import age, ago, clock_time, duration, local_time, number, plural, rate, since, sparkline
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -67,3 +69,32 @@ def test_a_sparkline_shows_every_activity() -> None:
     assert sparkline([1, 1000], 2) == "▂█"
     assert len(sparkline(list(range(60)), 12)) == 12
     assert sparkline([1, 1, 2, 2], 2)[-1] == "█"
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e12])
+def test_what_no_calendar_has_is_endless(seconds: float) -> None:
+    """A time that a stranger wrote is a sign, and no number of three hundred digits."""
+    assert duration(seconds) == "∞"
+    assert duration(-seconds) == "0 s"
+    assert duration(math.nan) == "–"
+
+
+def test_instants_at_the_ends_of_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the clock of this place has no such time, that of UTC is shown."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    monkeypatch.setenv("TZ", "AAA-14")
+    time.tzset()
+    try:
+        assert local_time(last) == last
+        assert clock_time(last) == "9999-12-31 23:59:59.000"
+        assert local_time(NOW).utcoffset() == timedelta(hours=14)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_instants_in_sentences() -> None:
+    """A past instant is so long ago, a coming one is in so long."""
+    assert since(NOW - timedelta(seconds=9), NOW) == "9.0 s ago"
+    assert since(NOW + timedelta(seconds=9), NOW) == "in 9.0 s"
+    assert since(None, NOW) == "–"

@@ -27,6 +27,10 @@ class Member:
         self._ok = asyncio.Event()
         self._ok.set()
 
+    @property
+    def is_registered(self) -> bool:
+        return self._ok.is_set()
+
     async def registered(self) -> None:
         await self._ok.wait()
 

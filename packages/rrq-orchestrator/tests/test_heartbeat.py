@@ -18,6 +18,7 @@ def heart(bench: Bench, fenced: list[str]) -> Heartbeat:
         times=HeartbeatTimes(lease_s=10.0, beat_s=0.02),
         report=lambda orchestrator_id: orchestrator_id.encode(),
         on_fenced=fenced.append,
+        links=bench.links,
         log=LOG,
     )
 
@@ -68,6 +69,7 @@ async def test_news_are_reported_at_once(bench: Bench) -> None:
         times=HeartbeatTimes(lease_s=3600.0, beat_s=900.0),
         report=lambda _: news[-1],
         on_fenced=lambda _: None,
+        links=bench.links,
         log=LOG,
     )
     news = [b"old"]

@@ -1,10 +1,12 @@
 """The health report."""
 
+import asyncio
 import os
 
 import msgspec
 
 from rrq_orchestrator.report import build_report
+from rrq_orchestrator.runners.base import RunnerHistory
 from support.orchestrating import StandInRunner
 
 
@@ -20,8 +22,6 @@ async def make_runner() -> StandInRunner:
 
 def test_the_report_has_the_public_fields_and_ours() -> None:
     """worker_id, timestamp, status, active_jobs, concurrency_limit and queues are what public tools read."""
-    import asyncio
-
     runner = asyncio.run(make_runner())
     report = msgspec.json.decode(
         build_report(
@@ -39,4 +39,37 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
     assert report["queues"] == ["default"]
     assert report["timestamp"].endswith("Z")
     assert (report["pid"], report["version"], report["outbox"]) == (os.getpid(), "1.0", 2)
-    assert report["runners"] == {"python": {"state": "ready", "free": 4, "capacity": 4, "pids": []}}
+    assert report["runners"] == {
+        "python": {
+            "state": "ready",
+            "free": 4,
+            "capacity": 4,
+            "processes": 1,
+            "pids": [],
+            "restarts": 0,
+            "last_error": None,
+            "last_error_at": None,
+        }
+    }
+
+
+def test_a_runner_that_does_not_start_says_why() -> None:
+    """State, restarts, and the latest error with its time, so that `rrq check` can tell."""
+    runner = asyncio.run(make_runner())
+    runner.state, runner.capacity = "broken", 0
+    runner.history = RunnerHistory(2, "command not found: 'nope'", 1_800_000_000_000)
+    report = msgspec.json.decode(
+        build_report(
+            "o1", version="1", status="running", active_jobs=0, queues=[], runners={"rust": runner}, outbox=0
+        )
+    )
+    assert report["runners"]["rust"] == {
+        "state": "broken",
+        "free": 0,
+        "capacity": 0,
+        "processes": 1,
+        "pids": [],
+        "restarts": 2,
+        "last_error": "command not found: 'nope'",
+        "last_error_at": "2027-01-15T08:00:00Z",
+    }

@@ -131,16 +131,18 @@ async def test_the_last_two_may_leave_together(proxy: Proxy, redis_client: Any, 
 
 
 async def test_a_leader_may_leave_while_it_sends(proxy: Proxy, redis_client: Any, keyspace: Keyspace) -> None:
-    """Cancelled with a part of a large group sent: the others' jobs go out anew, and though the first command
-    reaches the server too, each exists once and counts as its caller's own."""
+    """Cancelled with a part of a large group sent: the rest is sent over the same connection, so nothing goes
+    out twice, and a job that was there before is still told from one's own."""
     settings = Settings(redis_dsn=Secret(proxy.url), key_prefix=keyspace.prefix, max_payload_bytes=16 * 2**20)
     async with AsyncProducer.from_settings(settings) as producer:
+        await producer.enqueue("f", job_id="old")
         await warm(producer)
         with proxy.black_hole():
             with proxy.deaf():
                 first = begin(producer, "first")
                 await asyncio.sleep(0)
                 leader = begin(producer, "leader")
+                old = begin(producer, "old")
                 other = begin(producer, "other", params={"x": "y" * 12_000_000})
                 await asyncio.sleep(0)
                 first.cancel()
@@ -149,8 +151,31 @@ async def test_a_leader_may_leave_while_it_sends(proxy: Proxy, redis_client: Any
                 leader.cancel()
                 await asyncio.wait([first, leader])
             await until(lambda: redis_client.exists(keyspace.job("other")))
-        assert await settled(other) == created("other")
-        assert redis_client.hget(keyspace.stats("default"), "enqueued") == b"3"
+        refused, made = await settled(old, other)
+        assert isinstance(refused, DuplicateJob)
+        assert [made] == created("other")
+        assert redis_client.hget(keyspace.stats("default"), "enqueued") == b"4"
+        assert proxy.connections == 2
+        assert await settled(begin(producer, "next")) == created("next")
+
+
+async def test_all_may_leave_while_they_send(proxy: Proxy, redis_client: Any, keyspace: Keyspace) -> None:
+    """Cancelled one after the other with a part sent: the connection is closed, and no task is left over."""
+    settings = Settings(redis_dsn=Secret(proxy.url), key_prefix=keyspace.prefix, max_payload_bytes=16 * 2**20)
+    async with AsyncProducer.from_settings(settings, max_connections=2) as producer:
+        before = asyncio.all_tasks()
+        for turn in range(3):
+            await warm(producer)
+            with proxy.deaf():
+                calls = [begin(producer, f"{turn}-{n}", params={"x": "y" * 6_000_000}) for n in range(2)]
+                for call in calls:
+                    for _ in range(10):
+                        await asyncio.sleep(0)
+                    call.cancel()
+                await asyncio.wait(calls)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+        assert await settled(begin(producer, "next")) == created("next")
 
 
 async def test_members_come_and_go_at_random(

@@ -45,19 +45,37 @@ async def test_a_broken_connection_takes_the_idle_ones_along(redis_url: str) -> 
         await pool.aclose()
 
 
+async def test_an_error_reply_ends_a_pipeline(redis_url: str) -> None:
+    """Nothing more is sent after an error reply; the replies to what was sent before are all handed on, so
+    the connection is kept."""
+    with Proxy(redis_url) as proxy:
+        address = Address.of_dsn(proxy.url)
+        pool = AsyncPool(address, 1)
+        replies: list[object] = []
+        commands = [pack(("ECHO", "1")), pack(("NOSUCH",)), pack(("ECHO", "2")), pack(("ECHO", "3"))]
+        await pool.pipeline(commands, Attempts(address, 5), replies.append)
+        assert (replies[0], replies[2:]) == (b"1", [b"2"])
+        assert isinstance(replies[1], redis.ResponseError)
+        assert await pool.call(pack(("ECHO", "4")), Attempts(address, 5)) == b"4"
+        assert proxy.connections == 1
+        await pool.aclose()
+
+
 async def test_a_connection_with_unread_replies_is_not_kept(redis_url: str) -> None:
-    """A pipeline that fails in the middle closes its connection; what comes next is answered with its own
-    reply."""
+    """A pipeline whose taker fails closes its connection; what comes next is answered with its own reply."""
     address = Address.of_dsn(redis_url)
     pool = AsyncPool(address, 1)
     replies: list[object] = []
-    commands = [pack(("ECHO", "1")), pack(("NOSUCH",)), pack(("ECHO", "2")), pack(("ECHO", "3"))]
-    with pytest.raises(redis.ResponseError):
-        await pool.pipeline(commands, Attempts(address, 5), replies.append)
-    assert replies == [b"1"]
+    commands = [pack(("ECHO", str(n))) for n in range(4)]
+
+    def fail(reply: object) -> None:
+        raise ValueError(reply)
+
+    with pytest.raises(ValueError, match="0"):
+        await pool.pipeline(commands, Attempts(address, 5), fail)
     assert await pool.call(pack(("ECHO", "4")), Attempts(address, 5)) == b"4"
     await pool.pipeline(commands[2:], Attempts(address, 5), replies.append)
-    assert replies == [b"1", b"2", b"3"]
+    assert replies == [b"2", b"3"]
     await pool.aclose()
     with pytest.raises(ProducerClosed):
         await pool.call(PING, Attempts(address, 5))

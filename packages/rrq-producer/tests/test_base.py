@@ -13,6 +13,7 @@ from rrq_producer import (
     AsyncProducer,
     CancelReply,
     DuplicateJob,
+    InvalidArgument,
     InvalidJob,
     InvalidName,
     Job,
@@ -21,13 +22,14 @@ from rrq_producer import (
     PayloadTooLarge,
     Producer,
     ProducerClosed,
+    RRQClient,
     RRQError,
     SettingsError,
     WrongKeyType,
 )
 from rrq_producer.base import ProducerBase
 from rrq_protocol import Keyspace, load_settings
-from rrq_protocol.transitions import Settlement
+from rrq_protocol.transitions import Guard, Settlement
 
 
 def test_both_kinds_have_the_same_methods() -> None:
@@ -284,14 +286,29 @@ def test_a_producer_does_not_show_the_password() -> None:
         ({"redis_dsn": "redis://localhost:port"}, SettingsError),
         ({"redis_dsn": "redis://localhost", "queue_name": "rrq:queue:x"}, InvalidName),
         ({"redis_dsn": "redis://localhost", "key_prefix": ""}, InvalidName),
-        ({"redis_dsn": "redis://localhost", "timeout_seconds": 0}, ValueError),
-        ({"redis_dsn": "redis://localhost", "max_connections": 0}, ValueError),
+        ({"redis_dsn": 5}, SettingsError),
+        ({"redis_dsn": "redis://localhost", "queue_name": b"q"}, InvalidName),
+        ({"redis_dsn": "redis://localhost", "key_prefix": None}, InvalidName),
+        ({"redis_dsn": "redis://localhost", "timeout_seconds": 0}, InvalidArgument),
+        ({"redis_dsn": "redis://localhost", "timeout_seconds": "5"}, InvalidArgument),
+        ({"redis_dsn": "redis://localhost", "timeout_seconds": math.nan}, InvalidArgument),
+        ({"redis_dsn": "redis://localhost", "max_connections": 0}, InvalidArgument),
+        ({"redis_dsn": "redis://localhost", "max_connections": 1.5}, InvalidArgument),
+        ({"redis_dsn": "redis://localhost", "max_connections": math.inf}, InvalidArgument),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
     """What can be seen to be wrong is refused when the producer is made, or at its first use."""
     with pytest.raises(error):
         Producer(**arguments).enqueue("f")
+
+
+@pytest.mark.parametrize("settings", [5, b"rrq.toml", {"redis_dsn": "redis://localhost"}, object()])
+def test_settings_of_another_kind_are_refused(settings: Any) -> None:
+    """Settings are settings, or the name of their file."""
+    for make in (Producer.from_settings, AsyncProducer.from_settings, RRQClient):
+        with pytest.raises(SettingsError, match="settings: expected Settings or the name of a file"):
+            make(settings)
 
 
 def test_wait_needs_a_time(either: Any) -> None:
@@ -304,3 +321,54 @@ def test_the_base_opens_nothing() -> None:
     """The common part leaves the connections to the two producers."""
     with pytest.raises(NotImplementedError):
         ProducerBase("redis://localhost")
+
+
+WRONG_ARGUMENTS: list[tuple[type[RRQError], str, Callable[[Any], Any]]] = [
+    (InvalidJob, "trace_context", lambda p: p.enqueue("f", trace_context="x")),
+    (InvalidJob, "correlation_context", lambda p: p.enqueue("f", correlation_context=[])),
+    (InvalidJob, "params", lambda p: p.enqueue("f", {1: "x"})),
+    (InvalidJob, "params", lambda p: p.enqueue("f", {"x": 10**5000})),
+    (InvalidJob, "max_retries", lambda p: p.enqueue("f", max_retries=10**5000)),
+    (InvalidJob, "job_timeout_seconds", lambda p: p.enqueue("f", job_timeout_seconds=b"5")),
+    (InvalidJob, "jobs", lambda p: p.enqueue_many(None)),
+    (InvalidJob, "jobs", lambda p: p.enqueue_many(Job("f"))),
+    (InvalidJob, "jobs[1].max_retries", lambda p: p.enqueue_many([Job("f"), Job("f", max_retries=0)])),
+    (InvalidJob, "job", lambda p: p.enqueue_job("f")),
+    (InvalidJob, "guard", lambda p: p.enqueue_job(Job("f"), "reschedule")),
+    (InvalidJob, "guard", lambda p: p.enqueue_job(Job("f"), Guard("rate_limit", "k", 5))),
+    (
+        InvalidJob, "rate_limit_key",
+        lambda p: p.enqueue_with_rate_limit("f", rate_limit_key=5, rate_limit_seconds=1),
+    ),
+    (
+        InvalidJob, "debounce_seconds",
+        lambda p: p.enqueue_with_debounce("f", debounce_key="k", debounce_seconds=10**400),
+    ),
+    (InvalidName, "job id", lambda p: p.get_job_status(None)),
+    (InvalidName, "job id", lambda p: p.get_job_status(b"x")),
+    (InvalidName, "job id", lambda p: p.wait("x" * 129, 1)),
+    (InvalidName, "job id", lambda p: p.cancel({"x": 10**5000})),
+    (InvalidArgument, "timeout", lambda p: p.wait("x", math.nan)),
+    (InvalidArgument, "timeout", lambda p: p.wait("x", True)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "field", "call"), WRONG_ARGUMENTS, ids=lambda value: str(value)[:20])
+def test_a_wrong_argument_is_named_and_nothing_is_written(
+    either: Any, error: type[RRQError], field: str, call: Callable[[Any], Any], redis_client: Any,
+    keyspace: Keyspace,
+) -> None:  # fmt: skip
+    """Whatever any method is given that it cannot use, the error is one of ours, names it, and nothing was
+    sent."""
+    with pytest.raises(error) as refused:
+        call(either)
+    assert field in (getattr(refused.value, "field", None), getattr(refused.value, "kind", None))
+    assert redis_client.keys(f"{keyspace.prefix}:*") == []
+
+
+@pytest.mark.parametrize("timeout", [-1, -math.inf, 10**400, math.inf, timedelta.max])
+def test_any_time_may_be_waited_for(either: Any, finish: Callable[[], list[str]], timeout: Any) -> None:
+    """No time at all means to look once, and a time beyond all measure is for as long as it takes."""
+    job = either.enqueue("f")
+    finish()
+    assert either.wait(job.id, timeout).result == {"ok": True}

@@ -1,6 +1,7 @@
 """The producing part of the demo."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -43,6 +44,30 @@ def test_each_file_is_one_job(tmp_path: Path, redis_url: str, redis_client: Any,
     assert paths == sorted(str(path) for path in source.rglob("*.py"))
     assert {record[b"function_name"] for record in records} == {b"analyse_source"}
     assert {record[b"max_retries"] for record in records} == {b"3"}
+
+
+def test_a_name_that_is_no_utf8_is_a_job_too(
+    tmp_path: Path, redis_url: str, redis_client: Any, keyspace: Keyspace
+) -> None:
+    """Its path travels as a URI, byte by byte; the count is that of all files."""
+    source = tmp_path / "source"
+    source.mkdir()
+    names = [b"caf\xe9.py", b"plain.py", b"two\nlines.py"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(source) + b"/" + name)).touch()
+    (source / os.fsdecode(b"loop\xff.py")).symlink_to(source / os.fsdecode(b"loop\xff.py"))
+    command = [sys.executable, "-m", "rrq_producer.demo", "--files", str(source)]
+    command += ["--config", _config(tmp_path, redis_url, keyspace.prefix)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (OK, "")
+    assert json.loads(done.stdout.splitlines()[0]) == {"event": "enqueued", "count": 3, "total": 3}
+    ids = redis_client.zrange(keyspace.queue("demo"), 0, -1)
+    params = [json.loads(redis_client.hget(keyspace.job(job_id.decode()), "job_params")) for job_id in ids]
+    assert {each["path"] for each in params} == {
+        f"file://{source}/caf%E9.py",
+        f"{source}/plain.py",
+        f"{source}/two\nlines.py",
+    }
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from rrq_producer.errors import (
 from rrq_protocol import RRQError
 
 EXAMPLES = [
-    DuplicateJob("a", "id_taken", index=3, outcomes=[EnqueuedJob("b", True), None]),
+    DuplicateJob("a", "id_taken", index=3),
     JobNotFound("a"),
     ResultExpired("a", "FAILED"),
     WaitTimeout("a", 1.5, "ACTIVE"),
@@ -30,6 +30,15 @@ EXAMPLES = [
     RedisUnavailable("redis://h", "refused", attempts=4, waited_s=9.9),
     RedisRefused("redis://h", "NOAUTH", hint="give a password"),
 ]
+
+
+def _told() -> QueueFull:
+    error = QueueFull("redis://h", "OOM", hint="raise maxmemory")
+    error.tell([EnqueuedJob("b", True), None, None], {2: "c"})
+    return error
+
+
+EXAMPLES.append(_told())
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
@@ -56,3 +65,10 @@ def test_texts_say_what_to_do() -> None:
     assert str(EXAMPLES[8]).endswith("give a password")
     assert "item 3" in str(EXAMPLES[0])
     assert "choose another id" in str(EXAMPLES[0])
+
+
+def test_an_error_of_many_says_what_became_of_each() -> None:
+    """Outcomes by position, the accepted ones, and those nobody knows of; the text counts them."""
+    error = _told()
+    assert (error.accepted, error.unknown) == ((EnqueuedJob("b", True),), {2: "c"})
+    assert str(error).endswith("raise maxmemory; 1 of 3 jobs were accepted, of 1 that is not known")

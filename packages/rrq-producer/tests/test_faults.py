@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis.exceptions
 
-from rrq_producer.faults import RedisFault, diagnose, exchange_errors
+from rrq_producer.faults import RedisFault, diagnose, exchange_errors, leaves_open
 
 
 def _parsed(reply: str) -> Exception:
@@ -79,6 +79,62 @@ def test_errors_inside_a_script_keep_their_meaning(inner: str, fault: RedisFault
     failure = diagnose(_parsed(reply))
     assert (failure.fault, failure.replied) == (fault, True)
     assert failure.problem == inner.removeprefix("-")
+
+
+@pytest.mark.parametrize(
+    ("reply", "hint", "begun"),
+    [
+        ("NOAUTH Authentication required.", "expected an address with a password", False),
+        ("ERR Protocol error: unauthenticated bulk length", "expected an address with a password", False),
+        ("WRONGPASS invalid username-password pair", "check the user name", False),
+        ("ERR AUTH <password> called without any password configured for", "take it out", True),
+        ("NOPERM User a has no permissions to run the 'evalsha' command", "+evalsha", False),
+        ("NOPERM this user has no permissions to run the 'acl|list' command", "+acl|list", False),
+        ("NOPERM No permissions to access a key", "~PREFIX:*", False),
+        ("NOPERM No permissions to access a channel", "&PREFIX:*", False),
+        ("ERR ACL failure in script: User c has no permissions to run the 'hset' command", "+hset", True),
+        ("ERR ACL failure in script: No permissions to access a key", "~PREFIX:*", True),
+        ("ERR The user executing the script can't run this command or subcommand", "+@scripting", True),
+        ("ERR The user executing the script can't access at least one of the keys", "~PREFIX:*", True),
+        (
+            "ERR Error running script (call to f_1): @user_script:12: -NOPERM No permissions",
+            "+@scripting",
+            True,
+        ),
+        ("ERR DB index is out of range", "no database", True),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "maxmemory", False),
+        ("LOADING Redis is loading the dataset in memory", "", False),
+        ("ERR something else", "", True),
+    ],
+)
+def test_what_to_do_is_told(reply: str, hint: str, begun: bool) -> None:
+    """The hint names the right, the password or the setting; only a script that was at work may have done a
+    part."""
+    failure = diagnose(_parsed(f"{reply} script: d0e127c79d02, on @user_script:207."))
+    assert hint in failure.hint
+    assert failure.begun is begun
+    assert "@user_script" not in failure.problem
+
+
+def test_a_server_that_hangs_up_leaves_no_connection() -> None:
+    """After a protocol error the server closes the connection; after any other error reply it does not."""
+    assert leaves_open(_parsed("ERR something else"))
+    assert not leaves_open(_parsed("ERR Protocol error: unauthenticated bulk length"))
+    assert not leaves_open(TimeoutError())
+
+
+@pytest.mark.parametrize(
+    ("error", "reached"),
+    [
+        (redis.exceptions.ConnectionError("Error 111 connecting to h:1. Connection refused."), False),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0)"), False),
+        (redis.exceptions.ConnectionError("Connection closed by server."), True),
+        (redis.exceptions.TimeoutError("Timeout connecting to server"), True),
+    ],
+)
+def test_whether_somebody_is_there(error: Exception, reached: bool) -> None:
+    """A connection that was refused says that nobody is; one that is cut or silent does not."""
+    assert diagnose(error).reached is reached
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """From what is asked for to the call, and back from its reply."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
@@ -11,20 +10,14 @@ from rrq_producer.jobs import (
     CHUNK_JOBS,
     EnqueuedJob,
     JobRules,
-    Outcomes,
     accepted,
     debounced,
     refusal,
-    seconds_of,
 )
-from rrq_protocol import Job, RRQError, Settings
+from rrq_protocol import Job, Settings
 from rrq_protocol.transitions import EnqueueKind, EnqueueReply
 
 RULES = JobRules.of(Settings())
-
-
-def _reply(kinds: list[str]) -> list[bytes]:
-    return [part for n, kind in enumerate(kinds) for part in (kind.encode(), b"id-%d" % n)]
 
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK_JOBS, CHUNK_JOBS + 1, 3 * CHUNK_JOBS])
@@ -43,6 +36,16 @@ def test_chunks_end_when_they_are_large() -> None:
     assert [len(chunk.jobs) for chunk in chunks] == [3, 3, 1]
     for chunk in chunks:
         assert len(chunk.evalsha()) < CHUNK_BYTES + size + 4096
+
+
+def test_a_chunk_can_be_sent_job_by_job() -> None:
+    """The same records, each by a call of its own, at its place among all."""
+    jobs = [Job("f", {"n": n}) for n in range(CHUNK_JOBS + 2)]
+    chunk = RULES.many(jobs)[1]
+    singles = list(RULES.singles(chunk))
+    assert [single.first for single in singles] == [CHUNK_JOBS, CHUNK_JOBS + 1]
+    assert [record for single in singles for record in single.records] == list(chunk.records)
+    assert singles[0].call.args[2:] + singles[1].call.args[2:] == chunk.call.args[2:]
 
 
 def test_a_repeat_has_the_same_content() -> None:
@@ -89,48 +92,6 @@ def test_a_wrong_type_is_always_refused() -> None:
     """A key of another type is an error whatever the caller prefers."""
     reply = EnqueueReply(EnqueueKind.WRONG_TYPE, "x")
     assert isinstance(refusal(Job("f"), reply, repeated=True), WrongKeyType)
-
-
-def test_outcomes_after_a_lost_connection_count_as_created() -> None:
-    """The chunks that were under way when a connection was lost may hold our own jobs; later ones may not."""
-    jobs = [Job("f") for _ in range(3 * CHUNK_JOBS)]
-    outcomes = Outcomes()
-    outcomes.unsure(2)
-    for chunk in RULES.many(jobs):
-        outcomes.add(chunk, _reply(["exists"] * CHUNK_JOBS))
-    created = [outcome.created for outcome in outcomes.result()]
-    assert created == [True] * 2 * CHUNK_JOBS + [False] * CHUNK_JOBS
-
-
-@pytest.mark.parametrize(
-    ("kinds", "error"),
-    [(["created", "taken", "wrong_type"], DuplicateJob), (["wrong_type", "taken"], WrongKeyType)],
-)
-def test_the_first_refusal_is_raised_at_the_end(kinds: list[str], error: type[RRQError]) -> None:
-    """Refused items are reported once all are done; those accepted are known."""
-    outcomes = Outcomes()
-    (chunk,) = RULES.many([Job("f") for _ in kinds])
-    outcomes.add(chunk, _reply(kinds))
-    assert len(outcomes.accepted()) == kinds.count("created")
-    with pytest.raises(error):
-        outcomes.result()
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (1, 1),
-        (0.5, 0.5),
-        (timedelta(minutes=1), 60),
-        (True, None),
-        ("1", None),
-        (float("nan"), None),
-        (None, None),
-    ],
-)
-def test_seconds_are_numbers_or_timedeltas(value: object, seconds: float | None) -> None:
-    """A duration is a number that is one, or a timedelta."""
-    assert seconds_of(value) == seconds
 
 
 def test_a_debounced_job_keeps_a_time_of_its_own() -> None:

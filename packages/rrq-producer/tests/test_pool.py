@@ -30,19 +30,37 @@ def test_a_connection_is_used_again(redis_url: str) -> None:
         assert proxy.connections == 1
 
 
+def test_an_error_reply_ends_a_pipeline(redis_url: str) -> None:
+    """Nothing more is sent after an error reply; the replies to what was sent before are all handed on, so
+    the connection is kept."""
+    with Proxy(redis_url) as proxy:
+        address = Address.of_dsn(proxy.url)
+        pool = BlockingPool(address, 1, 5)
+        replies: list[object] = []
+        commands = [pack(("ECHO", "1")), pack(("NOSUCH",)), pack(("ECHO", "2")), pack(("ECHO", "3"))]
+        pool.pipeline(commands, Attempts(address, 5), replies.append)
+        assert (replies[0], replies[2:]) == (b"1", [b"2"])
+        assert isinstance(replies[1], redis.ResponseError)
+        assert pool.call(pack(("ECHO", "4")), Attempts(address, 5)) == b"4"
+        assert proxy.connections == 1
+        pool.close()
+
+
 def test_a_connection_with_unread_replies_is_not_kept(redis_url: str) -> None:
-    """A pipeline that fails in the middle closes its connection; what comes next is answered with its own
-    reply."""
+    """A pipeline whose taker fails closes its connection; what comes next is answered with its own reply."""
     address = Address.of_dsn(redis_url)
     pool = BlockingPool(address, 1, 5)
     replies: list[object] = []
-    commands = [pack(("ECHO", "1")), pack(("NOSUCH",)), pack(("ECHO", "2")), pack(("ECHO", "3"))]
-    with pytest.raises(redis.ResponseError):
-        pool.pipeline(commands, Attempts(address, 5), replies.append)
-    assert replies == [b"1"]
+    commands = [pack(("ECHO", str(n))) for n in range(4)]
+
+    def fail(reply: object) -> None:
+        raise ValueError(reply)
+
+    with pytest.raises(ValueError, match="0"):
+        pool.pipeline(commands, Attempts(address, 5), fail)
     assert pool.call(pack(("ECHO", "4")), Attempts(address, 5)) == b"4"
     pool.pipeline(commands[2:], Attempts(address, 5), replies.append)
-    assert replies == [b"1", b"2", b"3"]
+    assert replies == [b"2", b"3"]
     pool.close()
     with pytest.raises(ProducerClosed):
         pool.call(PING, Attempts(address, 5))

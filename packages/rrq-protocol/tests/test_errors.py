@@ -118,3 +118,10 @@ def test_shown_cuts_long_values() -> None:
     text = shown("x" * 1_000_000)
     assert len(text) < 120
     assert text.endswith("... (1000002 characters)")
+
+
+def test_a_problem_of_the_settings_stays_on_its_line() -> None:
+    """Line ends and controls inside a problem, as in a name of a file, are written out; other text stays."""
+    error = SettingsError(["a\nb\x1b\u2028: no such file", "größer: wrong"])
+    assert error.problems == (r"a\nb\x1b\u2028: no such file", "größer: wrong")
+    assert str(error).splitlines() == list(error.problems)

@@ -1,6 +1,7 @@
 """The demonstration's handler counts what is in a Python file."""
 
 import ast
+import os
 import warnings
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_counts(tmp_path: Path) -> None:
     """Lines, functions, classes, nesting and the longest function are told."""
     path = tmp_path / "a.py"
     path.write_text(SOURCE)
-    assert analyse_source(path) == {
+    assert analyse_source(str(path)) == {
         "path": str(path),
         "lines": 12,
         "functions": 3,
@@ -42,7 +43,7 @@ def test_an_empty_file_has_nothing(tmp_path: Path) -> None:
     """No functions: no longest one."""
     path = tmp_path / "a.py"
     path.touch()
-    assert analyse_source(path) == {
+    assert analyse_source(str(path)) == {
         "path": str(path),
         "lines": 0,
         "functions": 0,
@@ -52,12 +53,22 @@ def test_an_empty_file_has_nothing(tmp_path: Path) -> None:
     }
 
 
+def test_a_name_that_is_no_utf8_comes_as_a_uri(tmp_path: Path) -> None:
+    """The bytes of the name are in the URI, which is what the result says again."""
+    path = tmp_path / os.fsdecode(b"caf\xe9 %41.py")
+    path.write_text(SOURCE)
+    analysis = analyse_source(path.as_uri())
+    assert (analysis["path"], analysis["functions"]) == (path.as_uri(), 3)
+    with pytest.raises(FileNotFoundError):
+        analyse_source(f"{path.as_uri()}.gone")
+
+
 def test_files_are_decoded_as_the_interpreter_would(tmp_path: Path) -> None:
     """An encoding cookie and a byte order mark are honoured."""
     (tmp_path / "latin.py").write_bytes(b"# coding: latin-1\nx = '\xe9'\n")
     (tmp_path / "bom.py").write_bytes(b"\xef\xbb\xbfx = 1\n")
-    assert analyse_source(tmp_path / "latin.py")["lines"] == 2
-    assert analyse_source(tmp_path / "bom.py")["lines"] == 1
+    assert analyse_source(str(tmp_path / "latin.py"))["lines"] == 2
+    assert analyse_source(str(tmp_path / "bom.py"))["lines"] == 1
 
 
 @pytest.mark.parametrize("text", [b"def (:\n", b"x = '\xff'\n", b"# coding: nonsense\n", b"x = 1\x00"])
@@ -66,7 +77,7 @@ def test_what_is_no_python_fails_clearly(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_bytes(text)
     with pytest.raises(SyntaxError, match=r"bad\.py|bad|invalid|unknown|null"):
-        analyse_source(path)
+        analyse_source(str(path))
 
 
 def test_warnings_of_the_parsed_file_are_its_own_affair(tmp_path: Path) -> None:
@@ -75,12 +86,12 @@ def test_warnings_of_the_parsed_file_are_its_own_affair(tmp_path: Path) -> None:
     path.write_text("x = '\\d'\nassert (1, 'always')\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert analyse_source(path)["lines"] == 2
+        assert analyse_source(str(path))["lines"] == 2
 
 
 def test_the_standard_librarys_own_files_are_read() -> None:
     """A real, large module gives plausible counts."""
-    counts = analyse_source(Path(ast.__file__))
+    counts = analyse_source(str(ast.__file__))
     assert counts["functions"] > 50
     assert counts["longest_function"] is not None
 

@@ -1,10 +1,11 @@
 """Log lines are an event and fields, and data cannot forge them."""
 
+import io
 import logging
 
 import pytest
 
-from rrq_runner.logs import FieldFormatter, configure_logging
+from rrq_runner.logs import FieldFormatter, QuietHandler, configure_logging
 
 
 def formatted(**fields: object) -> str:
@@ -35,3 +36,12 @@ def test_a_program_with_logging_of_its_own_keeps_it() -> None:
     before = list(logger.handlers)
     configure_logging()
     assert logger.handlers == before
+
+
+def test_a_stream_that_was_closed_is_no_reason_to_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    """Handlers may close stderr; a line that cannot be written is dropped, without a word."""
+    stream = io.StringIO()
+    handler = QuietHandler(stream)
+    stream.close()
+    handler.handle(logging.makeLogRecord({"msg": "runner.stopped"}))
+    assert capsys.readouterr() == ("", "")

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from rrq_protocol import EndpointError
 from rrq_runner.parent import CONTROL_FD_VARIABLE, PARENT_PID_VARIABLE, watch_parent
+from support.processes import wait_until_gone
 
 # Says that it lives, then waits for ever; what ends it is the subject.
 CHILD = """
@@ -96,3 +98,42 @@ def test_the_kernel_ends_the_runner_with_its_parent() -> None:
         ended, _, _ = select.select([pidfd], [], [], 10)
         os.close(pidfd)
         assert ended
+
+
+# A parent with a runner whose handlers have started processes; killed, it leaves all of them behind.
+FAMILY = """
+import os, subprocess, sys
+sleeper = ["sleep", "600"]
+child = (
+    "import os, subprocess, sys, threading\\n"
+    "from rrq_runner.parent import watch_parent\\n"
+    "watch = watch_parent(os.environ)\\n"
+    "pids = [os.getpid(), subprocess.Popen(['sleep', '600']).pid]\\n"
+    "pids.append(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)\\n"
+    "double = subprocess.Popen(['sh', '-c', 'sleep 600 & echo $!'], stdout=subprocess.PIPE)\\n"
+    "pids.append(int(double.stdout.readline()))\\n"
+    "print(*pids, flush=True)\\n"
+    "threading.Event().wait(600)\\n"
+)
+reading, writing = os.pipe()
+env = dict(os.environ, RRQ_RUNNER_CONTROL_FD=str(reading))
+subprocess.Popen([sys.executable, "-c", child], env=env, pass_fds=(reading,), start_new_session=True)
+os.close(reading)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a table of processes")
+def test_what_handlers_started_goes_with_a_killed_parent() -> None:
+    """SIGKILL of the parent ends the runner, its children, those in sessions of their own, and orphans of its
+    session, within two seconds (F21, F22)."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FAMILY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(text) for text in process.stdout.readline().split()]
+        assert len(pids) == 4
+        process.kill()
+        started = time.monotonic()
+        wait_until_gone(pids)
+        assert time.monotonic() - started < 2

@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from rrq_protocol import ErrorType
+from support.processes import wait_until_gone
 from support.runners import RunnerProcess, connected, result_of, started
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +38,46 @@ def hold() -> None:
     threading.Event().wait(60)
 
 @registry.handler
+def start_family() -> list[int]:
+    children = [subprocess.Popen(["sleep", "600"], start_new_session=own) for own in (False, True)]
+    return [child.pid for child in children]
+
+@registry.handler
 async def leave() -> None:
     raise SystemExit(5)
+
+@registry.handler
+async def interrupt_loop(how: str) -> str:
+    def leave():
+        raise SystemExit(9)
+    async def fail():
+        raise KeyboardInterrupt
+    loop = asyncio.get_running_loop()
+    task = {
+        "callback": lambda: loop.call_soon(leave),
+        "task": lambda: loop.create_task(fail()),
+        "stop": loop.stop,
+    }[how]()
+    await asyncio.sleep(0.01)
+    return "went on"
+
+@registry.handler
+def fork_and_return() -> object:
+    if (child := os.fork()) == 0:
+        print("in the child", file=sys.stderr)
+        return "from the child"
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+@registry.handler
+async def fork_and_exit() -> object:
+    if (child := os.fork()) == 0:
+        sys.exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+@registry.handler
+def close_streams() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
 
 @registry.handler
 async def shout() -> object:
@@ -146,7 +186,8 @@ async def test_ctrl_c_is_left_to_the_orchestrator(folder: Path) -> None:
 
 
 async def test_the_end_of_the_control_pipe_ends_the_runner(folder: Path) -> None:
-    """Handlers are cancelled, hooks run, and the process is gone long before its handler would be."""
+    """Handlers are cancelled, hooks run, and the process is gone long before its handler would be; what
+    handlers had started is gone too (F21, F22)."""
     reading, writing = os.pipe()
     async with started(
         "--settings",
@@ -159,11 +200,14 @@ async def test_the_end_of_the_control_pipe_ends_the_runner(folder: Path) -> None
     ) as runner:
         os.close(reading)
         async with connected(await runner.listening()) as peer:
+            family = result_of(await peer.call("start_family"))
             peer.send("sleep")
             await runner.said("sleeping")
             os.close(writing)
             assert await runner.ended() == 0
             await runner.said("hook: shut down")
+            if sys.platform == "linux":
+                await asyncio.to_thread(wait_until_gone, family)
 
 
 async def test_a_handler_cannot_end_the_runner_by_raising(folder: Path) -> None:
@@ -173,6 +217,42 @@ async def test_a_handler_cannot_end_the_runner_by_raising(folder: Path) -> None:
         assert outcome.error is not None
         assert outcome.error.type == "SystemExit"
         assert result_of(await peer.call("echo", {"value": 1})) == 1
+
+
+@pytest.mark.parametrize("how", ["callback", "task", "stop"])
+async def test_a_handler_cannot_end_the_loop(folder: Path, how: str) -> None:
+    """What its tasks and callbacks raise, and a loop that it stops, end neither the handler nor others that
+    run (F76)."""
+    async with served(folder) as runner, connected(await runner.listening()) as peer:
+        other = peer.send("sleep", {"seconds": 0.3})
+        await runner.said("sleeping")
+        assert result_of(await peer.call("interrupt_loop", {"how": how})) == "went on"
+        outcome = await peer.outcome()
+        assert (outcome.request_id, result_of(outcome)) == (other.request_id, "slept")
+        await runner.said("runner.loop_interrupted error=")
+        runner.process.send_signal(signal.SIGTERM)
+        assert await runner.ended() == 0
+
+
+async def test_a_forked_child_that_comes_back_is_not_the_runner(folder: Path) -> None:
+    """It ends where the handler does: one answer, by the parent, and nobody else on the connection."""
+    async with served(folder) as runner, connected(await runner.listening()) as peer:
+        for _ in range(2):
+            assert result_of(await peer.call("fork_and_return")) == 0
+            assert result_of(await peer.call("fork_and_exit")) == 7
+        await runner.said("in the child")
+        assert result_of(await peer.call("echo", {"value": 6})) == 6
+        runner.process.send_signal(signal.SIGTERM)
+        assert await runner.ended() == 0
+
+
+async def test_closed_streams_do_not_matter(folder: Path) -> None:
+    """A handler that closes stdout and stderr takes the log along, and nothing else."""
+    async with served(folder) as runner, connected(await runner.listening()) as peer:
+        await peer.call("close_streams")
+        assert result_of(await peer.call("echo", {"value": 7})) == 7
+        runner.process.send_signal(signal.SIGTERM)
+        assert await runner.ended() == 0
 
 
 async def test_tcp_and_the_environment(folder: Path) -> None:

@@ -84,7 +84,11 @@ class Bench:
 
         @registry.handler
         async def explosive() -> object:
-            return datetime(2026, 1, 31, tzinfo=Explosive())
+            return datetime(2026, 1, 31, tzinfo=Explosive(RuntimeError("no such place")))
+
+        @registry.handler
+        async def leaving() -> object:
+            return datetime(2026, 1, 31, tzinfo=Explosive(SystemExit(3)))
 
         self.engine = Engine(registry)
         self.session = Session(self.engine, RunnerConnection("length", max_in_flight), **options)
@@ -113,6 +117,9 @@ class Bench:
 class Explosive(tzinfo):
     """Fails inside of the encoder with an error of no usual kind."""
 
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
     def dst(self, when: datetime | None) -> None:
         """Have none."""
 
@@ -121,7 +128,7 @@ class Explosive(tzinfo):
 
     def utcoffset(self, when: datetime | None) -> timedelta:
         """Raise what nobody expects of a time zone."""
-        raise RuntimeError("no such place")
+        raise self.error
 
 
 async def test_responses_of_one_turn_leave_in_one_write() -> None:
@@ -175,7 +182,7 @@ async def test_cancel_frames_reach_the_handler() -> None:
     assert event.outcome.error.type == ErrorType.CANCELLED
 
 
-@pytest.mark.parametrize("name", ["nonsense", "explosive"])
+@pytest.mark.parametrize("name", ["nonsense", "explosive", "leaving"])
 async def test_a_result_that_cannot_be_sent_fails_at_once(name: str) -> None:
     """The request is answered with a fatal error; the connection goes on (F77)."""
     bench = Bench()

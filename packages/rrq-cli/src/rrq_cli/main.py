@@ -29,6 +29,9 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _run(args: Sequence[str]) -> int:
+    from rrq_cli.streams import complain, keep_standard_streams, silence_stdout
+
+    keep_standard_streams()
     from rrq_cli.exits import ExitCode
     from rrq_cli.root import reader_gone, run
 
@@ -38,6 +41,8 @@ def _run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         return reader_gone()
     except OSError as error:
-        sys.stderr.write(f"rrq: standard output: {error.strerror}\n")
-        return int(ExitCode.FINDING)
+        if code == ExitCode.OK:  # else the reason was told already
+            complain(f"rrq: standard output: {error.strerror}")
+        silence_stdout()
+        return int(code) or int(ExitCode.FINDING)
     return int(code)

@@ -6,10 +6,11 @@ is never interpreted.
 """
 
 import json
+import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,31 +21,47 @@ from rrq_cli.text import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 __all__ = [
-    "Column",
     "console",
     "emit",
     "json_text",
     "note",
+    "note_if_none",
     "require_no_terminal",
     "shown",
-    "table",
     "titled",
 ]
 
 _WIDTH_OF_A_PIPE = 120
+_DEEP = 10_000
 T = TypeVar("T")
 
 
 def json_text(value: Any) -> str:
-    """Return a result as JSON in plain ASCII: whatever the data holds, it drives no terminal."""
-    plain = msgspec.to_builtins(value, str_keys=True)
-    # json, not msgspec: it escapes all that is not ASCII, C1 controls and bidi overrides included. DEL is
-    # ASCII.
-    return json.dumps(plain, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+    """Return a result as JSON in plain ASCII: whatever the data holds, it drives no terminal.
+
+    Numbers that JSON does not have (infinity) are null.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEEP))  # what could be read, however nested, can be written
+    try:
+        plain = _finite(msgspec.to_builtins(value, str_keys=True))
+        # json, not msgspec: it escapes all that is not ASCII, C1 controls and bidi overrides included. DEL is
+        # ASCII.
+        text = json.dumps(plain, indent=2, ensure_ascii=True, allow_nan=False)
+    finally:
+        sys.setrecursionlimit(limit)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list) else value
 
 
 def emit(as_json: bool, value: T, view: "Callable[[Console, T], None]") -> None:
@@ -77,6 +94,12 @@ def note(message: str) -> None:
     click.echo(f"rrq: {escape(message)}", err=True)
 
 
+def note_if_none(found: object, remark: str | None) -> None:
+    """Print a remark, if there is one, where nothing was found."""
+    if not found and remark is not None:
+        note(remark)
+
+
 def shown(value: object, style: str = "") -> "Text":
     """Return a value as text that is safe to print; None is a dash."""
     from rich.text import Text
@@ -84,57 +107,6 @@ def shown(value: object, style: str = "") -> "Text":
     if value is None:
         return Text("–", style="dim")
     return Text(escape(str(value)), style=style)
-
-
-class Column(msgspec.Struct, frozen=True):
-    """How a column looks.
-
-    Attributes:
-        title: Its heading.
-        right: Whether it holds numbers.
-        whole: Whether its cells must never be cut; they are folded where there is no room.
-        ratio: Its share of the free room, 0 for what it needs.
-        most: The most room it takes, 0 for any.
-        style: A style of rich.
-    """
-
-    title: str
-    right: bool = False
-    whole: bool = False
-    ratio: int = 0
-    most: int = 0
-    style: str = ""
-
-
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> "Table":
-    """Return a plain table: heading, rule, one row per entry; cells are escaped unless they are ``Text``."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    # Only an expanded table gives columns with a ratio what the others leave; else ids are squeezed first.
-    expand = any(column.ratio for column in columns)
-    result = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-        expand=expand,
-    )
-    for column in columns:
-        result.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=not column.whole,
-            overflow="fold" if column.whole else "ellipsis",
-            ratio=column.ratio or None,
-            max_width=column.most or None,
-            style=column.style,
-        )
-    for row in rows:
-        result.add_row(*(cell if isinstance(cell, Text) else shown(cell) for cell in row))
-    return result
 
 
 def titled(out: "Console", title: str, detail: str = "") -> None:

@@ -17,17 +17,21 @@ import click
 __all__ = [
     "DURATION",
     "GLOBAL_OPTIONS",
+    "LOG_FORMAT",
     "GlobalOptions",
     "KeyValue",
     "as_environment",
     "common",
     "global_options",
+    "only_json",
     "options_of",
     "remember",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _META = "rrq_cli.options"
+LOG_FORMAT = "RRQ_LOG_FORMAT"
+"""What a command that answers with its logs is told by ``--json``."""
 
 if TYPE_CHECKING:
     _FloatParam: TypeAlias = click.ParamType[float]
@@ -89,12 +93,38 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     return global_options(run)
 
 
+def only_json(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare ``--json`` on a command without settings of the user's, and refuse the other global options.
+
+    Args:
+        reason: Why they do not apply.
+    """
+
+    def declare(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(**values: Any) -> Any:
+            ctx = click.get_current_context()
+            options = remember(ctx, values)
+            for flag, name, _ in GLOBAL_OPTIONS:
+                if name != "as_json" and getattr(options, name) is not None:
+                    raise click.UsageError(f"{flag} does not apply here: {reason}", ctx)
+            return command(options, **values)
+
+        declared: Callable[..., Any] = run
+        for flag, name, settings in reversed(GLOBAL_OPTIONS):
+            declared = click.option(flag, name, **settings, hidden=name != "as_json")(declared)
+        return declared
+
+    return declare
+
+
 def as_environment(options: GlobalOptions) -> None:
     """Hand the global options to a command of another wheel, which reads its settings by itself."""
     for variable, value in (
         ("RRQ_CONFIG", options.config),
         ("RRQ_REDIS_DSN", options.redis_dsn),
         ("RRQ_KEY_PREFIX", options.prefix),
+        (LOG_FORMAT, "json" if options.as_json else None),
     ):
         if value is not None:
             os.environ[variable] = value

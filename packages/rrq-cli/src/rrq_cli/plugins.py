@@ -5,6 +5,7 @@ command but its own.
 """
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from rrq_cli.exits import CliError, UsageProblem
-from rrq_cli.params import as_environment, options_of
+from rrq_cli.params import LOG_FORMAT, as_environment, options_of
 from rrq_cli.text import escape
 
 __all__ = ["ENTRY_POINTS", "LazyGroup", "Lazy", "Missing"]
@@ -79,6 +80,16 @@ class LazyGroup(click.Group):
             return _absent(cmd_name, self.elsewhere[cmd_name])
         return None
 
+    def hand_over(self, ctx: click.Context) -> None:
+        """Hand the global options given so far to the command to come, if it is one of another wheel."""
+        options, name = options_of(ctx), ctx.invoked_subcommand
+        if name is None or name not in self.plugins:
+            return
+        as_environment(options)
+        command = self.get_command(ctx, name)
+        if options.as_json and command is not None:
+            ctx.default_map = {**(ctx.default_map or {}), name: _json_wanted(command)}
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands' lines without importing any of them."""
         rows = [(name, self._help_of(name)) for name in self.list_commands(ctx)]
@@ -118,8 +129,32 @@ def _load_plugin(plugin: Any, ctx: click.Context) -> click.Command:
         raise CliError(
             f"rrq {plugin.name} (from {source}): expected a click command, got {type(command).__name__}"
         )
-    as_environment(options_of(ctx))
+    _add_json(command)
     return command
+
+
+def _add_json(command: click.Command) -> None:
+    """Give a plugin's commands ``--json``: one that has none answers with its logs, which are JSON then."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _add_json(each)
+    elif not any("--json" in param.opts for param in command.params):
+        option = click.Option(
+            ["--json"], is_flag=True, expose_value=False, callback=_log_as_json, help="Log as JSON."
+        )
+        command.params.append(option)
+
+
+def _json_wanted(command: click.Command) -> dict[str, Any]:
+    """Return what ``--json`` before a plugin's name means as defaults of its commands."""
+    if isinstance(command, click.Group):
+        return {name: _json_wanted(each) for name, each in command.commands.items()}
+    return {param.name: True for param in command.params if "--json" in param.opts and param.name is not None}
+
+
+def _log_as_json(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ[LOG_FORMAT] = "json"
 
 
 def _absent(name: str, missing: Missing) -> click.Command:

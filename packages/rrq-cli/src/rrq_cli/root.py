@@ -1,5 +1,6 @@
 """The root of the command line, and the one place where errors become messages and exit codes."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -8,8 +9,10 @@ from typing import Any
 import click
 
 from rrq_cli.exits import ExitCode, explain
-from rrq_cli.params import global_options, remember
+from rrq_cli.hints import completed
+from rrq_cli.params import GlobalOptions, global_options, options_of, remember
 from rrq_cli.plugins import Lazy, LazyGroup, Missing
+from rrq_cli.streams import complain, silence_stdout
 from rrq_cli.text import escape_lines
 
 __all__ = ["reader_gone", "root", "run"]
@@ -25,6 +28,7 @@ _OWN = {
 }
 _ELSEWHERE = {
     "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),
+    "doctor": Missing("rrq-orchestrator", "Is the server fit, and is every stored job in order?"),
     "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),
     "runner": Missing("rrq-runner", "Serve Python handlers."),
     "worker": Missing("rrq-orchestrator", "Run an orchestrator."),
@@ -65,6 +69,8 @@ def root(ctx: click.Context, /, **values: Any) -> None:
     usage, 3 stopped by force, 78 wrong configuration.
     """
     remember(ctx, values)
+    if isinstance(ctx.command, LazyGroup):
+        ctx.command.hand_over(ctx)
 
 
 def run(args: Sequence[str]) -> int:
@@ -76,9 +82,13 @@ def run(args: Sequence[str]) -> int:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    given = GlobalOptions()
     try:
         with root.make_context("rrq", list(args)) as ctx:
-            result = root.invoke(ctx)
+            try:
+                result = root.invoke(ctx)
+            finally:
+                given = options_of(ctx)
             return result if isinstance(result, int) and not isinstance(result, bool) else ExitCode.OK
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -87,19 +97,26 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         return reader_gone()
     except click.ClickException as error:
-        error.show()
+        complain(_shown(error))
         return error.exit_code
     except Exception as error:
         explained = explain(error)
         if explained is None:
             raise
         code, message = explained
-        head, *more = escape_lines(message)
-        click.echo("\n".join([f"rrq: {head}", *more]), err=True)
+        head, *more = escape_lines(completed(message, given))
+        complain("\n".join([f"rrq: {head}", *more]))
         return code
+
+
+def _shown(error: click.ClickException) -> str:
+    """Return what click would print itself, were standard error always open."""
+    text = io.StringIO()
+    error.show(file=text)
+    return "\n".join(escape_lines(text.getvalue().rstrip("\n")))
 
 
 def reader_gone() -> int:
     """Whoever read our output has stopped; nothing may be written any more, at exit neither."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence_stdout()
     return ExitCode.BROKEN_PIPE

@@ -1,4 +1,5 @@
-"""What ``--json`` prints. Fields are only ever added; times are RFC 3339 UTC, durations seconds.
+"""What ``--json`` prints. Fields are only ever added; times are RFC 3339 UTC, durations seconds; a number
+that is not finite is null.
 
 ======================  =====================================================
 ``queue list``          ``{"queues": [QueueInfo]}``
@@ -37,6 +38,7 @@ __all__ = [
     "QueueInfo",
     "QueueStats",
     "Requeued",
+    "RunnerInfo",
     "Submitted",
     "Totals",
     "Trace",
@@ -101,7 +103,9 @@ class QueueStats(QueueInfo, kw_only=True):
 
 
 class JobRow(msgspec.Struct, kw_only=True):
-    """One job in a list. ``attempts`` have ended without success; ``max_attempts`` are allowed in all."""
+    """One job in a list. ``attempts`` were made, one that runs or completed included, crashes and releases
+    not; ``max_attempts`` are allowed in all.
+    """
 
     id: str
     status: str | None = None
@@ -220,8 +224,26 @@ class Requeued(msgspec.Struct, kw_only=True):
     results: dict[str, int] = {}
 
 
+class RunnerInfo(msgspec.Struct, kw_only=True):
+    """A runner of one orchestrator, as that reports it; what it leaves out is null.
+
+    ``state`` is ``starting``, ``ready``, ``broken`` or ``stopping``; ``capacity`` counts the slots that take
+    jobs, ``free`` those that hold none.
+    """
+
+    name: str
+    state: str | None = None
+    capacity: int | None = None
+    free: int | None = None
+
+
 class OrchestratorInfo(msgspec.Struct, kw_only=True):
-    """One orchestrator: ``live``, ``lapsed`` (its lease is past) or ``reaping`` (declared dead)."""
+    """One orchestrator: ``live``, ``lapsed`` (its lease is past), ``reaping`` (declared dead) or ``stray``
+    (its lease is no time that an orchestrator writes).
+
+    ``status`` is what it says of itself: ``running``, ``stopping`` or ``disconnected``. ``runners`` is null
+    where it does not report any.
+    """
 
     id: str
     state: str
@@ -234,15 +256,20 @@ class OrchestratorInfo(msgspec.Struct, kw_only=True):
     version: str | None = None
     reported_at: datetime | None = None
     problem: str | None = None
+    status: str | None = None
+    runners: list[RunnerInfo] | None = None
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """Answer of ``rrq check``; ``findings`` is empty when ``healthy``."""
+    """Answer of ``rrq check``. ``redis_version`` and ``ping_ms`` are null where Redis did not answer.
+
+    ``findings`` says why where it is not ``healthy``, and what else is worth a look where it is.
+    """
 
     healthy: bool
-    redis: str
-    redis_version: str
-    ping_ms: float
+    redis: str | None = None
+    redis_version: str | None = None
+    ping_ms: float | None = None
     findings: list[str] = []
     orchestrators: list[OrchestratorInfo] = []
 

@@ -7,7 +7,7 @@ cannot reorder what is read, and what has no width cannot hide.
 
 import unicodedata
 
-__all__ = ["cut", "escape", "escape_lines", "width"]
+__all__ = ["cut", "cut_head", "escape", "escape_lines", "width"]
 
 # Printable by the tables of Unicode, yet without a shape of their own: joiners, fillers, variation selectors.
 _INVISIBLE = (
@@ -85,3 +85,17 @@ def cut(text: str, cells: int) -> str:
             break
         kept.append(char)
     return "".join(kept) + "…"
+
+
+def cut_head(text: str, cells: int) -> str:
+    """Return escaped text shortened like :func:`cut`, but at its beginning."""
+    if width(text) <= cells:
+        return text
+    if cells <= 0:
+        return ""
+    room, at = cells - 1, len(text)
+    while at > 0 and (room := room - _cells(text[at - 1])) >= 0:
+        at -= 1
+    while at < len(text) and _cells(text[at]) == 0:  # marks of a letter that is gone
+        at += 1
+    return "…" + text[at:]

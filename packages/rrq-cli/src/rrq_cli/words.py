@@ -1,12 +1,25 @@
 """Numbers, times and series in the words people read. Pure."""
 
+import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
-__all__ = ["age", "ago", "clock_time", "duration", "number", "plural", "rate", "sparkline"]
+__all__ = [
+    "age",
+    "ago",
+    "clock_time",
+    "duration",
+    "local_time",
+    "number",
+    "plural",
+    "rate",
+    "since",
+    "sparkline",
+]
 
 _BARS = "▁▂▃▄▅▆▇█"
+_LONGEST_S = 10_000 * 365.25 * 86_400
 
 
 def number(value: float | None) -> str:
@@ -20,9 +33,14 @@ def plural(count: int, noun: str, several: str = "") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a short duration: ``840 µs``, ``13 ms``, ``2.1 s``, ``4m 10s``, ``3h 5m``, ``12 d``."""
-    if seconds is None:
+    """Return a short duration: ``840 µs``, ``13 ms``, ``2.1 s``, ``4m 10s``, ``3h 5m``, ``12 d``.
+
+    What no calendar has, infinity included, is ``∞``.
+    """
+    if seconds is None or math.isnan(seconds):
         return "–"
+    if seconds > _LONGEST_S:
+        return "∞"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs" if seconds > 0 else "0 s"
     if seconds < 0.9995:
@@ -58,6 +76,12 @@ def ago(then: datetime | None, now: datetime) -> str:
     return f"in {duration(-seconds)}" if seconds < -0.0005 else duration(max(0.0, seconds))
 
 
+def since(then: datetime | None, now: datetime) -> str:
+    """Return how long ago an instant is as part of a sentence: ``9.0 s ago``, or ``in …`` for one to come."""
+    text = ago(then, now)
+    return text if then is None or text.startswith("in ") else f"{text} ago"
+
+
 def age(then: datetime | None, now: datetime) -> str:
     """Return how long ago an instant is in one unit: ``9 s``, ``4 m``, ``3 h``, ``12 d``."""
     if then is None:
@@ -69,11 +93,19 @@ def age(then: datetime | None, now: datetime) -> str:
     return f"{seconds} s"
 
 
+def local_time(instant: datetime) -> datetime:
+    """Return an instant by the clock of this place; by that of UTC where the calendar ends before."""
+    try:
+        return instant.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return instant.astimezone(UTC)
+
+
 def clock_time(instant: datetime | None, *, day: bool = True) -> str:
     """Return an instant in local time with milliseconds."""
     if instant is None:
         return "–"
-    local = instant.astimezone()
+    local = local_time(instant)
     return local.strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S") + f".{local.microsecond // 1000:03d}"
 
 

@@ -1,5 +1,9 @@
 """`rrq check`, called as people call it."""
 
+import json
+
+import pytest
+
 from support.cli import World
 
 
@@ -31,3 +35,50 @@ def test_a_lapsed_lease_is_a_finding(world: World) -> None:
     assert any("lease of late is past" in finding for finding in answer.json["findings"])
     world.register("fine")
     assert world.rrq("check").code == 0
+
+
+def test_a_broken_runner_is_a_finding(world: World) -> None:
+    """An orchestrator whose only runner takes no jobs is not well; the runner is named, in JSON too."""
+    broken = {"python": {"state": "broken", "capacity": 0, "free": 0, "pids": []}}
+    world.register("w", runners=broken, concurrency_limit=0)
+    answer = world.rrq("check")
+    assert (answer.code, "✓" in answer.out) == (1, False)
+    assert "✗ runner python of w is broken" in answer.words
+    found = world.rrq("check", "--json").json
+    assert found["healthy"] is False
+    (runner,) = found["orchestrators"][0]["runners"]
+    assert (runner["name"], runner["state"], runner["capacity"]) == ("python", "broken", 0)
+    world.register("v", runners={"python": {"state": "ready", "capacity": 4, "free": 4}})
+    answer = world.rrq("check")
+    assert (answer.code, "! runner python of w is broken" in answer.words) == (0, True)
+
+
+def test_json_where_redis_does_not_answer(world: World) -> None:
+    """Programs get a document with the reason, whatever it is; people get the message."""
+    for dsn, code in (("redis://127.0.0.1:1/0", 1), ("embedded://nowhere", 1), ("nonsense://x", 78)):
+        answer = world.rrq("check", "--json", "--redis-dsn", dsn)
+        assert (answer.code, answer.json["healthy"], answer.json["orchestrators"]) == (code, False, [])
+        assert answer.json["findings"][0]
+        assert world.rrq("check", "--redis-dsn", dsn).out == ""
+
+
+@pytest.mark.parametrize("lease", ["inf", "1e300", "-inf", "-1e300"])
+def test_leases_that_are_no_time_are_findings(world: World, lease: str) -> None:
+    """A row that no orchestrator wrote counts as nobody alive, in words and in JSON that can be read."""
+    world.redis.execute_command("ZADD", world.keys.workers, lease, "w")  # type: ignore[no-untyped-call]
+    answer = world.rrq("check")
+    assert (answer.code, "∞" in answer.out, "no live orchestrator" in answer.out) == (1, True, True)
+    found = json.loads(world.rrq("check", "--json").out, parse_constant=pytest.fail)
+    assert found["orchestrators"][0]["state"] == ("lapsed" if lease.startswith("-") else "stray")
+
+
+def test_lists_of_the_wrong_type_are_findings(world: World) -> None:
+    """Where the lease rows are no sorted set, that is told, and nobody is alive."""
+    world.redis.set(world.keys.workers, "x")
+    answer = world.rrq("check")
+    assert (answer.code, "wrong type" in answer.words) == (1, True)
+
+
+def test_the_command_to_start_one_has_the_options(world: World) -> None:
+    """What is advised starts an orchestrator for this very key space."""
+    assert "`rrq --prefix other worker run`" in world.rrq("--prefix", "other", "check").words

@@ -80,3 +80,13 @@ def test_waiting_has_an_end(world: World) -> None:
     """A job that does not end in time is a failure that says so."""
     answer = world.rrq("debug", "submit", "f", "--wait", "--wait-timeout", "0.05")
     assert (answer.code, "not ended within 0.05 s" in answer.out) == (1, True)
+
+
+def test_the_hint_has_the_options(world: World) -> None:
+    """What is printed to follow the job works when pasted: it has the options, and no password."""
+    answer = world.rrq("--prefix", world.keys.prefix, "debug", "submit", "f", "--job-id", "j")
+    assert f"follow it: rrq --prefix {world.keys.prefix} job trace j\n" in answer.out
+    named = world.url.replace("redis://", "redis://default:canary@") if "@" not in world.url else world.url
+    world.environment.pop("RRQ_REDIS_DSN")
+    answer = world.rrq("debug", "submit", "f", "--redis-dsn", named)
+    assert "canary" not in answer.out + answer.err

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from support.cli import World
 
 
@@ -17,6 +19,17 @@ def test_nothing_to_work_on_is_1(world: World) -> None:
 def test_wrong_usage_is_2(world: World) -> None:
     """A number of processes that cannot be is refused."""
     assert world.rrq("demo", "--processes", "0").code == 2
+
+
+@pytest.mark.parametrize("args", [("--prefix", "x"), ("--redis-dsn", "redis://h"), ("--config", "c.toml")])
+def test_settings_do_not_apply(world: World, args: tuple[str, ...]) -> None:
+    """Options that mean another Redis are refused wherever they stand, and the help does not offer them."""
+    for line in ((*args, "demo"), ("demo", *args)):
+        answer = world.rrq(*line, "--files", "missing")
+        assert (answer.code, answer.out) == (2, "")
+        assert f"{args[0]} does not apply" in answer.err
+    assert args[0] not in world.rrq("demo", "--help").out
+    assert not Path(world.folder, ".rrq").exists()
 
 
 def test_help_says_what_it_does(world: World) -> None:

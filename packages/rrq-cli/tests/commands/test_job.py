@@ -111,3 +111,24 @@ def test_cancel(world: World) -> None:
     answer = world.rrq("job", "cancel", done, "--json")
     assert (answer.code, json.loads(answer.out)) == (1, {"id": done, "result": "finished"})
     assert world.rrq("job", "cancel", waiting).code == 1
+
+
+def test_attempts_count_the_one_that_completed(world: World) -> None:
+    """A job that completed at once was tried once, one that runs is being tried, one that waits was not."""
+    done, waiting = world.completed(), world.enqueue(queue_name="later")
+    running = world.enqueue()
+    world.claim()
+    rows = {row["id"]: row for row in world.rrq("job", "list", "--scan", "--json").json["jobs"]}
+    assert [rows[each]["attempts"] for each in (done, running, waiting)] == [1, 1, 0]
+    assert "attempts 1 of 3" in world.rrq("job", "show", done).words
+    assert "1/3" in world.rrq("job", "list", "--status", "active").out
+
+
+def test_hints_have_the_options(world: World) -> None:
+    """Commands in messages lead to the same keys."""
+    world.hash("odd", id="odd", status="NEW", function_name="f")
+    prefix = world.environment.pop("RRQ_KEY_PREFIX")
+    answer = world.rrq("job", "trace", "odd", "--prefix", prefix)
+    assert (
+        f"job odd: malformed job_params: missing; what can be read of it: rrq --prefix {prefix}" in answer.err
+    )

@@ -1,5 +1,9 @@
 """`rrq queue`, called as people call it."""
 
+import json
+
+import pytest
+
 from support.cli import World
 
 
@@ -69,3 +73,39 @@ def test_inspecting_a_broken_queue_is_a_finding(world: World) -> None:
     answer = world.rrq("queue", "inspect", "odd")
     assert answer.code == 1
     assert "wrong type" in answer.out
+
+
+@pytest.mark.parametrize("score", ["inf", "1e300", "-inf", "-1e300"])
+def test_due_times_that_are_none_are_told(world: World, score: str) -> None:
+    """A score that is no time breaks no command: it is a problem of its queue, and JSON stays readable."""
+    job_id = world.enqueue(queue_name="media")
+    world.redis.execute_command("ZADD", world.keys.queue("media"), score, job_id)  # type: ignore[no-untyped-call]
+    for args in (("list",), ("stats",), ("stats", "--max-scan", "0"), ("inspect", "media")):
+        answer = world.rrq("queue", *args)
+        assert "Traceback" not in answer.err
+        assert (
+            f"1 job due {'before 1970' if score.startswith('-') else 'beyond the year 9999'}" in answer.words
+        )
+        json.loads(world.rrq("queue", *args, "--json").out, parse_constant=pytest.fail)
+    assert job_id in world.rrq("queue", "inspect", "media").out
+
+
+def test_finding_nothing_without_settings_is_remarked(world: World) -> None:
+    """Who is in the wrong folder sees that no settings were found, on stderr; ordinary answers are quiet."""
+    dsn = world.environment.pop("RRQ_REDIS_DSN")
+    file = world.folder / "rrq.toml"
+    assert world.rrq("queue", "list", "--redis-dsn", dsn).err == ""
+    file.write_text(f"[rrq]\nredis_dsn = '{dsn}'\n")
+    assert world.rrq("queue", "list").err == ""
+    assert "rrq --prefix p queue list --show-empty" in world.rrq("queue", "list", "--prefix", "p").words
+
+
+def test_lists_of_names_of_the_wrong_type_are_told(world: World) -> None:
+    """Where the list of queues is something else, that is said, for queues may be missing from the answer."""
+    world.enqueue()
+    world.redis.delete(world.keys.queues)
+    world.redis.set(world.keys.queues, "x")
+    for args in (("queue", "list"), ("queue", "stats"), ("dlq", "list"), ("job", "list")):
+        answer = world.rrq(*args)
+        assert answer.code == 0
+        assert answer.err == f"rrq: {world.keys.queues}: the key has the wrong type; expected a set\n"

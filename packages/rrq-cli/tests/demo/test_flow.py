@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from rrq_cli.demo import flow
 from rrq_cli.demo.display import Display
@@ -106,6 +107,28 @@ class Demo:
             assert time.monotonic() < give_up
             time.sleep(0.005)
 
+    def client(self) -> "redis.Redis":
+        """Return a client of the server in the folder."""
+        return redis.Redis(unix_socket_path=str(self.folder / ".rrq" / "redis.sock"))
+
+    def wait_until_working(self) -> None:
+        """Wait until an orchestrator holds jobs of a demo."""
+        give_up = time.monotonic() + GONE_WITHIN_S
+        while True:
+            with contextlib.suppress(redis.ConnectionError), self.client() as client:
+                if any(client.zcard(key) for key in client.scan_iter("rrq:active:jobs:*")):
+                    return
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+
+    def pid_of(self, part: str) -> int:
+        """Return the process id of the demo's orchestrator, or of its server."""
+        if part == "server":
+            return int(json.loads((self.folder / ".rrq" / "server.json").read_text())["pid"])
+        with self.client() as client:
+            (report,) = (client.get(key) for key in client.scan_iter("rrq:health:worker:*"))
+        return int(json.loads(report or b"")["pid"])
+
     def wait_until_gone(self) -> None:
         """Wait until nothing is left; there is no event for the end of a stranger's process."""
         give_up = time.monotonic() + GONE_WITHIN_S
@@ -187,6 +210,54 @@ def test_stopped_at_any_point_it_leaves_nothing(demo: Demo, name: signal.Signals
     again = demo.run("--json")
     assert again.err == ""
     assert again.json["exactly_once"]
+
+
+@pytest.mark.parametrize("victim", ["orchestrator", "server"])
+def test_what_a_killed_part_left_is_cleared_away(demo: Demo, victim: str) -> None:
+    """Long after a part was killed, when nothing but the leases tells of it, the next demo is as any other.
+
+    Slow: it starts everything, twice, and waits for a lease to run out.
+    """
+    for number in range(800):
+        (demo.source / f"more{number}.py").write_text("def f():\n    pass\n" * 40)
+    with demo.start("--json") as process:
+        demo.wait_until_working()
+        os.kill(demo.pid_of(victim), signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert demo.rrq("embedded", "start").code == 0
+    with demo.client() as client:
+        assert client.delete(*client.scan_iter("rrq:health:worker:*")) == 1  # it has expired by then
+        assert [client.zcard(key) > 0 for key in client.scan_iter("rrq:active:jobs:*")] == [True]
+    answer = demo.run("--json")
+    assert (answer.code, answer.err) == (0, "")
+    assert (answer.json["files"], answer.json["exactly_once"]) == (832, True)
+    with demo.client() as client:
+        assert client.zcard("rrq:workers") == client.zcard("rrq:reaping") == 0
+
+
+def test_exported_variables_lead_nothing_astray(demo: Demo) -> None:
+    """In a shell whose variables mean another Redis, the demo and its commands use the demo's own.
+
+    Slow: it starts everything.
+    """
+    demo.environment |= {"RRQ_REDIS_DSN": "redis://127.0.0.1:1/0", "RRQ_KEY_PREFIX": "other"}
+    answer = demo.run("--json")
+    assert (answer.code, answer.err) == (0, "")
+    for name, command in answer.json["commands"].items():
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=demo.folder,
+            env=demo.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (name, done.stderr)
+        assert name == "stop" or answer.json["dlq"][0]["job_id"] in done.stdout or "demo" in done.stdout
+    demo.wait_until_gone()
 
 
 def test_two_demos_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

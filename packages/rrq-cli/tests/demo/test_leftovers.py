@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 import pytest
 
@@ -10,7 +11,8 @@ from rrq_cli.demo.leftovers import clear, demo_records, orchestrators
 from rrq_cli.exits import CliError
 from rrq_cli.store.client import Store
 from rrq_protocol import Settings
-from support.cli import World
+from rrq_protocol.transitions import fence
+from support.cli import WORKER, World
 
 DEAD_PID = 2**22 + 1  # above the kernel's greatest
 
@@ -56,6 +58,63 @@ def test_a_lapsed_orchestrator_is_not_waited_for(world: World, store: Store) -> 
     assert clear(store, _no_wait) == 1
 
 
+@pytest.mark.parametrize("lease_ms", [-1, 400])
+def test_without_a_report_the_lease_decides(world: World, store: Store, lease_ms: int) -> None:
+    """A dead orchestrator's report expires; its row and its jobs are found all the same, once it lapsed."""
+    world.enqueue(queue_name="demo")
+    world.claim("demo")
+    world.register(lease_ms=lease_ms, queues=["demo"])
+    world.redis.delete(world.keys.health(WORKER))
+    assert clear(store, time.sleep) == 1
+    assert world.redis.zcard(world.keys.workers) == 0
+    assert world.redis.exists(world.keys.active(WORKER)) == 0
+
+
+@pytest.mark.parametrize("row", ["", "inf", "1e300"])
+@pytest.mark.parametrize("lost", ["row", "row and set", "row, set and owner"])
+def test_jobs_that_nobody_holds_are_found(world: World, store: Store, row: str, lost: str) -> None:
+    """A job that is ACTIVE under an orchestrator in neither list, or in no set, is taken back and deleted."""
+    world.enqueue(queue_name="demo")
+    (job,) = world.claim("demo")
+    world.redis.delete(world.keys.workers, world.keys.health(WORKER))
+    if "set" in lost:
+        world.redis.delete(world.keys.active(WORKER))
+    if "owner" in lost:
+        world.redis.hset(world.keys.job(job.id), "worker_id", b"\xff odd")
+    if row:
+        world.redis.execute_command("ZADD", world.keys.workers, row, "stray")  # type: ignore[no-untyped-call]
+    assert clear(store, _no_wait) == 1
+    assert world.redis.exists(world.keys.job(job.id)) == 0
+    assert world.redis.zcard(world.keys.reaping) == 0
+
+
+def test_an_interrupted_recovery_is_finished(world: World, store: Store) -> None:
+    """An orchestrator that was fenced before, and holds jobs of others too, gives all of them back."""
+    world.enqueue(queue_name="demo")
+    other = world.enqueue(queue_name="mine")
+    world.claim("demo")
+    world.claim("mine")
+    lease = world.redis.zscore(world.keys.workers, WORKER)
+    assert lease is not None
+    world.run(fence(world.keys, WORKER, lease))
+    assert clear(store, _no_wait) == 1
+    assert world.redis.zcard(world.keys.reaping) == 0
+    assert world.redis.zrange(world.keys.queue("mine"), 0, -1) == [other.encode()]
+
+
+def test_what_cannot_be_deleted_is_no_success(
+    world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a job stays, whatever the reason, it is named and nothing is pretended."""
+    monkeypatch.setattr(leftovers, "_GIVE_UP_S", 0)
+    world.enqueue(queue_name="demo", job_id="stuck")
+    world.claim("demo")
+    world.redis.delete(world.keys.workers, world.keys.health(WORKER), world.keys.active(WORKER))
+    world.redis.set(world.keys.active(WORKER), "x")
+    with pytest.raises(CliError, match=r"1 job .* cannot be deleted, such as stuck"):
+        clear(store, _no_wait)
+
+
 def test_someone_elses_orchestrator_is_respected(
     world: World, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,3 +127,16 @@ def test_someone_elses_orchestrator_is_respected(
         clear(store, _no_wait)
     assert list(orchestrators(store)) == ["worker-1"]
     assert job_id in demo_records(store)
+
+
+def test_one_that_holds_a_job_is_respected_whatever_it_reports(
+    world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live orchestrator with a job of the demo in its hands is not fenced."""
+    monkeypatch.setattr(leftovers, "_GIVE_UP_S", 0)
+    world.enqueue(queue_name="demo")
+    world.claim("demo")
+    world.register(queues=["mine"])
+    with pytest.raises(CliError, match="another orchestrator"):
+        clear(store, _no_wait)
+    assert world.redis.zscore(world.keys.workers, WORKER) is not None

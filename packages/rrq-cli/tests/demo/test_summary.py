@@ -1,13 +1,16 @@
 """The end of the demo is a summary and commands that work when pasted."""
 
+import io
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from rrq_cli.demo.plan import DemoPlan
+from rrq_cli.demo.plan import DemoPlan, write_config
 from rrq_cli.demo.results import DeadFile, DemoResult, Function
 from rrq_cli.demo.summary import next_commands, show_result
 from support.cli import HOSTILE
@@ -76,6 +79,7 @@ def test_commands_name_the_settings_where_needed(
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".rrq").mkdir()
     plan = DemoPlan(Path("/lib"), tmp_path / ".rrq", 1)
+    write_config(plan)
     short = next_commands(plan, result)
     assert short["queue"].endswith("queue stats")
     assert short["trace"].endswith("job trace d0")
@@ -103,3 +107,40 @@ def test_commands_call_this_very_rrq(
     assert next_commands(plan, result)["queue"].startswith(f"{shlex.quote(str(ours))} ")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert " -m rrq_cli " in next_commands(plan, result)["queue"]
+
+
+def test_exported_variables_lead_no_command_astray(
+    result: DemoResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the shell's own variables mean another Redis, the commands unset them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".rrq").mkdir()
+    plan = DemoPlan(Path("/lib"), tmp_path / ".rrq", 1)
+    write_config(plan)
+    for name in [name for name in os.environ if name.startswith("RRQ_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RRQ_REDIS_DSN", "redis://elsewhere")
+    monkeypatch.setenv("RRQ_KEY_PREFIX", "other")
+    commands = next_commands(plan, result)
+    assert commands["queue"].startswith("env -u RRQ_KEY_PREFIX -u RRQ_REDIS_DSN ")
+    assert commands["queue"].endswith(" queue stats --config .rrq/demo.toml")
+    assert commands["stop"].endswith("embedded stop --dir .rrq")
+    monkeypatch.delenv("RRQ_REDIS_DSN")
+    assert next_commands(plan, result)["queue"].startswith("env -u RRQ_KEY_PREFIX ")
+    (tmp_path / ".env").write_text("RRQ_REDIS_DSN=redis://elsewhere\n")
+    commands = next_commands(plan, result)
+    assert f"--redis-dsn embedded://{tmp_path / '.rrq'} --prefix rrq" in commands["queue"]
+
+
+@pytest.mark.parametrize("width", [24, 40, 80])
+def test_numbers_are_whole_however_long_the_names(result: DemoResult, width: int) -> None:
+    """Long names of files give way to the figures beside them, in a narrow window too."""
+    for at in range(3):
+        long = Function(path="/lib/" + "deep/" * 60, name="n" * 90, line=1, lines=12_345 + at, job_id="j")
+        result.largest_functions.append(long)
+    result.commands = {"stop": "s"}
+    out = io.StringIO()
+    show_result(Console(file=out, width=width, markup=False, emoji=False), result, Path("/lib"))
+    text = out.getvalue()
+    assert all(figure in text for figure in ("12,345", "12,346", "12,347"))
+    assert max(map(len, text.splitlines())) <= width

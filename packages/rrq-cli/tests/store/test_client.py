@@ -1,13 +1,11 @@
 """One connection: transitions, batches whose errors stay apart, and what to do where nothing answers."""
 
-from pathlib import Path
-
 import pytest
 
 from rrq_cli.exits import CliError
 from rrq_cli.params import GlobalOptions
-from rrq_cli.store.client import connect, open_store, settings_for
-from rrq_protocol import Secret, SettingsError, script_names, transitions
+from rrq_cli.store.client import connect, open_store
+from rrq_protocol import Secret, script_names, transitions
 from rrq_protocol.settings import RedisTarget
 from support.cli import World
 
@@ -47,19 +45,6 @@ def test_time_is_the_servers(options: GlobalOptions) -> None:
         assert 1.6e12 < first <= second
 
 
-def test_options_win_over_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--prefix` and `--redis-dsn` win over the settings file, which wins over the defaults."""
-    monkeypatch.chdir(world.folder)
-    for name in ("RRQ_KEY_PREFIX", "RRQ_REDIS_DSN", "RRQ_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    Path("rrq.toml").write_text("[rrq]\nkey_prefix = 'file'\ndefault_queue_name = 'q'\n")
-    assert settings_for(GlobalOptions()).key_prefix == "file"
-    settings = settings_for(GlobalOptions(prefix="given"))
-    assert (settings.key_prefix, settings.default_queue_name) == ("given", "q")
-    with pytest.raises(SettingsError):
-        settings_for(GlobalOptions(config="missing.toml"))
-
-
 def test_nothing_there_says_what_to_do() -> None:
     """The target's own advice is given where it has some."""
     url = "redis://127.0.0.1:1/0"
@@ -69,3 +54,22 @@ def test_nothing_there_says_what_to_do() -> None:
         connect(target),
     ):
         pass
+
+
+def test_a_missing_settings_file_is_told_where_it_may_matter(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reaches nothing without any settings is told that no file was found, and how to name one."""
+    monkeypatch.chdir(world.folder)
+    for name in ("RRQ_KEY_PREFIX", "RRQ_REDIS_DSN", "RRQ_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    (world.folder / ".rrq").mkdir()
+    with pytest.raises(CliError) as failed, open_store(GlobalOptions()):
+        pass
+    assert f"no rrq.toml found in {world.folder}; using the defaults" in str(failed.value)
+    with open_store(GlobalOptions(redis_dsn=world.url)) as store:
+        assert store.remark is None
+    (world.folder / "rrq.toml").write_text("[rrq]\n")
+    with pytest.raises(CliError) as failed, open_store(GlobalOptions()):
+        pass
+    assert "no rrq.toml" not in str(failed.value)

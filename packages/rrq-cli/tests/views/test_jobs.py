@@ -58,6 +58,18 @@ def test_long_ids_are_folded_never_cut(shown_at_80: Show) -> None:
     assert shown_at_80(show_list, JobList(jobs=[JobRow(id=long, status="ACTIVE")])).count("x") == 128
 
 
+def test_an_id_no_job_can_have_is_cut(shown_at_80: Show) -> None:
+    """One of ten thousand characters takes half the line, in the table and below; numbers stay whole."""
+    row = JobRow(id="z" * 10_240, attempts=12, max_attempts=12_345, problem="p" * 10_000)
+    text = shown_at_80(show_list, JobList(jobs=[row, JobRow(id=ID, status="COMPLETED")]))
+    assert "z" * 39 + "…" in text
+    assert "z" * 40 not in text
+    assert "12/12345" in text
+    assert ID in text
+    assert len(text) < 1500
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_one_job(shown_at_80: Show) -> None:
     """All that is known, parameters and result as JSON, errors with their tracebacks line by line."""
     job = JobDetail(
@@ -74,7 +86,7 @@ def test_one_job(shown_at_80: Show) -> None:
     )
     text = shown_at_80(show_detail, job)
     assert f"{ID}\nstatus             FAILED\nfunction           f\nqueue              q\n" in text
-    assert "failed attempts    3 of 3\n" in text
+    assert "attempts           3 of 3\n" in text
     assert '  {\n    "to": "日本"\n  }\n' in text
     assert 'traceback of attempt 3\n  Traceback:\n      File "a.py"\n' in text
     assert "\\x1b[2J" in text
@@ -85,9 +97,10 @@ def test_one_job(shown_at_80: Show) -> None:
 def test_a_malformed_job_shows_its_fields(shown_at_80: Show) -> None:
     """What cannot be parsed is shown as it is stored, escaped."""
     text = shown_at_80(
-        show_detail, JobDetail(id="j", problem="malformed status: x", fields={"status": "\x07"})
+        show_detail,
+        JobDetail(id="j", problem="malformed status: x", fields={"status": "\x07", "\x1b[2J": "x"}),
     )
-    assert text == "j\n! malformed status: x\nstatus  \\x07\n"
+    assert text == "j\n! malformed status: x\nstatus   \\x07\n\\x1b[2J  x\n"
 
 
 def test_very_long_blocks_lose_their_middle(shown_at_80: Show) -> None:

@@ -13,8 +13,8 @@ from the head.
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -43,6 +43,8 @@ class Membership(Protocol):
 
     @property
     def orchestrator_id(self) -> str: ...
+    @property
+    def is_registered(self) -> bool: ...
     async def registered(self) -> None: ...
     def fenced(self, orchestrator_id: str) -> None: ...
 
@@ -62,7 +64,7 @@ class ClaimPlan(msgspec.Struct, frozen=True):
 
 class ClaimLoop:
     """Claims until told to stop. All state is the loop's own; ``wake`` and ``capacity_freed`` only set an
-    event.
+    event. ``in_doubt`` says that the latest claim was not answered, so jobs may have been taken.
     """
 
     name = "claim"
@@ -85,6 +87,7 @@ class ClaimLoop:
     ) -> None:
         self.passes = PassSignal()
         self.exhausted = asyncio.Event()
+        self.in_doubt = False
         self._plan, self._keyspace, self._link, self._links = plan, keyspace, link, links
         self._membership, self._waker = membership, waker
         self._dispatcher, self._settler = dispatcher, settler
@@ -94,7 +97,7 @@ class ClaimLoop:
         self._woken = False
         self._freed = False
         self._full = False
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._turn = 0
 
     def wake(self, queue: str) -> None:
@@ -113,30 +116,35 @@ class ClaimLoop:
         """Claim nothing more; :meth:`run` returns once the call under way is answered, so that no claim is
         lost.
         """
-        self._stopping = True
+        self._stopping.set()
         self._changed.set()
 
     async def run(self) -> None:
         """Claim and dispatch until stopped."""
         pauses = self._links.pauses()
-        doubtful = False
-        while not self._stopping:
-            await self._membership.registered()
+        while not self._stopping.is_set():
+            if not self._membership.is_registered:
+                await self._unless_stopped(self._membership.registered())
+                continue
             owner = self._membership.orchestrator_id
             try:
-                if doubtful:
-                    await self._give_back_unknown(owner)
-                    doubtful = False
+                await self.give_back_unknown(owner)
                 await self._pass(owner)
             except Fenced:
                 self._membership.fenced(owner)
                 self.passes.done()
             except (RedisGone, RedisRefused):
-                # Whether the claim was carried out is unknown; what it may have taken is given back first.
-                doubtful = True
-                await pauses.pause()
+                await self._unless_stopped(pauses.pause())
             else:
                 pauses = self._links.pauses()
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> None:
+        task, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            stop.cancel()
 
     async def _pass(self, owner: str) -> None:
         free, room = self._room()
@@ -167,7 +175,10 @@ class ClaimLoop:
             failed_ttl_seconds=plan.failed_ttl_s,
             lock_extension_seconds=plan.lock_extension_s,
         )
+        # Until there is an answer, it is unknown whether the call was carried out.
+        self.in_doubt = True
         reply = await self._link.run(call)
+        self.in_doubt = False
         if reply.fenced:
             raise Fenced(owner)
         self._dispatcher.refuse(reply.malformed, owner)
@@ -219,15 +230,17 @@ class ClaimLoop:
             await self._changed_within(max(0.0, book.next_look_s() - self._clock.monotonic()))
 
     async def _changed_within(self, seconds: float) -> None:
-        if self._stopping:
+        if self._stopping.is_set():
             return
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
 
-    async def _give_back_unknown(self, owner: str) -> None:
+    async def give_back_unknown(self, owner: str) -> None:
         """Release jobs that Redis counts as ours and we do not know: the reply of a claim was lost (F46)."""
+        if not self.in_doubt:
+            return
         key = self._keyspace.active(owner)
         ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
         attempts = {(attempt.job.id, attempt.job.claim_seq) for attempt in self._dispatcher.attempts}
@@ -242,3 +255,4 @@ class ClaimLoop:
             back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name)
             await self._link.run(settle(self._keyspace, owner, [back]))
             self._log.warning("claim.given_back", job_id=job_id, queue=name)
+        self.in_doubt = False

@@ -27,14 +27,16 @@ class RedisGone(OrchestratorError):
 
 
 class RedisRefused(OrchestratorError):
-    """Waiting does not help. ``problem`` is the server's text."""
+    """Waiting does not help. ``problem`` is the server's text, ``action`` what a person can do."""
 
-    def __init__(self, address: str, problem: str) -> None:
-        said = problem.rstrip(".")
-        super().__init__(
-            f"Redis at {address} refuses: {said}; check redis_dsn, its password and the user's rights"
-        )
-        self.address, self.problem = address, problem
+    def __init__(
+        self,
+        address: str,
+        problem: str,
+        action: str = "check redis_dsn, its password and the user's rights",
+    ) -> None:
+        super().__init__(f"Redis at {address} refuses: {problem.rstrip('.')}; {action}")
+        self.address, self.problem, self.action = address, problem, action
 
 
 class Fenced(OrchestratorError):

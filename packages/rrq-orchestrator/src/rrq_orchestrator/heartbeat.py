@@ -5,8 +5,8 @@ The thread keeps beating while the event loop is busy, but not when the loop has
 a hung orchestrator must be declared dead, not linger. A fenced one takes a new id, registers and goes on; its
 old claims belong to others.
 
-Who writes what: ``_id``, ``_registered`` and ``_report`` belong to the event loop; the thread reads the
-latter two references and tells the loop what happened through ``call_soon_threadsafe``.
+Who writes what: ``_id``, ``_registered``, ``_renewed_s`` and ``_report`` belong to the event loop; the thread
+reads the id and the report, and tells the loop what happened through ``call_soon_threadsafe``.
 """
 
 import asyncio
@@ -20,16 +20,19 @@ from typing import Any
 import msgspec
 import redis as redis_client
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.retry import Retry
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.identity import new_orchestrator_id
 from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.store.redis import RedisLinks
 from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply, reply_of
 from rrq_protocol.transitions import Lease, deregister, heartbeat, register
 
 __all__ = ["Heartbeat", "HeartbeatTimes"]
+
+_NEXT_TRY_S = 0.25
 
 
 class HeartbeatTimes(msgspec.Struct, frozen=True):
@@ -53,18 +56,21 @@ class Heartbeat:
         times: HeartbeatTimes,
         report: Callable[[str], bytes],
         on_fenced: Callable[[str], None],
+        links: RedisLinks,
         log: FilteringBoundLogger,
     ) -> None:
         self.passes = PassSignal()
+        self._links = links
         self._keyspace, self._url, self._times = keyspace, url, times
         self._build_report, self._on_fenced, self._log = report, on_fenced, log
         self._id = new_orchestrator_id()
         self._report = b"{}"
         self._registered = asyncio.Event()
-        self._looped_s = time.monotonic()
+        self._looped_s = self._renewed_s = time.monotonic()
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
+        self._ended = asyncio.Event()
 
     @property
     def orchestrator_id(self) -> str:
@@ -79,6 +85,11 @@ class Heartbeat:
     def is_registered(self) -> bool:
         """Whether claims can be made."""
         return self._registered.is_set()
+
+    @property
+    def renewed_s(self) -> float:
+        """When the beat was sent that last renewed the lease; monotonic seconds."""
+        return self._renewed_s
 
     def hurry(self) -> None:
         """Beat soon, for there is something new to report."""
@@ -116,7 +127,7 @@ class Heartbeat:
         self._stopping.set()
         self._hurry.set()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, 2 * self._times.beat_s)
+            await self._ended.wait()
 
     def _tick(self) -> None:
         self._report = self._build_report(self._id)
@@ -135,16 +146,20 @@ class Heartbeat:
                 try:
                     known = self._beat(client, loop, current, known)
                 except (RedisError, OSError) as error:
-                    # The claim loop reports the outage; here only the next try matters, soon.
-                    pause_s = min(self._times.beat_s, 0.25)
-                    self._tell(loop, partial(self._log.debug, "heartbeat.failed", problem=str(error)))
+                    # Here only the next try matters, soon; maybe the address leads to another server by then.
+                    pause_s = min(self._times.beat_s, _NEXT_TRY_S)
+                    client.connection_pool.disconnect()
+                    self._tell(loop, partial(self._failed, error))
             self._hurry.wait(pause_s)
         client.close()
+        # The loop may be closed: a process that has to end does not wait for a thread that waits for Redis.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._ended.set)
 
     def _beat(
         self, client: "redis_client.Redis", loop: asyncio.AbstractEventLoop, current: str, known: str
     ) -> str:
-        times = self._times
+        times, sent_s = self._times, time.monotonic()
         lease = Lease(current, int(times.lease_s * 1000), self._report, int(times.report_ttl_s * 1000))
         if known != current:
             _run(client, register(self._keyspace, lease))
@@ -152,8 +167,21 @@ class Heartbeat:
         elif _run(client, heartbeat(self._keyspace, lease)).fenced:
             self._tell(loop, partial(self.fenced, current))
             return ""
-        self._tell(loop, self.passes.done)
+        self._tell(loop, partial(self._done, sent_s))
         return current
+
+    def _done(self, sent_s: float) -> None:
+        self._renewed_s = sent_s
+        self._links.written()
+        self._links.allowed(self.name)
+        self.passes.done()
+
+    def _failed(self, error: Exception) -> None:
+        """Say what Redis refuses. Of outages the links tell, which have something to do all the time."""
+        if not isinstance(error, ResponseError | AuthenticationError):
+            self._log.debug("heartbeat.failed", problem=str(error))
+        elif self._links.explain(self.name, error) is error:
+            self._log.error("heartbeat.failed", problem=str(error))
 
     def _tell(self, loop: asyncio.AbstractEventLoop, what: Callable[[], Any]) -> None:
         # The loop may be closing while the last beat is on its way.

@@ -1,17 +1,16 @@
 """The orchestrator: its parts, put together, started and stopped (ARCHITECTURE.md *One job's way*).
 
 Shutdown (RELIABILITY.md 6.8): claim nothing more, let attempts finish, ask the rest to end, end the runners,
-release what is left, write all ends to Redis, leave. A second request skips the waiting. Nothing is given up
-while Redis can be told of it.
+release what is left, write all ends to Redis, leave. A second request skips the waiting: the runners are
+killed, and two seconds are left to tell Redis. Nothing is given up while Redis can be told of it.
 """
 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -21,8 +20,11 @@ from rrq_orchestrator.control import Control
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import RedisGone
+from rrq_orchestrator.farewell import Farewell, StopRequest
 from rrq_orchestrator.heartbeat import Heartbeat
+from rrq_orchestrator.overlap import OverlapGuard
 from rrq_orchestrator.plan import (
+    audit_rules,
     claim_plan,
     dispatch_limits,
     heartbeat_times,
@@ -30,22 +32,26 @@ from rrq_orchestrator.plan import (
     routes,
     served_queues,
 )
+from rrq_orchestrator.reconciler import Reconciler
 from rrq_orchestrator.recovery import Janitor
 from rrq_orchestrator.report import build_report
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_orchestrator.runners.factory import make_runners
 from rrq_orchestrator.service import Service
 from rrq_orchestrator.settle import Settler
-from rrq_orchestrator.store import RedisLinks
+from rrq_orchestrator.store import Advice, RedisLinks
+from rrq_orchestrator.unused import without_effect
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace, Settings, SettingsError, SystemClock
-from rrq_protocol.settings import resolve_redis
+from rrq_protocol.settings import RedisTarget, resolve_redis
+from rrq_protocol.transitions import deregister
 
 __all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerFactory"]
 
 EXIT_OK, EXIT_UNEXPECTED, EXIT_FORCED = 0, 1, 3
-_FLUSH_S, _FORCED_FLUSH_S = 10.0, 2.0
-_LAST_CALL_S = 6.0
+_LAST_CALL_S, _SHORTEST_LAST_CALL_S = 6.0, 1.0
+
+_WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
 
 RunnerFactory = Callable[[RunnerListener], Mapping[str, Runner]]
 
@@ -57,6 +63,7 @@ class Orchestrator:
         settings: Everything configured.
         url: Redis URL, with its password; by default the one the settings mean.
         address: The same for messages, without it.
+        advice: What to tell people whose Redis is away.
         runners: Makes the runners; by default those of the settings, as processes.
         burst: End once no job is ready and none runs.
         log: Where events go.
@@ -73,6 +80,7 @@ class Orchestrator:
         *,
         url: str | None = None,
         address: str = "",
+        advice: Advice | None = None,
         runners: RunnerFactory | None = None,
         burst: bool = False,
         log: FilteringBoundLogger | None = None,
@@ -80,16 +88,20 @@ class Orchestrator:
         rng: random.Random | None = None,
     ) -> None:
         if url is None:
-            url, address = _redis_of(settings)
+            target = _redis_of(settings)
+            url = target.url.reveal() if target.url is not None else ""
+            address, advice = target.display, Advice.about(target)
         self._settings, self._burst = settings, burst
         self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger()
         self._rng = rng or random.Random()
         clock = clock or SystemClock()
         keyspace = Keyspace(settings.key_prefix)
-        self._links = RedisLinks(url, address or url.partition("@")[2] or url, self._log, self._rng)
+        address = address or url.partition("@")[2] or url
+        self._links = RedisLinks(url, address, self._log, self._rng, advice)
+        self._keyspace = keyspace
+        self._pools: list[asyncio.Task[None]] = []
         self._status = "running"
-        self._stop = asyncio.Event()
-        self._force = asyncio.Event()
+        self._stop = StopRequest()
         self._last_link = self._links.make("lifecycle")
         self._version = version("rrq-orchestrator")
         route = routes(settings)
@@ -115,6 +127,7 @@ class Orchestrator:
             times=heartbeat_times(settings),
             report=self._report,
             on_fenced=lambda _: self.dispatcher.release_all(),
+            links=self._links,
             log=self._log,
         )
         self.waker = Waker(keyspace, self._links.make("wake"), self._links, self._on_wake)
@@ -151,17 +164,41 @@ class Orchestrator:
             rng=self._rng,
             log=self._log,
         )
+        self.reconciler = Reconciler(
+            keyspace=keyspace,
+            link=self._links.make("reconciler"),
+            rules=audit_rules(settings),
+            lease_s=settings.lease_seconds,
+            interval_s=settings.reconcile_interval_seconds,
+            clock=clock,
+            rng=self._rng,
+            log=self._log,
+        )
+        self.farewell = Farewell(
+            settler=self.settler,
+            claims=self.claims,
+            heartbeat=self.heartbeat,
+            links=self._links,
+            link=self._last_link,
+            log=self._log,
+        )
         make = runners or partial(make_runners, settings, log=self._log, random=self._rng)
         self.runners: Mapping[str, Runner] = make(self.dispatcher)
         self.dispatcher.connect(self.runners, self.claims.capacity_freed, self.heartbeat.hurry)
+        self.overlap = OverlapGuard(
+            renewals=self.heartbeat,
+            lease_s=settings.lease_seconds,
+            attempts=self.dispatcher.attempts,
+            runners=self.runners,
+            clock=clock,
+            log=self._log,
+        )
 
     def request_stop(self) -> None:
         """Ask for an orderly stop; asked again, the running attempts are not waited for. Callable from signal
         handlers.
         """
-        if self._stop.is_set():
-            self._force.set()
-        self._stop.set()
+        self._stop.ask()
 
     async def run(self) -> int:
         """Work until stopped.
@@ -181,27 +218,47 @@ class Orchestrator:
             await self._links.aclose()
 
     async def _reach_redis(self) -> bool:
-        """Wait for Redis; False if a stop was asked for before it came."""
+        """Wait for a Redis that does what the scripts need; False if a stop was asked for before it came."""
+        probing, stop = asyncio.ensure_future(self._probe()), asyncio.ensure_future(self._stop.asked.wait())
+        try:
+            await asyncio.wait([probing, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not probing.done():
+                return False
+            probing.result()
+        finally:
+            stop.cancel()
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+        self._links.reached = True
+        return True
+
+    async def _probe(self) -> None:
+        """Do what the scripts will, so that a refusal comes now, and not in the middle of work."""
+        # Takes away a row that is not there: a write, though it changes nothing.
+        farewell = deregister(self._keyspace, self.heartbeat.orchestrator_id)
         pauses = self._links.pauses()
-        while not self._stop.is_set():
+        while True:
             try:
                 await self._last_link.command("PING")
-                # What the scripts need beyond a connection is refused here, not in the middle of work.
-                await self._last_link.command("EVAL", "return redis.call('TIME')", 0)
+                await self._last_link.run(farewell)
             except RedisGone:
                 await pauses.pause()
             else:
-                return True
-        return False
+                self._links.written()
+                return
 
     async def _work(self) -> int:
-        services: tuple[Service, ...] = (self.heartbeat, self.settler, self.waker, self.control, self.janitor)
+        services: tuple[Service, ...] = (
+            self.heartbeat, self.settler, self.waker, self.control, self.janitor, self.reconciler
+        )  # fmt: skip
+        if self._settings.overlap == "prevent":
+            services = (*services, self.overlap)
         code = EXIT_UNEXPECTED
         try:
             async with asyncio.TaskGroup() as tasks:
                 claiming = tasks.create_task(self.claims.run(), name="claim")
                 running = [tasks.create_task(service.run(), name=service.name) for service in services]
-                running += [
+                self._pools = [
                     tasks.create_task(r.run(), name=f"runner {name}") for name, r in self.runners.items()
                 ]
                 self._log.info(
@@ -209,9 +266,11 @@ class Orchestrator:
                     queues=list(served_queues(self._settings)),
                     runners=sorted(self.runners),
                 )
+                if keys := without_effect(self._settings):
+                    self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
                 await self._until_stop()
                 code = await self._wind_down(claiming)
-                for task in running:
+                for task in (*running, *self._pools):
                     task.cancel()
         except BaseExceptionGroup as group:
             for error in group.exceptions:
@@ -224,7 +283,7 @@ class Orchestrator:
         return code
 
     async def _until_stop(self) -> None:
-        waits = [asyncio.ensure_future(self._stop.wait())]
+        waits = [asyncio.ensure_future(self._stop.asked.wait())]
         if self._burst:
             waits.append(asyncio.ensure_future(self.claims.exhausted.wait()))
         try:
@@ -236,40 +295,35 @@ class Orchestrator:
     async def _wind_down(self, claiming: "asyncio.Task[None]") -> int:
         self._status = "stopping"
         self._log.info("orchestrator.stopping", active_jobs=len(self.dispatcher.attempts))
+        now_s = asyncio.get_running_loop().time
+        grace_s = self._settings.worker_shutdown_grace_period_seconds
+        grace_ends_s = now_s() + grace_s
         self.claims.stop()
         self.dispatcher.release_waiting()
-        await self._within(_LAST_CALL_S, asyncio.wait([claiming]))
+        # Attempts go on meanwhile. A Redis that hangs gets no more of the grace than there is.
+        last_call_s = min(_LAST_CALL_S, max(_SHORTEST_LAST_CALL_S, grace_s))
+        await self._stop.within(last_call_s, asyncio.wait([claiming]))
         claiming.cancel()
-        await self._within(self._settings.worker_shutdown_grace_period_seconds, self.dispatcher.drained())
-        if len(self.dispatcher.attempts) and not self._force.is_set():
+        await self._stop.within(grace_ends_s - now_s(), self.dispatcher.drained())
+        ask = self._settings.runner_enable_inflight_cancel_hints
+        if ask and len(self.dispatcher.attempts) and not self._stop.urgent.is_set():
             self.dispatcher.release_all()
-            await self._within(self._settings.runner_cancel_grace_seconds * 0.9, self.dispatcher.drained())
+            await self._stop.within(
+                self._settings.runner_cancel_grace_seconds * 0.9, self.dispatcher.drained()
+            )
         await self._stop_runners()
         self.dispatcher.forget_all()
-        try:
-            async with asyncio.timeout(_FORCED_FLUSH_S if self._force.is_set() else _FLUSH_S):
-                await self.settler.flushed()
-                await self.heartbeat.stopped()
-                await self._last_link.run_until_done(self.heartbeat.leave())
-        except TimeoutError:
-            self._log.error("orchestrator.abandoned", unwritten=self.settler.waiting)
-            return EXIT_FORCED
-        self._log.info("orchestrator.stopped")
-        return EXIT_OK
-
-    async def _within(self, seconds: float, work: Coroutine[Any, Any, object]) -> None:
-        """Wait for ``work``, at most ``seconds``, and not at all once a second stop was asked for."""
-        task = asyncio.ensure_future(work)
-        force = asyncio.ensure_future(self._force.wait())
-        try:
-            await asyncio.wait([task, force], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            task.cancel()
-            force.cancel()
+        return EXIT_OK if await self.farewell.take(self._stop, grace_ends_s - now_s()) else EXIT_FORCED
 
     async def _stop_runners(self) -> None:
+        """End the runners in order; at once when a second stop was asked for."""
+        stopping = asyncio.gather(*(runner.stop() for runner in self.runners.values()))
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
+            await self._stop.within(float("inf"), asyncio.shield(stopping))
+            if not stopping.done():
+                for pool in self._pools:
+                    pool.cancel()
+            await stopping
 
     def _on_wake(self, queue: str) -> None:
         self.claims.wake(queue)
@@ -286,9 +340,9 @@ class Orchestrator:
         )
 
 
-def _redis_of(settings: Settings) -> tuple[str, str]:
-    """Return URL and display address of the Redis that ``settings`` mean."""
+def _redis_of(settings: Settings) -> RedisTarget:
+    """Return the Redis that ``settings`` mean."""
     target = resolve_redis(settings)
     if target.url is None:
         raise SettingsError([target.problem or f"rrq.redis_dsn: cannot use {target.display}"])
-    return target.url.reveal(), target.display
+    return target

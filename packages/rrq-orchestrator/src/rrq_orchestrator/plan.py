@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rrq_orchestrator.audit import Rules
 from rrq_orchestrator.claim import ClaimPlan
 from rrq_orchestrator.dispatch import DispatchLimits
 from rrq_orchestrator.heartbeat import HeartbeatTimes
@@ -9,7 +10,15 @@ from rrq_orchestrator.routing import Routes
 from rrq_protocol import Settings
 from rrq_protocol.transitions import RecoveryPolicy
 
-__all__ = ["claim_plan", "dispatch_limits", "heartbeat_times", "recovery_policy", "routes", "served_queues"]
+__all__ = [
+    "audit_rules",
+    "claim_plan",
+    "dispatch_limits",
+    "heartbeat_times",
+    "recovery_policy",
+    "routes",
+    "served_queues",
+]
 
 
 def served_queues(settings: Settings) -> Mapping[str, int]:
@@ -79,3 +88,8 @@ def recovery_policy(settings: Settings) -> RecoveryPolicy:
         cancelled_ttl_seconds=settings.default_result_ttl_seconds,
         job_events=settings.job_events,
     )
+
+
+def audit_rules(settings: Settings) -> Rules:
+    """Return what the auditor has to know."""
+    return Rules(max_crashes=settings.max_crashes, dlq_name=settings.default_dlq_name)

@@ -26,7 +26,25 @@ def build_report(
     runners: Mapping[str, Runner],
     outbox: int,
 ) -> bytes:
-    """Return the report as JSON. ``status`` is ``running``, ``stopping`` or ``disconnected``."""
+    """Return the report as JSON.
+
+    The keys up to ``queues`` are those of the public line. ``status`` is ``running``, ``stopping`` or
+    ``disconnected``; ``outbox`` counts ends of attempts that Redis does not know yet. ``runners`` has an
+    entry for each runner by name:
+
+    ``state``
+        ``starting``; ``ready``: takes jobs; ``broken``: no process runs, and starting one failed three times
+        in a row; ``stopping``.
+    ``capacity``, ``free``
+        Slots of the processes that take jobs now, and those of them that are empty: 0 unless it is ready.
+    ``processes``, ``pids``
+        How many processes it should have, and the ids of those it has.
+    ``restarts``
+        How often a process took the place of an earlier one.
+    ``last_error``, ``last_error_at``
+        The latest failed start or unexpected end of a process in words, and when that was; null if there was
+        none. It stays when the runner is ready again.
+    """
     return _encode(
         {
             "worker_id": orchestrator_id,
@@ -39,14 +57,21 @@ def build_report(
             "pid": os.getpid(),
             "version": version,
             "outbox": outbox,
-            "runners": {
-                name: {
-                    "state": runner.state,
-                    "free": runner.free,
-                    "capacity": runner.capacity,
-                    "pids": runner.pids(),
-                }
-                for name, runner in runners.items()
-            },
+            "runners": {name: _runner(runner) for name, runner in runners.items()},
         }
     )
+
+
+def _runner(runner: Runner) -> dict[str, object]:
+    history = runner.history
+    at_ms = history.last_error_at_ms
+    return {
+        "state": runner.state,
+        "free": runner.free,
+        "capacity": runner.capacity,
+        "processes": runner.processes,
+        "pids": runner.pids(),
+        "restarts": history.restarts,
+        "last_error": history.last_error,
+        "last_error_at": datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms is not None else None,
+    }

@@ -1,7 +1,9 @@
 """`rrq dev` as a real process: Redis, orchestrator and handlers together."""
 
+import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import pytest
 import redis
 
 from rrq_orchestrator.commands.dev import EXAMPLE_HANDLERS, EXAMPLE_SETTINGS
-from rrq_orchestrator.embedded import status, stop
+from rrq_orchestrator.embedded import start, status, stop
 from support.processes import Command, wait_until_gone
+from support.waiting import eventually
 
 DEV = "from rrq_orchestrator.commands import dev; dev(prog_name='rrq dev')"
 
@@ -55,6 +58,76 @@ def test_a_kill_leaves_no_server(project: Path) -> None:
         dev.kill(signal.SIGKILL)
         dev.code()
         wait_until_gone([pid])
+
+
+def test_nothing_is_left_open_at_the_end(project: Path) -> None:
+    """Python's development mode, which watches descriptors, sockets and pipes, has nothing to complain of."""
+    with Command("-c", DEV, cwd=project, env={"PYTHONDEVMODE": "1"}) as dev:
+        dev.wait_for("after=ready")
+        dev.kill(signal.SIGTERM)
+        assert dev.code() == 0
+        complaints = [line for line in dev.lines if "ResourceWarning" in line or "never awaited" in line]
+        assert complaints == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_server_stays_for_a_second_one(project: Path, end: int) -> None:
+    """Whoever started it may go, in order or not: the other one goes on with it, and takes it along."""
+    with Command("-c", DEV, cwd=project) as first:
+        first.wait_for("orchestrator.registered")
+        pid = _server_pid(project)
+        with Command("-c", DEV, cwd=project) as second:
+            second.wait_for("after=ready")
+            first.kill(end)
+            first.code()
+            assert _server_pid(project) == pid
+            second.kill(signal.SIGINT)
+            assert second.code() == 0
+            assert not any("redis.lost" in line for line in second.lines)
+            wait_until_gone([pid])
+    assert status(project / ".rrq") is None
+
+
+def test_a_killed_server_is_started_again(project: Path) -> None:
+    """By whoever lives of those who use it, once; data and address are the same, and work goes on."""
+    with Command("-c", DEV, cwd=project) as first, Command("-c", DEV, cwd=project) as second:
+        for dev in (first, second):
+            dev.wait_for("orchestrator.registered")
+        pid = _server_pid(project)
+        server = status(project / ".rrq")
+        assert server is not None
+        with redis.Redis(unix_socket_path=server.socket) as client:
+            client.set("kept", "yes")
+            os.kill(pid, signal.SIGKILL)
+            eventually(
+                lambda: "embedded.restarted" in "".join([*first.lines, *second.lines]),
+                "one of them to start it again",
+            )
+            for dev in (first, second):
+                dev.wait_for("redis.back")
+            assert client.get("kept") == b"yes"
+        assert "".join([*first.lines, *second.lines]).count("embedded.restarted") == 1
+        assert _server_pid(project) != pid
+        for dev in (first, second):
+            dev.kill(signal.SIGINT)
+            assert dev.code() == 0
+    assert status(project / ".rrq") is None
+
+
+def test_a_server_that_was_stopped_is_not_started_again(project: Path) -> None:
+    """`rrq embedded stop` means it, whoever uses the server; a start by hand brings it back for all."""
+    with Command("-c", DEV, cwd=project) as dev:
+        dev.wait_for("orchestrator.registered")
+        assert stop(project / ".rrq")
+        lost = dev.wait_for("redis.lost")
+        assert "rrq dev" in lost
+        time.sleep(1)  # what starts it again looks four times a second
+        assert status(project / ".rrq") is None
+        start(project / ".rrq", tied=False)
+        dev.wait_for("redis.back")
+        dev.kill(signal.SIGINT)
+        assert dev.code() == 0
+    assert status(project / ".rrq") is not None
 
 
 def test_without_a_project_it_shows_what_to_create(tmp_path: Path) -> None:

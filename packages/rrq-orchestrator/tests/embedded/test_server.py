@@ -1,11 +1,11 @@
 """Embedded servers as real processes: started, found, killed, restarted, tied and untied."""
 
+import contextlib
 import json
 import os
 import signal
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rrq_orchestrator.embedded import (
     EmbeddedServer,
     EmbeddedServerError,
     EmbeddedSetupError,
+    restart,
     serving,
     start,
     status,
@@ -25,20 +26,43 @@ from rrq_orchestrator.embedded import server as module
 from rrq_protocol import load_settings
 from rrq_protocol.settings import resolve_redis
 from support.processes import Command, run_module, wait_until_gone
+from support.waiting import eventually
 
 # Start a server as told, say where it is, and stay.
 STARTER = """
 import json, sys, time
-from rrq_orchestrator.embedded import server
-server._KERNEL_TIES = sys.argv[3] == "kernel"
-started = server.start(sys.argv[1], tied=sys.argv[2] == "tied")
+from rrq_orchestrator.embedded import start
+started = start(sys.argv[1], tied=sys.argv[2] == "tied")
 print(json.dumps([started.pid, started.socket]))
 time.sleep(60)
+"""
+
+# Use a server for a moment, many times.
+VISITOR = """
+import random, redis, sys, time
+from rrq_orchestrator.embedded import serving
+rng = random.Random(int(sys.argv[2]))
+for _ in range(8):
+    with serving(sys.argv[1]) as server, redis.Redis(unix_socket_path=server.socket) as client:
+        time.sleep(rng.random() / 20)
+        assert client.ping()
+    time.sleep(rng.random() / 20)
 """
 
 
 def _client(server: EmbeddedServer) -> "redis.Redis":
     return redis.Redis(unix_socket_path=server.socket, decode_responses=True)
+
+
+def _named(folder: Path) -> list[Path]:
+    """Return the processes that have the folder on their command line, zombies' of ours included."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ours = f") Z {os.getpid()} " in (path / "stat").read_text()
+            if ours or str(folder).encode() in (path / "cmdline").read_bytes():
+                found.append(path)
+    return found
 
 
 @pytest.fixture
@@ -99,7 +123,7 @@ def test_a_second_start_finds_the_first(folder: Path) -> None:
     assert not stop(folder)
     assert status(folder) is None
     left = {path.name for path in folder.iterdir()}
-    assert left == {".gitignore", "appendonlydir", "server.lock", "start.lock", "valkey.log"}
+    assert left == {".gitignore", "appendonlydir", "server.lock", "start.lock", "users.lock", "valkey.log"}
 
 
 def test_nothing_is_made_by_looking(folder: Path) -> None:
@@ -156,7 +180,7 @@ def test_foreign_left_overs_do_not_matter(folder: Path) -> None:
 
 
 def test_a_deep_folder_has_its_socket_elsewhere(deep: Path) -> None:
-    """`server.json` says where; neither stop nor a start after a kill leaves the other folder behind."""
+    """`server.json` says where; a start after a kill uses the same place; stop leaves nothing behind."""
     first = start(deep, tied=False)
     elsewhere = Path(first.socket).parent
     assert elsewhere != deep
@@ -165,7 +189,7 @@ def test_a_deep_folder_has_its_socket_elsewhere(deep: Path) -> None:
     os.kill(first.pid, signal.SIGKILL)
     wait_until_gone([first.pid])
     second = start(deep, tied=False)
-    assert not elsewhere.exists()
+    assert (second.socket, second.started) == (first.socket, True)
     with _client(second) as client:
         assert client.ping()
     assert stop(deep)
@@ -180,10 +204,9 @@ def test_odd_names_are_fine(folder: Path) -> None:
         assert client.config_get("dir")["dir"] == str(path)
 
 
-@pytest.mark.parametrize("tie", ["kernel", "pipe"])
-def test_a_tied_server_ends_with_its_starter(folder: Path, tie: str) -> None:
-    """A kill -9 of the starter takes it along, by the kernel's signal or, elsewhere, by the end of a pipe."""
-    with Command("-c", STARTER, str(folder), "tied", tie, cwd=folder.parent) as starter:
+def test_a_tied_server_ends_with_its_starter(folder: Path) -> None:
+    """A kill -9 of the starter takes it along."""
+    with Command("-c", STARTER, str(folder), "tied", cwd=folder.parent) as starter:
         pid, socket = json.loads(starter.first_output())
         with redis.Redis(unix_socket_path=socket) as client:
             client.set("kept", 1)
@@ -195,21 +218,77 @@ def test_a_tied_server_ends_with_its_starter(folder: Path, tie: str) -> None:
         assert client.get("kept") == "1"
 
 
-@pytest.mark.parametrize("tie", ["kernel", "pipe"])
-def test_a_tied_server_can_be_stopped(folder: Path, tie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No zombie and no watcher stays in the starter's process."""
-    monkeypatch.setattr(module, "_KERNEL_TIES", tie == "kernel")
+def test_a_tied_server_can_be_stopped(folder: Path) -> None:
+    """No zombie and no guard stays in the starter's process."""
     server = start(folder, tied=True)
+    assert not server.kept
     assert stop(folder)
     with pytest.raises(ProcessLookupError):
         os.kill(server.pid, 0)
+    assert not _named(folder)
     assert start(folder, tied=True).started
     assert stop(folder)
 
 
+def test_a_tied_server_lives_as_long_as_anybody_uses_it(folder: Path) -> None:
+    """Its starter may go, in order or by kill -9: others keep it, and the last one takes it along."""
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        with Command("-c", STARTER, str(folder), "tied", cwd=folder.parent) as first:
+            pid, _ = json.loads(first.first_output())
+            with Command("-c", STARTER, str(folder), "tied", cwd=folder.parent) as second:
+                assert json.loads(second.first_output())[0] == pid
+                first.kill(end)
+                first.code()
+                with serving(folder) as third, _client(third) as client:
+                    assert (third.pid, third.started) == (pid, False)
+                    second.kill(end)
+                    second.code()
+                    assert client.ping()
+                wait_until_gone([pid])
+        assert status(folder) is None
+
+
+def test_users_come_and_go_at_random(folder: Path) -> None:
+    """Starting while the last user leaves gives a server that answers, every time."""
+    commands = [Command("-c", VISITOR, str(folder), str(seed), cwd=folder.parent) for seed in range(4)]
+    for command in commands:
+        with command:
+            assert command.code() == 0, command.lines
+    assert status(folder) is None
+
+
+def test_a_killed_guard_takes_its_server_along(folder: Path) -> None:
+    """Nothing that nobody watches stays behind (the kernel sees to it)."""
+    server = start(folder, tied=True)
+    stat_line = Path(f"/proc/{server.pid}/stat")
+    if stat_line.exists():
+        os.kill(int(stat_line.read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        wait_until_gone([server.pid])
+        assert status(folder) is None
+
+
+def test_a_killed_server_is_started_again_as_what_it_was(folder: Path) -> None:
+    """Its data is there, and its place the same; one that was stopped is left alone."""
+    assert restart(folder) is None
+    for tied in (True, False):
+        first = start(folder, tied=tied)
+        assert restart(folder) is None
+        with _client(first) as client:
+            client.set("kept", str(tied))
+        os.kill(first.pid, signal.SIGKILL)
+        # Its threads may hold the lock a little longer than it.
+        second = eventually(lambda: restart(folder), "the server to be started again")
+        assert second is not None
+        assert (second.socket, second.started, second.kept) == (first.socket, True, not tied)
+        with _client(second) as client:
+            assert client.get("kept") == str(tied)
+        assert stop(folder)
+        assert restart(folder) is None
+
+
 def test_an_untied_server_outlives_its_starter(folder: Path) -> None:
     """A kill -9 of the starter, and its Ctrl-C, leave it alone."""
-    with Command("-c", STARTER, str(folder), "untied", "kernel", cwd=folder.parent) as starter:
+    with Command("-c", STARTER, str(folder), "untied", cwd=folder.parent) as starter:
         pid, _ = json.loads(starter.first_output())
         starter.kill(signal.SIGKILL)
         starter.code()
@@ -218,29 +297,19 @@ def test_an_untied_server_outlives_its_starter(folder: Path) -> None:
     assert found.pid == pid
 
 
-def test_tying_needs_the_main_thread(folder: Path) -> None:
-    """The kernel ties to the thread, so another thread's end would take the server along."""
-    errors: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            start(folder, tied=True)
-        except ValueError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
-    thread.join()
-    assert "expected the main thread" in str(errors[0])
-
-
 def test_serving_spares_a_server_that_was_there(folder: Path) -> None:
-    """Only who started it stops it."""
+    """Whoever else uses it keeps it, in the same process too; one that was started to stay, stays."""
     with serving(folder) as outer:
         with serving(folder) as inner:
             assert (inner.pid, inner.started) == (outer.pid, False)
         assert status(folder) is not None
     assert status(folder) is None
+    kept = start(folder, tied=False)
+    with serving(folder) as inner:
+        assert (inner.pid, inner.kept) == (kept.pid, True)
+    found = status(folder)
+    assert found is not None
+    assert found.pid == kept.pid
 
 
 def test_unreadable_data_is_explained(folder: Path) -> None:

@@ -29,11 +29,13 @@ class Connected(asyncio.Protocol):
         self.transport = transport
 
 
-def sleeper() -> RunnerProcess:
+async def sleeper() -> RunnerProcess:
     """Start a process that does nothing."""
-    return start_process(
+    process = start_process(
         [sys.executable, "-S", "-c", "import time; time.sleep(600)"], lambda _: dict(os.environ)
     )
+    await process.identified()
+    return process
 
 
 def listening(path: Path) -> socket.socket:
@@ -75,7 +77,7 @@ async def test_it_stops_when_the_process_ends(tmp_path: Path) -> None:
 async def test_a_port_served_by_another_program_gets_nothing() -> None:
     """With a process of ours alive, a listener that is not its own is refused before anything is sent
     (F80)."""
-    process, protocol = sleeper(), Connected()
+    process, protocol = await sleeper(), Connected()
     try:
         with socket.create_server(("127.0.0.1", 0)) as stranger:
             port = stranger.getsockname()[1]
@@ -93,7 +95,7 @@ async def test_a_port_served_by_another_program_gets_nothing() -> None:
 
 async def test_the_socket_file_of_our_process_is_made_private(tmp_path: Path) -> None:
     """A runner that creates its socket for everyone gets it closed to others (S1)."""
-    process, protocol, path = sleeper(), Connected(), tmp_path / "s"
+    process, protocol, path = await sleeper(), Connected(), tmp_path / "s"
     try:
         with listening(path):
             path.chmod(0o777)

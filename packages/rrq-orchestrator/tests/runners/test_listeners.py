@@ -1,21 +1,23 @@
 """Whose port it is can be told from the kernel's tables."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from rrq_orchestrator.runners.listeners import is_foreign_listener
+from support.processes import wait_until_gone
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tables are Linux's")
 
 LISTEN = (
-    "import socket, time; server = socket.create_server(('127.0.0.1', 0)); "
-    "print(server.getsockname()[1], flush=True); time.sleep(600)"
+    "import os, socket, time; server = socket.create_server(('127.0.0.1', 0)); "
+    "print(server.getsockname()[1], os.getpid(), flush=True); time.sleep(600)"
 )
 
 
@@ -25,10 +27,16 @@ def serving(*prefix: str) -> Iterator[tuple[int, int]]:
     command = [*prefix, sys.executable, "-S", "-c", LISTEN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
+        listener = process.pid
         try:
-            yield process.pid, int(process.stdout.readline())
+            port, listener = map(int, process.stdout.readline().split())
+            yield process.pid, port
         finally:
-            os.killpg(process.pid, 9)
+            os.killpg(process.pid, signal.SIGKILL)
+            # It may be in a session of its own, which the end of the group does not reach.
+            with suppress(ProcessLookupError):
+                os.kill(listener, signal.SIGKILL)
+            wait_until_gone([listener])
 
 
 @pytest.mark.parametrize("prefix", [(), ("sh", "-c", '"$@"; exit', "sh"), ("setsid", "--wait")])

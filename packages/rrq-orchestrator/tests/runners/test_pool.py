@@ -5,12 +5,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import anyio
 import pytest
 
 from rrq_orchestrator.runners import LostCause, NoCapacity
+from rrq_orchestrator.runners.base import RunnerHistory
 from rrq_orchestrator.runners.isolation import IsolatingRunner
 from rrq_protocol import FrameTooLarge, WireOutcome
 from support.runner_pools import PATIENCE_S, Recorder, bench, fake_command, is_gone, make_request
@@ -320,3 +322,43 @@ async def test_callbacks_may_call_the_runner_back() -> None:
         pool.recorder.__class__ = Refilling
         pool.runner.submit(left.pop())
         await pool.recorder.until(lambda: len(pool.recorder.outcomes) == 50)
+
+
+async def test_what_happened_to_it_is_remembered() -> None:
+    """Restarts are counted; the latest trouble is kept in words, with when it was, also once it is over."""
+    async with bench() as pool:
+        await pool.ready()
+        assert pool.runner.history == RunnerHistory()
+        pool.submit("poison", "exit", code=3)
+        await pool.loss("poison")
+        await pool.ready()
+        history = pool.runner.history
+        assert history.restarts == 1
+        assert history.last_error is not None
+        assert "exited with code 3 with 1 in flight" in history.last_error
+        assert abs((history.last_error_at_ms or 0) / 1000 - time.time()) < PATIENCE_S
+
+
+async def test_a_start_that_fails_is_remembered_with_what_the_process_said() -> None:
+    """The last line of its output is what a person needs: here, which module is missing."""
+    async with bench({"cmd": fake_command("raise")}) as pool:
+        await pool.recorder.until(lambda: pool.runner.state == "broken")
+        assert pool.runner.history.last_error is not None
+        assert pool.runner.history.last_error.endswith("ModuleNotFoundError: No module named 'nowhere'")
+        assert pool.runner.history.restarts == 0
+    async with bench({"cmd": ("no-such-program",)}) as pool:
+        await pool.recorder.until(lambda: pool.runner.history.last_error is not None)
+        assert "command not found: 'no-such-program'" in str(pool.runner.history.last_error)
+
+
+async def test_abandoned_processes_are_killed_at_once_and_replaced() -> None:
+    """Requests are lost by our doing, whatever the handlers or a grace would like; idle processes stay."""
+    async with bench({"pool_size": 2}, runner_shutdown_term_grace_seconds=600) as pool:
+        await pool.ready(2)
+        pool.submit("stuck", "block")
+        before = set(pool.runner.pids())
+        pool.runner.abandon("for a reason")
+        assert (await pool.loss("stuck")) == (LostCause.STOPPED, "for a reason")
+        await pool.recorder.until(lambda: sum(map(is_gone, before)) == 1)
+        await pool.ready(2)
+        assert len(before & set(pool.runner.pids())) == 1

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 async def started(code: str) -> AsyncIterator[RunnerProcess]:
     """Run Python code as a runner process; end it afterwards."""
     process = start_process([sys.executable, "-S", "-c", code], environment)
+    await process.identified()
     try:
         yield process
     finally:
@@ -56,15 +57,28 @@ async def test_the_end_is_noticed_and_told(code: str, returncode: int, text: str
         assert told == [returncode]
         assert exit_text(returncode) == text
         assert is_gone(process.pid)
-        process.signal_group(signal.SIGTERM)
+        process.ask_to_end()
 
 
 async def test_it_leads_its_own_session() -> None:
-    """A Ctrl-C at our terminal does not reach it; its group can be signalled as a whole."""
-    async with started("import time; time.sleep(600)") as process:
+    """A Ctrl-C at our terminal does not reach it; it hears once that it is to end."""
+    code = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'asked\\n')); "
+        "print('up', flush=True); time.sleep(0.3); time.sleep(600)"
+    )
+    async with started(code) as process:
+        log, logs = capturing_log()
+        await process.capture(log, stdout=True)
+        with anyio.fail_after(PATIENCE_S):
+            while not logs.entries:  # noqa: ASYNC110  # the log tells nobody
+                await anyio.sleep(0.01)
         assert os.getsid(process.pid) == process.pid != os.getsid(0)
-        process.signal_group(signal.SIGINT)
-        assert await exited(process) != 0
+        process.ask_to_end()
+        with anyio.move_on_after(0.2):
+            await process.exited.wait()
+        await kill(process)
+        await process.outputs_closed(PATIENCE_S)
+        assert process.tail() == ["up", "asked"]
 
 
 async def test_what_it_leaves_in_its_group_is_ended() -> None:
@@ -85,14 +99,35 @@ async def test_what_it_leaves_in_its_group_is_ended() -> None:
 
 
 async def test_the_control_pipe_ends_with_us() -> None:
-    """The process holds the reading end of a pipe, which ends when we let go of it."""
-    code = "import os; fd = int(os.environ['CONTROL']); assert os.read(fd, 1) == b''; raise SystemExit(5)"
+    """The process holds the reading end of a pipe; when we let go of the other, it has to go as well."""
+    code = "import os; fd = int(os.environ['CONTROL']); os.read(fd, 1); import time; time.sleep(600)"
     async with started(code) as process:
         with anyio.move_on_after(0.2):
             await process.exited.wait()
         assert not process.exited.is_set()
         process.close()
-        assert await exited(process) == 5
+        assert await exited(process) == -signal.SIGKILL
+
+
+async def test_a_killed_guard_takes_its_process_along() -> None:
+    """Somebody killed the process between us and the runner: the runner, and its group, end too."""
+    code = (
+        "import os, subprocess, sys; "
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], stderr=-3); "
+        "print(os.getppid(), child.pid, flush=True); import time; time.sleep(600)"
+    )
+    async with started(code) as process:
+        log, logs = capturing_log()
+        await process.capture(log, stdout=True)
+        with anyio.fail_after(PATIENCE_S):
+            while not logs.entries:  # noqa: ASYNC110  # the log tells nobody
+                await anyio.sleep(0.01)
+        guard, child = map(int, logs.entries[0]["line"].split())
+        os.kill(guard, signal.SIGKILL)
+        assert await exited(process) == -signal.SIGKILL
+        with anyio.fail_after(PATIENCE_S):
+            while not is_gone(process.pid) or not is_gone(child):  # noqa: ASYNC110  # no children of ours
+                await anyio.sleep(0.01)
 
 
 async def test_output_is_captured_and_its_end_kept() -> None:
@@ -109,19 +144,16 @@ async def test_output_is_captured_and_its_end_kept() -> None:
 
 
 async def test_a_stream_kept_open_by_another_does_not_hold_us() -> None:
-    """A grandchild in a session of its own may hold the pipe; the wait for its end is bounded (F79)."""
-    code = (
-        "import subprocess, sys; "
-        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], "
-        "start_new_session=True); print(child.pid, flush=True)"
-    )
-    async with started(code) as process:
+    """A process elsewhere may hold the pipe; the wait for its end is bounded (F79)."""
+    async with started("print('said')") as process:
         log, _ = capturing_log()
+        assert process.stdout is not None
+        held = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY)
         await process.capture(log, stdout=True)
         await exited(process)
         await process.outputs_closed(0.1)
-        (child,) = map(int, process.tail())
-        os.kill(child, signal.SIGKILL)
+        assert process.tail() == ["said"]
+        os.close(held)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +183,7 @@ async def test_many_processes_leave_no_zombie_and_no_descriptor() -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(30):
         process = start_process(["true"], environment)
+        assert await process.identified()
         assert await exited(process) == 0
         process.close()
         assert is_gone(process.pid)

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from rrq_orchestrator.runners.process import RunnerProcess, start_process
-from rrq_orchestrator.runners.termination import group_exists, kill, terminate
+from rrq_orchestrator.runners.termination import kill, terminate
 from support.runner_pools import PATIENCE_S, bench, fake_command, is_gone
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ async def test_the_stubborn_are_killed_after_the_grace() -> None:
     assert await terminate(process, grace_s=0.2)
     assert anyio.current_time() - started_at >= 0.19
     assert process.returncode == -9
-    assert not group_exists(process.pid)
+    assert is_gone(process.pid)
     process.close()
 
 
@@ -53,21 +53,25 @@ async def test_killing_twice_is_harmless() -> None:
     process.close()
 
 
-@pytest.mark.parametrize("end", ["stop", "cancel", "crash", "quarantine"])
-async def test_a_stubborn_child_of_a_runner_goes_with_it(end: str) -> None:
-    """What a handler leaves running in the group ends with the process, however that ends (F22)."""
+@pytest.mark.parametrize("end", ["stop", "cancel", "crash", "quarantine", "recycle"])
+async def test_what_a_handler_left_running_goes_with_its_process(end: str) -> None:
+    """However the process ends: a child that ignores SIGTERM, one in a session of its own, and an orphan
+    (F22)."""
     async with bench({"cmd": fake_command("serve")}) as pool:
         await pool.ready()
-        child = await pool.result("child", "child")
-        assert not is_gone(child)
+        left = [await pool.result("child", "child"), *await pool.result("family", "family")]
+        assert not any(map(is_gone, left))
         if end == "stop":
             await pool.runner.stop()
+            assert all(map(is_gone, left))
         elif end == "crash":
             pool.submit("poison", "exit", code=1)
             await pool.loss("poison")
         elif end == "quarantine":
             pool.submit("stuck", "block")
             pool.runner.quarantine("stuck")
+        elif end == "recycle":
+            pool.runner.recycle()  # type: ignore[attr-defined]
         if end != "cancel":
-            await pool.recorder.until(lambda: is_gone(child))
-    assert is_gone(child)
+            await pool.recorder.until(lambda: all(map(is_gone, left)))
+    assert all(map(is_gone, left))

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from functools import partial
 
 import pytest
@@ -61,7 +62,7 @@ async def test_a_refusal_is_told_apart_from_an_outage(own_redis: RedisServer) ->
 
 
 async def test_a_refusal_is_logged_only_where_redis_had_answered_before(own_redis: RedisServer) -> None:
-    """Before that, the process ends with the error itself, and one message is enough."""
+    """Before the work has begun, the process ends with the error itself, and one message is enough."""
     with structlog.testing.capture_logs() as logged:
         links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
         link = links.make("a")
@@ -72,10 +73,56 @@ async def test_a_refusal_is_logged_only_where_redis_had_answered_before(own_redi
             assert logged == []
             admin.config_set("requirepass", "")
             await link.command("PING")
+            links.reached = True
             admin.config_set("requirepass", "secret")
         with pytest.raises(RedisRefused):
             await links.make("b").command("PING")
         assert [entry["event"] for entry in logged] == ["redis.lost"]
+    await links.aclose()
+
+
+async def test_a_replica_is_told_once_until_it_takes_a_write(
+    own_redis: RedisServer, keyspace: Keyspace
+) -> None:
+    """Answers to reads in between do not make it ready: there is no back and forth (F29, F30)."""
+    with structlog.testing.capture_logs() as logged:
+        links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+        link = links.make("a")
+        call = register(keyspace, Lease("o1", 1000, b"{}", 1000))
+        await link.command("REPLICAOF", "127.0.0.1", "1")
+        for _ in range(5):
+            with pytest.raises(RedisGone, match="READONLY"):
+                await link.run(call)
+            await link.command("PING")
+            assert (links.connected, links.refuses_writes) == (False, True)
+        await link.command("REPLICAOF", "NO", "ONE")
+        await link.run(call)
+        links.written()
+        assert (links.connected, links.refuses_writes) == (True, False)
+    assert [entry["event"] for entry in logged] == ["redis.refuses_writes", "redis.takes_writes"]
+    assert "replica" in logged[0]["action"]
+    await links.aclose()
+
+
+async def test_a_missing_right_is_told_once_until_it_is_given(own_redis: RedisServer) -> None:
+    """What the link may do besides neither ends it nor makes the server count as away."""
+    with structlog.testing.capture_logs() as logged:
+        links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+        links.reached = True
+        link, admin = links.make("a"), links.make("b")
+        await admin.command("ACL", "SETUSER", "default", "-zcard")
+        for _ in range(3):
+            with pytest.raises(RedisRefused, match="give this user the right"):
+                await link.command("ZCARD", "x")
+            await link.command("PING")
+            assert links.connected
+        await admin.command("ACL", "SETUSER", "default", "+zcard")
+        await link.command("ZCARD", "x")
+    assert [(entry["event"], entry["link"]) for entry in logged] == [
+        ("redis.refused", "a"),
+        ("redis.allowed", "a"),
+    ]
+    assert "NOPERM" in logged[0]["problem"]
     await links.aclose()
 
 
@@ -121,3 +168,19 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next(redis_url: str) 
         assert await link.command("ECHO", f"kept {turn}") == f"kept {turn}".encode()
         await asyncio.gather(task, return_exceptions=True)
     await links.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": use}) for use in (False, True)])
+async def test_giving_up_on_a_silent_server_takes_no_time() -> None:
+    """Whatever the connection was about to do when it was cancelled, no answer is waited for."""
+    for turns in range(20):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            links = links_to(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+            asking = asyncio.create_task(links.make("a").command("PING"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            async with asyncio.timeout(2):
+                await asyncio.gather(asking, return_exceptions=True)
+            assert asking.cancelled()
+            await links.aclose()

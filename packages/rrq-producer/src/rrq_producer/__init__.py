@@ -8,6 +8,7 @@ from rrq_producer.aio import AsyncProducer
 from rrq_producer.client import RRQClient
 from rrq_producer.errors import (
     DuplicateJob,
+    InvalidArgument,
     JobNotFound,
     ProducerClosed,
     QueueFull,
@@ -38,6 +39,7 @@ __all__ = [
     "CancelReply",
     "DuplicateJob",
     "EnqueuedJob",
+    "InvalidArgument",
     "InvalidJob",
     "InvalidName",
     "Job",

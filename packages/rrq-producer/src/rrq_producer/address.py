@@ -15,6 +15,11 @@ CONNECT_S = 3.0
 """Longest time to open a connection, in seconds."""
 
 _SCHEMES = ("redis", "rediss", "unix", "embedded")
+_TLS_MISSING = "if the server expects TLS, write rediss:// in the address"
+_TLS_UNKNOWN = (
+    "if the server does not speak TLS, write redis:// in the address; the files of certificates that it "
+    "names must be there"
+)
 _SCHEMES_TEXT = "redis://, rediss://, unix:// or embedded://"
 
 
@@ -81,6 +86,8 @@ class Address:
     Attributes:
         display: The address without its password, for people and logs.
         hint: What to add to the text of a connection error; may be empty.
+        cut_hint: What to add where the server takes connections and closes them at once; may be empty.
+        silence_hint: What to add where it takes them and says nothing; may be empty.
 
     Raises:
         SettingsError: The address has no scheme that is known.
@@ -95,6 +102,8 @@ class Address:
         self._target = resolve_redis(settings)
         self.display = self._target.display
         self.hint = self._target.hint or ""
+        self.cut_hint = {"redis": _TLS_MISSING, "rediss": _TLS_UNKNOWN}.get(scheme, "")
+        self.silence_hint = _TLS_UNKNOWN if scheme == "rediss" else ""
 
     @classmethod
     def of_dsn(cls, dsn: str) -> "Address":

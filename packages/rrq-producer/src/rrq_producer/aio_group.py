@@ -1,14 +1,15 @@
 """Group commit: enqueues awaited at the same time travel as one script call, and each gets its own answer.
 
-Theory of operation. There is no task of its own. Of the calls of a group, the oldest *leads*: it sends one
+Theory of operation. There is no task that lives on. Of the calls of a group, the oldest *leads*: it sends one
 command for all, reads the reply and hands out the answers; the others wait to be woken. A call that finds
 nothing under way goes out at once, as a group of one, so a call on its own loses nothing. Calls that begin
 meanwhile gather, and go out together next: the slower the server, the larger the groups. They overtake one
 another only if nothing moves for ``PATIENCE_S``: a silent connection holds up only those it carries.
 
-Whoever leads may leave at any moment: cancelled, or out of time. The oldest that is left leads on. If all of
-the command was sent, it reads on from the same connection, and the others notice nothing; if not, the
-connection is closed and the group goes out anew. The oldest leads, so nobody's time ends unnoticed.
+Whoever leads may leave at any moment: cancelled, or out of time. The oldest that is left leads on, with the
+same connection, and the others notice nothing: a command that was begun is sent to its end, by a task of its
+own if it is so large that the connection may not take it at once. The oldest leads, so nobody's time ends
+unnoticed.
 
 A failed attempt counts on every member's own budget, and who has time left tries on, with the same records. A
 refusal may be about one record only, and a script refused halfway has accepted the records before; so a group
@@ -21,10 +22,11 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
+from rrq_producer.aio_connection import send
 from rrq_producer.aio_pool import AsyncPool, Home, Loan
 from rrq_producer.attempts import MAX_ATTEMPT_S, Attempts
-from rrq_producer.errors import RedisError
-from rrq_producer.faults import RedisFault, diagnose, exchange_errors
+from rrq_producer.errors import RedisError, name_unsure
+from rrq_producer.faults import diagnose, exchange_errors, leaves_open
 from rrq_producer.jobs import CHUNK_BYTES, Chunk, EnqueuedJob, JobRules, accepted, record_bytes, refusal
 from rrq_protocol import Job
 from rrq_protocol.transitions import EnqueueReply, PreparedJob
@@ -36,14 +38,16 @@ GROUP_JOBS = 256
 PATIENCE_S = 0.1
 """Calls that gathered wait no longer than this for the group before them."""
 
-_REFUSED = (RedisFault.CONFIGURATION, RedisFault.BUG)
+AT_ONCE_BYTES = 32 * 1024
+"""A connection that is idle takes so much without waiting."""
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
     """One enqueue. Its caller waits to be ``woken``: to find its outcome, or a group that it ``leads`` now.
 
-    ``repeated``: the job that was found may be its own. ``alone``: it travels without company.
+    ``repeated``: the job that was found may be its own. ``alone``: it travels without company, after it was
+    refused together with others.
     """
 
     job: Job
@@ -69,13 +73,15 @@ class _Call:
 class _Group:
     """Calls that share a command; oldest first, and while it is under way one for each of its records.
 
-    ``loan`` is the connection it is under way on, until the loop's clock says ``until``. Once ``sent``, all
-    that is left to do is reading. ``pause_s`` passes before the next attempt.
+    ``loan`` is the connection it is under way on, until the loop's clock says ``until``. ``sending`` sends a
+    large command. Once ``sent``, all that is left to do is reading. ``pause_s`` passes before the next
+    attempt.
     """
 
     members: list[_Call] = field(default_factory=list)
     chunk: Chunk | None = None
     loan: Loan | None = None
+    sending: "asyncio.Task[None] | None" = None
     sent: bool = False
     until: float = 0.0
     pause_s: float = 0.0
@@ -132,6 +138,7 @@ class GroupCommit:
         if me.leads is not None:
             await self._lead(me.leads, me)
         if isinstance(me.outcome, RedisError):
+            name_unsure(me.outcome, record.job_id)
             raise me.outcome
         assert me.outcome is not None
         if (error := refusal(job, me.outcome, repeated=me.repeated)) is not None:
@@ -153,8 +160,7 @@ class GroupCommit:
             return
         self._under_way -= 1
         self._start_more()
-        if group.loan is not None:
-            await self._pool.give_up(group.loan)
+        await self._give_up(group)
 
     def _start_more(self, *, impatient: bool = False) -> None:
         while self._waiting and (impatient or not self._under_way):
@@ -176,42 +182,58 @@ class GroupCommit:
 
     async def _exchange(self, group: _Group, me: _Call) -> None:
         """Try once; unless others are to read on, the group has no connection afterwards."""
-        from redis.exceptions import ResponseError
-
         if (loan := group.loan) is None:
             if group.pause_s:
                 await asyncio.sleep(group.pause_s)
             group.sent = False
             loan = group.loan = await self._pool.borrow(me.attempts)
-        now, limit_s = self.home.loop.time(), me.attempts.limit_s
-        if not group.sent:
-            group.until = now + MAX_ATTEMPT_S
+            group.until = self.home.loop.time() + MAX_ATTEMPT_S
+        own_until = self.home.loop.time() + me.attempts.limit_s
         try:
-            async with asyncio.timeout_at(min(group.until, now + limit_s)):
+            async with asyncio.timeout_at(min(group.until, own_until)):
                 if not group.sent:
-                    command = self._load(group, me)
-                    await loan.connection.send_packed_command((command,), check_health=False)
-                    group.sent = True
+                    await self._send(group, loan, me)
                 reply = await loan.connection.read_response(disconnect_on_error=False)
-        except ResponseError:
-            group.loan = None
-            await self._pool.give_back(loan)
-            raise
         except BaseException as error:
-            out_of_time = isinstance(error, TimeoutError) and now + limit_s < group.until
-            only_me = out_of_time or isinstance(error, asyncio.CancelledError)
-            if not (only_me and group.sent and group.heir()):
+            if leaves_open(error):
                 group.loan = None
+                await self._pool.give_back(loan)
+                raise
+            out_of_time = isinstance(error, TimeoutError) and own_until < group.until
+            only_me = out_of_time or isinstance(error, asyncio.CancelledError)
+            if not (only_me and (group.sent or group.sending) and group.heir()):
                 unsure = not diagnose(error).replied
                 for call in group.members:
                     call.attempts.repeated = call.attempts.repeated or unsure
-                await self._pool.give_up(loan, error)
+                await self._give_up(group, error)
             raise
         group.loan = None
         try:
             self._answer(group, reply)
         finally:
             await self._pool.give_back(loan)
+
+    async def _send(self, group: _Group, loan: Loan, me: _Call) -> None:
+        """Send the command, or see to its end what a leader before began to send."""
+        if group.sending is None:
+            command = self._load(group, me)
+            if len(command) <= AT_ONCE_BYTES:
+                await send(loan.connection, command)
+            else:
+                group.sending = self.home.loop.create_task(send(loan.connection, command))
+                group.sending.add_done_callback(_retrieve)
+        if group.sending is not None:
+            await asyncio.shield(group.sending)
+        group.sending, group.sent = None, True
+
+    async def _give_up(self, group: _Group, error: BaseException | None = None) -> None:
+        """Close the group's connection, if it has one."""
+        if group.sending is not None:
+            group.sending.cancel()
+            group.sending = None
+        if (loan := group.loan) is not None:
+            group.loan = None
+            await self._pool.give_up(loan, error)
 
     def _load(self, group: _Group, me: _Call) -> bytes:
         """Return the command for those who are still there."""
@@ -226,7 +248,7 @@ class GroupCommit:
         assert group.chunk is not None
         own: set[str] = set()
         for call, outcome in zip(group.members, group.chunk.call.result(reply), strict=True):
-            if call.attempts.repeated:  # of several calls for one id, the first created the job
+            if call.attempts.repeated or call.alone:  # of several calls for one id, the first created the job
                 call.repeated = outcome.job_id not in own
                 own.add(outcome.job_id)
             call.settle(outcome)
@@ -234,9 +256,9 @@ class GroupCommit:
     def _failed(self, group: _Group, me: _Call, error: Exception) -> None:
         """Take note of a failed attempt, and tell those for whom it was the last."""
         only_me = group.loan is not None
-        if not only_me and len(group.members) > 1 and group.sent and diagnose(error).fault in _REFUSED:
+        if not only_me and len(group.members) > 1 and group.sent and diagnose(error).begun:
             for call in group.members:
-                call.alone = call.attempts.repeated = True
+                call.alone = True
             self._waiting.extendleft(call for call in reversed(group.members) if call is not me)
             group.members = [me]
             return
@@ -247,3 +269,9 @@ class GroupCommit:
             except RedisError as failure:
                 call.settle(failure)
         group.pause_s = min(pauses, default=0.0)
+
+
+def _retrieve(task: "asyncio.Task[None]") -> None:
+    # Whoever would have been told may be gone by now.
+    if not task.cancelled():
+        task.exception()

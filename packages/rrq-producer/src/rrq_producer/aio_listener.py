@@ -24,7 +24,7 @@ from random import Random
 from typing import cast
 
 from rrq_producer.address import Address, AsyncConnection
-from rrq_producer.aio_pool import discard
+from rrq_producer.aio_connection import connect, discard, send
 from rrq_producer.attempts import MAX_ATTEMPT_S
 from rrq_producer.errors import ProducerClosed, RedisRefused
 from rrq_producer.faults import RedisFault, diagnose, exchange_errors
@@ -164,7 +164,7 @@ class AsyncListener:
         connection = self._address.async_connection()
         try:
             async with asyncio.timeout(min(limit_s, MAX_ATTEMPT_S)):
-                await connection.connect()
+                await connect(connection)
                 self._connection, self._asked_at = connection, None
                 self._heard_at = asyncio.get_running_loop().time()
                 if self._waiting:
@@ -215,7 +215,7 @@ class AsyncListener:
         if self._asked_at is None:
             self._asked_at = asyncio.get_running_loop().time()
         try:
-            await connection.send_packed_command((command,), check_health=False)
+            await send(connection, command)
         except exchange_errors():
             await self._disconnect()
 

@@ -14,11 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rrq_producer.address import Address, AsyncConnection
+from rrq_producer.aio_connection import connect, discard, is_open, send
 from rrq_producer.attempts import Attempts
 from rrq_producer.errors import ProducerClosed
+from rrq_producer.faults import leaves_open
 from rrq_producer.pool import IDLE_S, WINDOW
 
-__all__ = ["AsyncPool", "Home", "Loan", "discard"]
+__all__ = ["AsyncPool", "Home", "Loan"]
 
 
 class Home:
@@ -62,7 +64,7 @@ class AsyncPool:
         """
         async with self._connection(attempts) as connection, asyncio.timeout(attempts.limit_s):
             attempts.sent = True
-            await connection.send_packed_command((command,), check_health=False)
+            await send(connection, command)
             return await connection.read_response()
 
     async def pipeline(
@@ -71,24 +73,41 @@ class AsyncPool:
         """Send packed commands without waiting for each reply, on one connection; hand on the replies, in
         order.
 
+        After an error reply, which is handed on too, no further command is sent.
+
         Raises:
-            redis.RedisError: As :meth:`call`. Replies not handed on by then are lost; their commands may have
-            had their effect.
+            redis.RedisError: The exchange failed. Replies not handed on by then are lost; their commands may
+                have had their effect.
             TimeoutError: One of them took longer than it may.
         """
-        under_way = 0
-        async with self._connection(attempts, clean_errors=False) as connection:
+        from redis.exceptions import ResponseError
+
+        under_way, failed = 0, False
+        async with self._connection(attempts) as connection:
+
+            async def take() -> None:
+                nonlocal under_way, failed
+                under_way -= 1
+                try:
+                    async with asyncio.timeout(attempts.limit_s):
+                        reply = await connection.read_response()
+                except ResponseError as error:
+                    if not leaves_open(error):
+                        raise
+                    reply, failed = error, True
+                on_reply(reply)
+
             for command in commands:
                 async with asyncio.timeout(attempts.limit_s):
                     attempts.sent = True
-                    await connection.send_packed_command((command,), check_health=False)
+                    await send(connection, command)
                     under_way += 1
-                    if under_way == WINDOW:
-                        on_reply(await connection.read_response())
-                        under_way -= 1
-            for _ in range(under_way):
-                async with asyncio.timeout(attempts.limit_s):
-                    on_reply(await connection.read_response())
+                if under_way == WINDOW:
+                    await take()
+                    if failed:
+                        break
+            while under_way:
+                await take()
 
     def admit(self) -> Home:
         """Return where a call that begins now gets its connections from. A call that was admitted may borrow
@@ -122,7 +141,7 @@ class AsyncPool:
     async def give_back(self, loan: Loan) -> None:
         """Take a connection back that waits for no reply."""
         try:
-            if self._closed or not loan.connection.is_connected:
+            if self._closed or not is_open(loan.connection):
                 await discard(loan.connection)
             else:
                 loan.home.idle.append((loan.connection, loan.home.loop.time()))
@@ -148,18 +167,14 @@ class AsyncPool:
             await self._close_idle(home)
 
     @asynccontextmanager
-    async def _connection(
-        self, attempts: Attempts, *, clean_errors: bool = True
-    ) -> AsyncIterator[AsyncConnection]:
-        from redis.exceptions import ResponseError
-
+    async def _connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
         self.admit()
         loan = await self.borrow(attempts)
         try:
             yield loan.connection
         except BaseException as error:
             # After an error reply, read to its end, the connection is as good as after any other reply.
-            if clean_errors and isinstance(error, ResponseError):
+            if leaves_open(error):
                 await self.give_back(loan)
             else:
                 await self.give_up(loan, error)
@@ -170,7 +185,7 @@ class AsyncPool:
         connection = self._address.async_connection()
         try:
             async with asyncio.timeout(attempts.limit_s):
-                await connection.connect()
+                await connect(connection)
         except BaseException:
             await discard(connection)
             raise
@@ -190,7 +205,7 @@ class AsyncPool:
     async def _take(self, home: Home) -> AsyncConnection | None:
         while home.idle:
             connection, since = home.idle.pop()
-            if home.loop.time() - since < IDLE_S and connection.is_connected:
+            if home.loop.time() - since < IDLE_S and is_open(connection):
                 return connection
             await discard(connection)
         return None
@@ -198,13 +213,3 @@ class AsyncPool:
     async def _close_idle(self, home: Home) -> None:
         while home.idle:
             await discard(home.idle.pop()[0])
-
-
-async def discard(connection: "AsyncConnection") -> None:
-    """Close a connection at once, in whatever state it is, without waiting for the other side."""
-    from redis.exceptions import RedisError
-
-    try:
-        await connection.disconnect(nowait=True)
-    except (RedisError, OSError):
-        return

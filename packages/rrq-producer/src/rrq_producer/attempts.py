@@ -18,7 +18,7 @@ from random import Random
 from time import monotonic
 
 from rrq_producer.address import Address
-from rrq_producer.errors import QueueFull, RedisRefused, RedisUnavailable
+from rrq_producer.errors import QueueFull, RedisError, RedisRefused, RedisUnavailable
 from rrq_producer.faults import Failure, RedisFault, diagnose
 from rrq_protocol import RetryPolicy, delay_s
 
@@ -49,6 +49,7 @@ class Attempts:
 
     __slots__ = (
         "_address",
+        "_came_through",
         "_count",
         "_cut_short",
         "_last",
@@ -73,7 +74,7 @@ class Attempts:
         self._monotonic, self._random = monotonic, random
         self._started = monotonic()
         self._count = 0
-        self._cut_short = False
+        self._cut_short = self._came_through = False
         self._last: tuple[Exception, Failure] | None = None
         self.sent = False
         self.repeated = False
@@ -108,21 +109,38 @@ class Attempts:
             self.script_missing = True
             return 0.0
         self._count += 1
-        self.repeated = self.repeated or (self.sent and not failure.replied)
-        self.sent = False
+        self._came_through = self._came_through or self.sent
+        sent, self.sent = self.sent, False
+        self.repeated = self.repeated or (sent and not failure.replied)
         # Two unrelated classes, the language's and the client library's, have this name.
         if self._cut_short and self._last is not None and type(error).__name__ == "TimeoutError":
             # The time ran out on this attempt; what kept the others from succeeding is the better reason.
             error, failure = self._last
         self._last = error, failure
         waited_s = self._monotonic() - self._started
-        about = self._address.display, failure.problem
-        hint = failure.hint or self._address.hint
-        if failure.fault is RedisFault.FULL:
-            raise QueueFull(*about, hint=hint, attempts=self._count, waited_s=waited_s) from error
-        if failure.fault in (RedisFault.CONFIGURATION, RedisFault.BUG, RedisFault.NO_SCRIPT):
-            raise RedisRefused(*about, hint=hint, attempts=self._count, waited_s=waited_s) from error
         pause_s = delay_s(self._count, _BACKOFF, self._random)
-        if waited_s + pause_s >= self._timeout_s:
-            raise RedisUnavailable(*about, hint=hint, attempts=self._count, waited_s=waited_s) from error
-        return pause_s
+        if failure.fault is RedisFault.FULL:
+            kind: type[RedisError] = QueueFull
+        elif failure.fault in (RedisFault.CONFIGURATION, RedisFault.BUG, RedisFault.NO_SCRIPT):
+            kind = RedisRefused
+        elif waited_s + pause_s >= self._timeout_s:
+            kind = RedisUnavailable
+        else:
+            return pause_s
+        hint = failure.hint or self._address.hint or self._hint_where_none_came_about(error, failure)
+        raise kind(
+            self._address.display,
+            failure.problem,
+            hint=hint,
+            attempts=self._count,
+            waited_s=waited_s,
+            begun=sent and failure.begun,
+            unsure=self.repeated,
+        ) from error
+
+    def _hint_where_none_came_about(self, error: Exception, failure: Failure) -> str:
+        """Return what to add where somebody is there, but no connection ever came about."""
+        if self._came_through or not failure.reached:
+            return ""
+        silent = type(error).__name__ == "TimeoutError"
+        return self._address.silence_hint if silent else self._address.cut_hint

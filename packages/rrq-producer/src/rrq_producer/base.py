@@ -3,23 +3,35 @@ I/O."""
 
 import math
 import os
-from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Self, TypeVar
 
 from rrq_producer.address import Address
 from rrq_producer.attempts import Attempts
-from rrq_producer.errors import JobNotFound, WrongKeyType
-from rrq_producer.jobs import Chunk, JobRules, seconds_of
-from rrq_protocol import DEFAULT_PREFIX, Job, Secret, Settings, load_settings, validate_job_id
+from rrq_producer.bulk import Bulk
+from rrq_producer.checks import check_name, check_number, checked_jobs, seconds_of
+from rrq_producer.errors import InvalidArgument, JobNotFound, WrongKeyType
+from rrq_producer.jobs import JobRules
+from rrq_protocol import (
+    DEFAULT_PREFIX,
+    InvalidJob,
+    Job,
+    Secret,
+    Settings,
+    SettingsError,
+    load_settings,
+    validate_job_id,
+)
 from rrq_protocol.settings import Provenance
-from rrq_protocol.transitions import CancelReply
+from rrq_protocol.transitions import CancelReply, Guard
 
 __all__ = ["ProducerBase"]
 
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_CONNECTIONS = 32
+MAX_TIMEOUT_S = 365 * 86_400.0
+MAX_CONNECTIONS = 1_000_000
 
 T = TypeVar("T")
 
@@ -37,6 +49,7 @@ class ProducerBase:
     Raises:
         SettingsError: The address is unusable.
         InvalidName: The queue name or the key prefix is.
+        InvalidArgument: A number is.
     """
 
     def __init__(
@@ -48,6 +61,9 @@ class ProducerBase:
         timeout_seconds: float = DEFAULT_TIMEOUT_S,
         max_connections: int = DEFAULT_CONNECTIONS,
     ) -> None:
+        dsn: object = redis_dsn  # whatever an untyped program gave
+        if not isinstance(dsn, str):
+            raise SettingsError([f"rrq.redis_dsn: expected a text, got {type(dsn).__name__}"])
         given = Provenance(given=frozenset({"redis_dsn"}))
         settings = Settings(redis_dsn=Secret(redis_dsn), key_prefix=key_prefix, provenance=given)
         self._set_up(settings, queue_name, timeout_seconds, max_connections)
@@ -72,6 +88,10 @@ class ProducerBase:
         Raises:
             SettingsError: The settings have problems, all of them listed.
         """
+        given: object = settings  # whatever an untyped program gave
+        if not isinstance(given, Settings | str | os.PathLike | None):
+            kind = type(given).__name__
+            raise SettingsError([f"settings: expected Settings or the name of a file, got {kind}"])
         if not isinstance(settings, Settings):
             settings = load_settings(settings)
         producer = cls.__new__(cls)
@@ -79,10 +99,8 @@ class ProducerBase:
         return producer
 
     def _set_up(self, settings: Settings, queue_name: str | None, timeout_s: float, connections: int) -> None:
-        if not (math.isfinite(timeout_s) and timeout_s > 0):
-            raise ValueError(f"timeout_seconds: expected more than 0, got {timeout_s}")
-        if connections < 1:
-            raise ValueError(f"max_connections: expected at least 1, got {connections}")
+        check_number("timeout_seconds", timeout_s, _is_time, "seconds, more than 0", int, float)
+        check_number("max_connections", connections, _is_count, "a whole number of at least 1", int)
         self._address = Address(settings)
         self._rules = JobRules.of(settings, queue_name=queue_name)
         self._timeout_s = timeout_s
@@ -101,8 +119,8 @@ class ProducerBase:
     def _attempts(self, limit_s: float = math.inf) -> Attempts:
         return Attempts(self._address, max(0.0, min(limit_s, self._timeout_s)))
 
-    def _chunks(self, jobs: Iterable[Job]) -> deque[Chunk]:
-        return deque(self._rules.many(tuple(jobs)))
+    def _bulk(self, jobs: Iterable[Job]) -> Bulk:
+        return Bulk(self._rules, checked_jobs(jobs))
 
 
 def cancelled(job_id: str, reply: CancelReply) -> CancelReply:
@@ -119,20 +137,51 @@ def cancelled(job_id: str, reply: CancelReply) -> CancelReply:
     return reply
 
 
+def unlimited(guard: Guard | None) -> Guard | None:
+    """Return a condition under which there is always a job that stands for the call.
+
+    Raises:
+        InvalidJob: It is a rate limit.
+    """
+    if isinstance(guard, Guard) and guard.kind == "rate_limit":
+        raise InvalidJob("guard", "expected no rate limit; that is what enqueue_with_rate_limit is for")
+    return guard
+
+
 def certain(job: T | None) -> T:
     """Return the outcome of an enqueue that no rate limit was asked for."""
     assert job is not None
     return job
 
 
-def wait_arguments(job_id: str, timeout: float | timedelta | None) -> tuple[str, float | None]:
+def checked_id(job_id: object) -> str:
+    """Return a job id.
+
+    Raises:
+        InvalidName: That can be none.
+    """
+    check_name("job id", job_id)
+    return validate_job_id(job_id)
+
+
+def wait_arguments(job_id: object, timeout: float | timedelta | None) -> tuple[str, float | None]:
     """Return the checked id and the seconds to wait, None for as long as it takes.
 
     Raises:
         InvalidName: That can be no job id.
-        ValueError: The time is not a number.
+        InvalidArgument: The time is none.
     """
     limit_s = seconds_of(timeout)
     if timeout is not None and limit_s is None:
-        raise ValueError(f"timeout: expected seconds, a timedelta or None, got {timeout!r}")
-    return validate_job_id(job_id), None if limit_s == math.inf else limit_s
+        raise InvalidArgument(
+            "timeout", f"expected seconds, a timedelta or None, got {type(timeout).__name__}"
+        )
+    return checked_id(job_id), None if limit_s == math.inf else limit_s
+
+
+def _is_time(value: float) -> bool:
+    return 0 < value <= MAX_TIMEOUT_S  # false for NaN too
+
+
+def _is_count(value: int) -> bool:
+    return 1 <= value <= MAX_CONNECTIONS

@@ -1,14 +1,16 @@
 """The producing part of the demo: one job for each Python file below a folder.
 
 ``python -m rrq_producer.demo --config rrq.toml [--files PATH] [--queue demo]`` enqueues ``analyse_source``
-with ``{"path": …}`` for every ``.py`` file, by default of the interpreter's own standard library. It writes
-one JSON object per line: ``{"event": "enqueued", "count": …, "total": …}`` as it goes on, ``{"event": "done",
+with ``{"path": …}`` for every ``.py`` file, by default of the interpreter's own standard library. A path that
+is no UTF-8 has no JSON form; it travels as a ``file:`` URI, which the handler takes too. It writes one JSON
+object per line: ``{"event": "enqueued", "count": …, "total": …}`` as it goes on, ``{"event": "done",
 "total": …, "seconds": …}`` at the end. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration.
 """
 
 import argparse
 import json
 import os
+import stat
 import sys
 import sysconfig
 import time
@@ -21,7 +23,7 @@ from rrq_producer.jobs import CHUNK_JOBS
 from rrq_producer.producer import Producer
 from rrq_protocol import Job, RRQError, SettingsError
 
-__all__ = ["main", "python_files"]
+__all__ = ["main", "path_text", "python_files"]
 
 FUNCTION, MAX_RETRIES = "analyse_source", 3
 OK, FAILED, CONFIGURATION = 0, 1, 78
@@ -46,14 +48,30 @@ def python_files(source: Path) -> list[str]:
     found: list[str] = []
     visited: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(source, followlinks=True):
-        here = Path(folder).stat()
-        if (here.st_dev, here.st_ino) in visited:
+        here = _stat(folder)
+        if here is None or (here.st_dev, here.st_ino) in visited:
             folders.clear()
             continue
         visited.add((here.st_dev, here.st_ino))
         folders[:] = sorted(name for name in folders if name not in skipped)
         found += [f"{folder}{os.sep}{name}" for name in names if name.endswith(".py")]
-    return sorted(path for path in found if Path(path).is_file())
+    return sorted(path for path in found if (made := _stat(path)) is not None and stat.S_ISREG(made.st_mode))
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return Path(path).stat()
+    except OSError:  # gone meanwhile, a link to nowhere, or not for us to see
+        return None
+
+
+def path_text(path: str) -> str:
+    """Return an absolute path as texts in JSON can hold it: as it is, or as a ``file:`` URI, byte by byte."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return Path(path).as_uri()
+    return path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +106,9 @@ def _enqueue(source: Path, config: str | None, queue: str) -> None:
         started = time.monotonic()
         for first in range(0, len(paths), CHUNK_JOBS):
             some = paths[first : first + CHUNK_JOBS]
-            producer.enqueue_many(Job(FUNCTION, {"path": path}, max_retries=MAX_RETRIES) for path in some)
+            producer.enqueue_many(
+                Job(FUNCTION, {"path": path_text(path)}, max_retries=MAX_RETRIES) for path in some
+            )
             _say(event="enqueued", count=first + len(some), total=len(paths))
         _say(event="done", total=len(paths), seconds=round(time.monotonic() - started, 3))
 

@@ -8,6 +8,7 @@
     ├── InvalidName             (rrq_protocol) a job id or queue name breaks the naming rules
     ├── MalformedRecord         (rrq_protocol) a stored job cannot be understood
     ├── SettingsError           (rrq_protocol) the settings cannot be used
+    ├── InvalidArgument         an argument beside the job cannot be used (a ValueError too)
     ├── DuplicateJob            the id belongs to another job, or a duplicate was to be an error
     ├── JobNotFound             there is no job of that id
     │   └── ResultExpired       there was, but its record is gone
@@ -22,7 +23,8 @@
 Facts are attributes; the texts are built from them and are not part of the contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rrq_protocol import RRQError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DuplicateJob",
+    "InvalidArgument",
     "JobNotFound",
     "ProducerClosed",
     "QueueFull",
@@ -58,7 +61,47 @@ def _rebuilt(kind: type[RRQError], args: tuple[Any, ...], facts: dict[str, Any])
     return error
 
 
-class DuplicateJob(_Portable):
+class InvalidArgument(_Portable, ValueError):
+    """An argument that is no part of a job, such as a time to wait, cannot be used; nothing was sent.
+
+    Attributes:
+        field: Its name.
+        message: What was expected and what came.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field, self.message = field, message
+
+
+class _OfMany(_Portable):
+    """An error that may end ``enqueue_many`` when some of its jobs have been accepted.
+
+    Attributes:
+        outcomes: With ``enqueue_many``: what became of every item, in order; None for those that were not
+            accepted, or of which that is not known.
+        unknown: Of the items that were sent and whose answer was lost, position and job id. They may have
+            been accepted; enqueuing them again with these ids is safe. A single enqueue has position 0.
+    """
+
+    outcomes: "tuple[EnqueuedJob | None, ...]" = ()
+    unknown: Mapping[int, str] = MappingProxyType({})
+
+    @property
+    def accepted(self) -> "tuple[EnqueuedJob, ...]":
+        """With ``enqueue_many``: the jobs that are known to be accepted, in order."""
+        return tuple(outcome for outcome in self.outcomes if outcome is not None)
+
+    def tell(
+        self, outcomes: "Sequence[EnqueuedJob | None]", unknown: Mapping[int, str] | None = None
+    ) -> None:
+        """Take note of what became of the items of ``enqueue_many``; called by the producer."""
+        self.outcomes, self.unknown = tuple(outcomes), dict(unknown or {})
+        text = f"{self}; {len(self.accepted)} of {len(self.outcomes)} jobs were accepted"
+        self.args = (f"{text}, of {len(self.unknown)} that is not known" if unknown else text,)
+
+
+class DuplicateJob(_OfMany):
     """The job was not accepted, because another one stands in its place; nothing of that one was changed.
 
     Attributes:
@@ -66,23 +109,17 @@ class DuplicateJob(_Portable):
         reason: ``"id_taken"`` (same id, other content), ``"id_exists"`` (the very same job; only with
             ``on_conflict="raise"``) or ``"unique_key"`` (it holds the key; only with
             ``on_conflict="raise"``).
-        index: Position of the refused item in ``enqueue_many``, else None.
-        outcomes: With ``enqueue_many``: what became of every item, in order; None for the refused ones. All
-            others were accepted.
+        index: Position of the refused item in ``enqueue_many``, else None. It is the first one refused;
+            ``outcomes`` tells of all.
     """
 
-    def __init__(
-        self,
-        job_id: str,
-        reason: str,
-        *,
-        index: int | None = None,
-        outcomes: "Sequence[EnqueuedJob | None]" = (),
-    ) -> None:
-        where = "" if index is None else f"item {index}: "
-        super().__init__(f"{where}{_REASONS[reason].format(job_id=job_id)}")
+    def __init__(self, job_id: str, reason: str, *, index: int | None = None) -> None:
+        super().__init__(f"{_item(index)}{_REASONS[reason].format(job_id=job_id)}")
         self.job_id, self.reason, self.index = job_id, reason, index
-        self.outcomes: tuple[EnqueuedJob | None, ...] = tuple(outcomes)
+
+
+def _item(index: int | None) -> str:
+    return "" if index is None else f"item {index}: "
 
 
 _REASONS = {
@@ -131,34 +168,40 @@ class WaitTimeout(_Portable, TimeoutError):
         self.job_id, self.timeout_s, self.status = job_id, timeout_s, status
 
 
-class ProducerClosed(_Portable):
+class ProducerClosed(_OfMany):
     """The producer was closed; make a new one."""
 
     def __init__(self) -> None:
         super().__init__("this producer was closed; make a new one")
 
 
-class WrongKeyType(_Portable):
-    """The Redis key of the job, or of its queue, holds a value of another type; nothing of it was changed."""
+class WrongKeyType(_OfMany):
+    """The Redis key of the job, or of its queue, holds a value of another type; nothing of it was changed.
 
-    def __init__(self, job_id: str) -> None:
+    Attributes:
+        job_id: The job.
+        index: Position of the refused item in ``enqueue_many``, else None.
+    """
+
+    def __init__(self, job_id: str, *, index: int | None = None) -> None:
         super().__init__(
-            f"job {job_id!r}: its Redis key, or its queue's, holds a value of another type; look with TYPE, "
-            "then rename or delete that key"
+            f"{_item(index)}job {job_id!r}: its Redis key, or its queue's, holds a value of another type; "
+            "look with TYPE, then rename or delete that key"
         )
-        self.job_id = job_id
+        self.job_id, self.index = job_id, index
 
 
-class RedisError(_Portable):
+class RedisError(_OfMany):
     """Redis did not do what was asked.
 
     Attributes:
         address: The server, without its password.
         problem: What it said, or what happened on the way.
+        hint: What to do about it; may be empty.
         attempts: How often it was tried.
         waited_s: Seconds from the first attempt to the last.
-        accepted: With ``enqueue_many``: the jobs accepted before, in order; the items after them may or may
-            not have been.
+        begun: The server refused after it may have done a part of it, such as some jobs of many.
+        unsure: An answer was lost: the command may have had its effect all the same.
     """
 
     def __init__(
@@ -169,14 +212,22 @@ class RedisError(_Portable):
         hint: str = "",
         attempts: int = 1,
         waited_s: float = 0.0,
+        begun: bool = False,
+        unsure: bool = False,
     ) -> None:
         self.address, self.problem, self.hint = address, problem, hint
         self.attempts, self.waited_s = attempts, waited_s
-        self.accepted: tuple[EnqueuedJob, ...] = ()
+        self.begun, self.unsure = begun, unsure
         super().__init__(self._text())
 
     def _text(self) -> str:
         raise NotImplementedError
+
+
+def name_unsure(error: RedisError, job_id: str) -> None:
+    """Take note of the job that a single enqueue may have created all the same."""
+    if error.unsure:
+        error.unknown = {0: job_id}
 
 
 class QueueFull(RedisError):
@@ -187,7 +238,8 @@ class QueueFull(RedisError):
 
 
 class RedisUnavailable(RedisError):
-    """Redis could not be used within the time given. Whether the last attempt took effect is not known.
+    """Redis could not be used within the time given; ``unsure`` says whether the command may have had its
+    effect.
 
     Repeating the call with the same ``job_id`` is safe.
     """
@@ -200,7 +252,10 @@ class RedisUnavailable(RedisError):
 
 
 class RedisRefused(RedisUnavailable):
-    """Redis cannot be used before somebody changes something; it was not tried again. Nothing was written."""
+    """Redis cannot be used before somebody changes something; it was not tried again.
+
+    What it refused was not accepted. Only an earlier attempt of the same call may have been (``unsure``).
+    """
 
     def _text(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""

@@ -8,13 +8,14 @@ stays cheap: errors of the client are told by the names of their classes, which 
 version 4.
 """
 
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rrq_protocol import RedisFault, classify_reply, reply_of
 
-__all__ = ["Failure", "RedisFault", "diagnose", "exchange_errors"]
+__all__ = ["Failure", "RedisFault", "diagnose", "exchange_errors", "leaves_open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +27,28 @@ class Failure:
         replied: The server answered, so the command had no effect. Otherwise that is not known.
         problem: What happened, in words, for people.
         hint: What to do, where a person has to; may be empty.
+        reached: Somebody is at the address, as far as can be told.
+        begun: The server may have begun to do it before it refused the rest.
     """
 
     fault: RedisFault
     replied: bool
     problem: str
     hint: str = ""
+    reached: bool = True
+    begun: bool = False
 
 
 _SHOWN_CHARS = 300
+_TURNED_AWAY = frozenset({"AuthenticationError", "NoPermissionError"})
 _REPLY_CLASSES = frozenset({"AuthenticationError", "BusyLoadingError", "ResponseError"})
 
 _HINTS = {
     "NOAUTH": (
-        "the server asks for a password: put it into the address, as in redis://:PASSWORD@host, or into "
-        "RRQ_REDIS_DSN"
+        "expected an address with a password, as in redis://:PASSWORD@host; it may come from redis_dsn_file "
+        "or RRQ_REDIS_DSN"
     ),
     "WRONGPASS": "check the user name and the password in the address",
-    "NOPERM": (
-        "give this user the right to EVAL, EVALSHA, HMGET and SUBSCRIBE, and to the keys and channels of the "
-        "prefix (ACL SETUSER)"
-    ),
     "DENIED": "the server runs in protected mode: set a password on it, or bind it to the right address",
     "MOVED": "this is a node of a cluster: use a key prefix like {rrq}, and the address of the node it is on",
     "CROSSSLOT": "this is a cluster: use a key prefix with a hash tag, such as {rrq}",
@@ -56,6 +58,16 @@ _HINTS = {
     "MISCONF": "the server cannot write its data to disk: look into its log",
     "LOADING": "the server is reading its data and will answer when it is done",
 }
+_SCRIPT_RIGHTS = "+@scripting +@read +@write +@pubsub +@connection +time"
+_COMMAND_HINT = (
+    "give this user the right to run {command}: ACL SETUSER … {right} (a producer needs "
+    f"{_SCRIPT_RIGHTS})"
+)
+_COMMANDS_HINT = f"give this user the right to run what a producer needs: ACL SETUSER … {_SCRIPT_RIGHTS}"
+_KEYS_HINT = "give this user the keys of the prefix: ACL SETUSER … ~PREFIX:*"
+_CHANNELS_HINT = "give this user the channels of the prefix: ACL SETUSER … &PREFIX:*"
+_NOBODY_HINT = "the server knows no password for this user: take it out of the address"
+_NO_DATABASE_HINT = "the server has no database of the number in the address"
 _BAD_ADDRESS_HINT = "check the host name in the address"
 _TLS_HINT = "check rediss:// against redis://, and the certificate settings in the address (ssl_ca_certs=…)"
 _NO_ACCESS_HINT = "give this user the right to use the socket"
@@ -73,6 +85,13 @@ def exchange_errors() -> tuple[type[Exception], ...]:
     return RedisError, OSError
 
 
+def leaves_open(error: BaseException) -> bool:
+    """Return whether a connection is, after ``error``, as good as after any other reply."""
+    from redis.exceptions import ResponseError
+
+    return isinstance(error, ResponseError) and not str(error).startswith("Protocol error")
+
+
 def diagnose(error: BaseException) -> Failure:
     """Return what ``error``, raised while talking to Redis, means."""
     if _class_names(error) & _REPLY_CLASSES:
@@ -87,25 +106,60 @@ def diagnose(error: BaseException) -> Failure:
             return Failure(RedisFault.CONFIGURATION, False, f"TLS: {_text(cause)}", _TLS_HINT)
         if isinstance(cause, PermissionError):
             return Failure(RedisFault.CONFIGURATION, False, _text(cause), _NO_ACCESS_HINT)
-    return Failure(RedisFault.RECONNECT, False, _text(error))
+    text = _text(error)
+    return Failure(RedisFault.RECONNECT, False, text, reached=_unreached(text) is None)
+
+
+# Told by the text: where a name has several addresses, asyncio leaves nothing else.
+_unreached = re.compile(r"refused|Connect call failed|unreachable|Error -\d").search
 
 
 def _of_reply(error: BaseException) -> Failure:
-    reply = reply_of(error)
+    reply = _where.sub("", reply_of(error))
+    if _unauthenticated(reply):
+        reply = f"NOAUTH Authentication required ({reply})"
     problem = reply if len(reply) <= _SHOWN_CHARS else f"{reply[:_SHOWN_CHARS]}…"
-    return Failure(classify_reply(reply), True, problem, _hint(reply))
+    fault = classify_reply(reply)
+    begun = fault in (RedisFault.CONFIGURATION, RedisFault.BUG) and not _turned_away(error, reply)
+    return Failure(fault, True, problem, _hint(reply), begun=begun)
+
+
+def _turned_away(error: BaseException, reply: str) -> bool:
+    """Return whether the command itself was refused; from inside a script comes an error of another class."""
+    return reply.startswith("NOAUTH") or bool(_class_names(error) & _TURNED_AWAY)
+
+
+# What a server says of a command too large to be read from somebody who has not given the password.
+_unauthenticated = re.compile("Protocol error: unauthenticated").search
+# Where in a script something happened; of use to nobody who cannot read its text.
+_where = re.compile(r" script: (\S+ )?on @user_script:\d+\.?$")
 
 
 def _hint(reply: str) -> str:
     code = reply.partition(" ")[0]
     if code in _HINTS:
         return _HINTS[code]
-    # Old clients and servers: no code in front.
-    if "uthentication required" in reply:
-        return _HINTS["NOAUTH"]
-    if "password" in reply:
-        return _HINTS["WRONGPASS"]
-    return ""
+    return next((hint(reply) for found, hint in _HINTS_BY_TEXT if found(reply)), "")
+
+
+def _no_right(reply: str) -> str:
+    if named := _command(reply):
+        command = named["name"]
+        return _COMMAND_HINT.format(command=command.upper(), right=f"+{command}")
+    if "channel" in reply:
+        return _CHANNELS_HINT
+    return _KEYS_HINT if "key" in reply else _COMMANDS_HINT
+
+
+# Servers differ in their words, old ones and errors from inside a script have no code in front.
+_command = re.compile(r"the '(?P<name>[a-z|]+)' command").search
+_HINTS_BY_TEXT: tuple[tuple[Callable[[str], object], Callable[[str], str]], ...] = (
+    (re.compile("no permissions|executing the script can't", re.IGNORECASE).search, _no_right),
+    (re.compile("uthentication required").search, lambda _: _HINTS["NOAUTH"]),
+    (re.compile("without any password").search, lambda _: _NOBODY_HINT),
+    (re.compile("password").search, lambda _: _HINTS["WRONGPASS"]),
+    (re.compile("DB index").search, lambda _: _NO_DATABASE_HINT),
+)
 
 
 def _class_names(error: BaseException) -> set[str]:

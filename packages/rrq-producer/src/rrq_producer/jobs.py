@@ -1,7 +1,6 @@
 """From what a caller asks for to the call that asks Redis, and back from its reply. Pure; shared by both
 producers."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
+from rrq_producer.checks import check_guard, check_job, check_mappings, check_name, seconds_of
 from rrq_producer.errors import DuplicateJob, WrongKeyType
 from rrq_producer.packing import pack
 from rrq_protocol import (
@@ -38,7 +38,6 @@ __all__ = [
     "EnqueuedJob",
     "JobOptions",
     "JobRules",
-    "Outcomes",
     "accepted",
     "debounce",
     "debounced",
@@ -48,7 +47,6 @@ __all__ = [
     "record_bytes",
     "refusal",
     "reschedule",
-    "seconds_of",
 ]
 
 CHUNK_JOBS = 500
@@ -65,7 +63,9 @@ class EnqueuedJob(msgspec.Struct, frozen=True):
 
     Attributes:
         id: The job that stands for the call now: the new one, or the one that was there.
-        created: Whether this call created it.
+        created: Whether this call created it. After an answer was lost, and after several jobs were refused
+            together, a job found under an id of the caller's choice, with the same content, counts as created
+            by this call: the two cannot be told apart. Ids that are left out are always told exactly.
     """
 
     id: str
@@ -97,11 +97,13 @@ class Chunk:
     Attributes:
         first: Position of its first job in the caller's sequence.
         jobs: What the caller asked for.
+        records: The same, prepared.
         call: The call that accepts them.
     """
 
     first: int
     jobs: Sequence[Job]
+    records: Sequence[PreparedJob]
     call: ScriptCall[tuple[EnqueueReply, ...]]
 
     def evalsha(self) -> bytes:
@@ -129,9 +131,11 @@ class JobRules:
         Raises:
             InvalidName: ``queue_name`` or the key prefix breaks the naming rules.
         """
+        check_name("key prefix", settings.key_prefix)
         keyspace = Keyspace(settings.key_prefix)
         if queue_name is None:
             queue_name = keyspace.queue_name(settings.default_queue_name)
+        check_name("queue", queue_name)
         defaults = EnqueueDefaults(
             queue_name=validate_queue_name(queue_name),
             max_retries=settings.default_max_retries,
@@ -157,11 +161,21 @@ class JobRules:
         Raises:
             InvalidJob: A field is wrong.
         """
-        return prepare(job, self.defaults, guard=guard)
+        check_guard(guard)
+        try:
+            record = prepare(job, self.defaults, guard=guard)
+            check_mappings(job)
+        except Exception as error:
+            check_job(job)  # what is of a wrong type is told best there
+            if isinstance(error, RRQError):
+                raise
+            # A value's own code: a time zone, an iterator, ...
+            raise InvalidJob("params", f"cannot be encoded: {type(error).__name__} was raised") from error
+        return record
 
     def chunk(self, jobs: Sequence[Job], records: Sequence[PreparedJob], first: int = 0) -> Chunk:
         """Return the call that accepts ``jobs``, which were prepared as ``records``."""
-        return Chunk(first, jobs, enqueue(self.keyspace, records))
+        return Chunk(first, jobs, records, enqueue(self.keyspace, records))
 
     def many(self, jobs: Sequence[Job]) -> list[Chunk]:
         """Return the calls that accept all of ``jobs``, in order, after checking every one of them.
@@ -172,6 +186,11 @@ class JobRules:
         records = [self._prepare_item(index, job) for index, job in enumerate(jobs)]
         return [self.chunk(jobs[first:end], records[first:end], first) for first, end in _bounds(records)]
 
+    def singles(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Yield the calls that accept the jobs of ``chunk`` one by one."""
+        for offset, (job, record) in enumerate(zip(chunk.jobs, chunk.records, strict=True)):
+            yield self.chunk((job,), (record,), chunk.first + offset)
+
     def cancel(self, job_id: str) -> ScriptCall[CancelReply]:
         """Return the call that cancels a job."""
         return cancel(self.keyspace, job_id, ttl_seconds=self._cancelled_ttl_s, job_events=self._job_events)
@@ -180,9 +199,9 @@ class JobRules:
         if not isinstance(job, Job):
             raise InvalidJob(f"jobs[{index}]", f"expected a Job, got {type(job).__name__}")
         try:
-            return prepare(job, self.defaults)
+            return self.prepared(job)
         except PayloadTooLarge as error:
-            error.args = (f"jobs[{index}].{error.args[0]}",)
+            error.args, error.field = (f"jobs[{index}].{error}",), f"jobs[{index}].{error.field}"
             raise
         except InvalidJob as error:
             raise InvalidJob(f"jobs[{index}].{error.field}", error.message) from None
@@ -238,13 +257,14 @@ def reschedule() -> Guard:
     return Guard(_RESCHEDULE)
 
 
-def _guard(kind: str, name: str, key: str, seconds: float | timedelta) -> Guard:
-    if not key or not isinstance(key, str):
-        raise InvalidJob(f"{name}_key", f"expected a text that is not empty, got {key!r:.80}")
+def _guard(kind: str, name: str, key: object, seconds: object) -> Guard:
+    if not isinstance(key, str) or not key:
+        got = "an empty one" if key == "" else type(key).__name__
+        raise InvalidJob(f"{name}_key", f"expected a text that is not empty, got {got}")
     value = seconds_of(seconds)
     if value is None:
         raise InvalidJob(
-            f"{name}_seconds", f"expected seconds (a number or a timedelta), got {seconds!r:.80}"
+            f"{name}_seconds", f"expected seconds (a number or a timedelta), got {type(seconds).__name__}"
         )
     if not 0.001 <= value <= _MAX_GUARD_SECONDS:  # false for NaN too
         raise InvalidJob(
@@ -253,16 +273,9 @@ def _guard(kind: str, name: str, key: str, seconds: float | timedelta) -> Guard:
     return Guard(kind, key, value)
 
 
-def seconds_of(value: object) -> float | None:
-    """Return a duration in seconds, or None where ``value`` is none."""
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
-        return None
-    return value
-
-
-def refusal(job: Job, reply: EnqueueReply, *, repeated: bool, index: int | None = None) -> RRQError | None:
+def refusal(
+    job: Job, reply: EnqueueReply, *, repeated: bool, index: int | None = None
+) -> DuplicateJob | WrongKeyType | None:
     """Return the error that tells why a job was not accepted, or None where it was, or another may stand for
     it.
 
@@ -274,7 +287,7 @@ def refusal(job: Job, reply: EnqueueReply, *, repeated: bool, index: int | None 
     """
     match reply.kind:
         case EnqueueKind.WRONG_TYPE:
-            return WrongKeyType(reply.job_id)
+            return WrongKeyType(reply.job_id, index=index)
         case EnqueueKind.TAKEN:
             return DuplicateJob(reply.job_id, "id_taken", index=index)
         case EnqueueKind.EXISTS if job.on_conflict == "raise" and not repeated:
@@ -303,50 +316,6 @@ def read_single(chunk: Chunk, reply: object, *, repeated: bool) -> EnqueuedJob |
     if (error := refusal(chunk.jobs[0], outcome, repeated=repeated)) is not None:
         raise error
     return accepted(outcome, repeated=repeated)
-
-
-class Outcomes:
-    """What became of the jobs of ``enqueue_many``, collected chunk by chunk."""
-
-    def __init__(self) -> None:
-        self._items: list[EnqueuedJob | None] = []
-        self._error: RRQError | None = None
-        self._unsure = 0
-
-    def unsure(self, chunks: int) -> None:
-        """Take note that the next ``chunks`` chunks may have been accepted already, without our having seen
-        it."""
-        self._unsure = chunks
-
-    def add(self, chunk: Chunk, reply: object, *, repeated: bool = False) -> None:
-        """Take the reply to the next chunk."""
-        repeated = repeated or self._unsure > 0
-        self._unsure -= 1
-        for offset, (job, outcome) in enumerate(zip(chunk.jobs, chunk.call.result(reply), strict=True)):
-            if outcome.kind is EnqueueKind.CREATED:
-                self._items.append(EnqueuedJob(outcome.job_id, True))
-                continue
-            error = refusal(job, outcome, repeated=repeated, index=chunk.first + offset)
-            self._error = self._error or error
-            self._items.append(accepted(outcome, repeated=repeated) if error is None else None)
-
-    def accepted(self) -> tuple[EnqueuedJob, ...]:
-        """Return the jobs accepted so far, in order."""
-        return tuple(item for item in self._items if item is not None)
-
-    def result(self) -> list[EnqueuedJob]:
-        """Return the outcomes, one per job, in order.
-
-        Raises:
-            DuplicateJob: A job was not accepted; it is the first one, and carries what became of all.
-            WrongKeyType: Likewise.
-        """
-        error = self._error
-        if isinstance(error, DuplicateJob):
-            raise DuplicateJob(error.job_id, error.reason, index=error.index, outcomes=self._items)
-        if error is not None:
-            raise error
-        return list(self.accepted())
 
 
 def job_of(function_name: str, params: Mapping[str, Any] | None, options: JobOptions) -> Job:

@@ -15,6 +15,7 @@ from time import monotonic
 from rrq_producer.address import Address, BlockingConnection
 from rrq_producer.attempts import Attempts
 from rrq_producer.errors import ProducerClosed
+from rrq_producer.faults import leaves_open
 
 __all__ = ["IDLE_S", "WINDOW", "BlockingPool", "IdleConnections"]
 
@@ -109,29 +110,46 @@ class BlockingPool:
         """Send packed commands without waiting for each reply, on one connection; hand on the replies, in
         order.
 
+        After an error reply, which is handed on too, no further command is sent.
+
         Raises:
-            redis.RedisError: As :meth:`call`. Replies not handed on by then are lost; their commands may have
-            had their effect.
+            redis.RedisError: The exchange failed. Replies not handed on by then are lost; their commands may
+                have had their effect.
         """
-        under_way = 0
-        with self._connection(attempts, clean_errors=False) as connection:
+        from redis.exceptions import ResponseError
+
+        under_way, failed = 0, False
+        with self._connection(attempts) as connection:
+
+            def take() -> None:
+                nonlocal under_way, failed
+                under_way -= 1
+                try:
+                    reply = connection.read_response()
+                except ResponseError as error:
+                    if not leaves_open(error):
+                        raise
+                    reply, failed = error, True
+                on_reply(reply)
+
             for command in commands:
                 attempts.sent = True
                 connection.send_packed_command((command,), check_health=False)
                 under_way += 1
                 if under_way == WINDOW:
-                    on_reply(connection.read_response())
-                    under_way -= 1
-            for _ in range(under_way):
-                on_reply(connection.read_response())
+                    take()
+                    if failed:
+                        break
+            while under_way:
+                take()
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when they come back."""
         self._idle.close()
 
     @contextmanager
-    def _connection(self, attempts: Attempts, *, clean_errors: bool = True) -> Iterator[BlockingConnection]:
-        from redis.exceptions import RedisError, ResponseError
+    def _connection(self, attempts: Attempts) -> Iterator[BlockingConnection]:
+        from redis.exceptions import RedisError
 
         slots = self._own_slots()
         if not slots.acquire(timeout=attempts.remaining_s):
@@ -144,7 +162,7 @@ class BlockingPool:
                 yield connection
             except BaseException as error:
                 # After an error reply, read to its end, the connection is as good as after any other reply.
-                if keep and clean_errors and isinstance(error, ResponseError):
+                if keep and leaves_open(error):
                     self._idle.give(connection)
                     raise
                 connection.disconnect()

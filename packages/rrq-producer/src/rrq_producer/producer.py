@@ -2,21 +2,19 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from rrq_producer.attempts import MAX_ATTEMPT_S
-from rrq_producer.base import ProducerBase, cancelled, certain, wait_arguments
-from rrq_producer.errors import RedisError, RedisRefused, RedisUnavailable
+from rrq_producer.base import ProducerBase, cancelled, certain, checked_id, unlimited, wait_arguments
+from rrq_producer.bulk import Bulk
+from rrq_producer.errors import ProducerClosed, RedisError, RedisRefused, RedisUnavailable, name_unsure
 from rrq_producer.faults import exchange_errors
 from rrq_producer.jobs import (
-    Chunk,
     EnqueuedJob,
     JobOptions,
-    Outcomes,
     debounce,
     debounced,
     job_of,
@@ -25,9 +23,9 @@ from rrq_producer.jobs import (
 )
 from rrq_producer.listener import Listener
 from rrq_producer.packing import pack
-from rrq_producer.pool import WINDOW, BlockingPool
+from rrq_producer.pool import BlockingPool
 from rrq_producer.results import RECHECK_S, Waiting, read_status, status_command
-from rrq_protocol import Job, JobResult, validate_job_id
+from rrq_protocol import Job, JobResult
 from rrq_protocol.transitions import CancelReply, Guard
 
 __all__ = ["Producer"]
@@ -66,7 +64,8 @@ class Producer(ProducerBase):
             DuplicateJob: The id belongs to a job with other content; with ``on_conflict="raise"`` any
                 duplicate.
             QueueFull: Redis has no memory left.
-            RedisUnavailable: Redis could not be used.
+            RedisUnavailable: Redis could not be used; ``unknown`` on the error holds the id of the job if it
+                may have been created all the same.
         """
         return self.enqueue_job(job_of(function_name, params, options))
 
@@ -80,7 +79,7 @@ class Producer(ProducerBase):
         Raises:
             RRQError: As :meth:`enqueue`.
         """
-        return certain(self._enqueue(job, guard))
+        return certain(self._enqueue(job, unlimited(guard)))
 
     def enqueue_many(self, jobs: Iterable[Job]) -> list[EnqueuedJob]:
         """Enqueue many jobs, some hundred per round trip; all are checked before any is sent.
@@ -91,22 +90,30 @@ class Producer(ProducerBase):
         Raises:
             InvalidJob: A job is wrong, the text names its position; nothing was sent.
             DuplicateJob: As :meth:`enqueue`; it says what became of each job.
-            QueueFull: Redis has no memory left; ``accepted`` on the error holds the jobs accepted before.
-            RedisUnavailable: Likewise.
+            WrongKeyType: Likewise.
+            QueueFull: Redis has no memory left. Nothing further was sent; ``outcomes`` on the error says what
+                became of each job, ``accepted`` holds those that were accepted.
+            RedisRefused: Likewise; Redis would not take a job.
+            RedisUnavailable: Likewise; ``unknown`` holds position and id of the jobs whose answer was lost.
         """
-        chunks, outcomes = self._chunks(jobs), Outcomes()
+        bulk = self._bulk(jobs)
         try:
-            while chunks:
-                if self._script_known and len(chunks) > 1:
-                    self._send_ahead(chunks, outcomes)
-                if chunks:
-                    reply, repeated = self._send(chunks[0].evalsha(), chunks[0].eval)
-                    outcomes.add(chunks.popleft(), reply, repeated=repeated)
+            while part := bulk.next():
+                if self._script_known and len(bulk.pending) > 1:
+                    self._send_ahead(bulk)
+                    if (part := bulk.next()) is None:
+                        break
+                try:
+                    reply, repeated = self._send(part.chunk.evalsha(), part.chunk.eval)
+                except RedisRefused as error:
+                    bulk.refused(part, error)
+                else:
+                    bulk.answered(part, reply, repeated=repeated)
                     self._script_known = True
-        except RedisError as error:
-            error.accepted = outcomes.accepted()
+            return bulk.result()
+        except (RedisError, ProducerClosed) as error:
+            bulk.tell(error)
             raise
-        return outcomes.result()
 
     def enqueue_with_rate_limit(
         self,
@@ -154,6 +161,7 @@ class Producer(ProducerBase):
                 Redis.
 
         Raises:
+            InvalidName: That can be no job id. ``InvalidArgument``: the time is none.
             WaitTimeout: It has not ended in time; a ``TimeoutError``.
             JobNotFound: There is no such job. ``ResultExpired``: there was, but its record is gone.
             RedisRefused: Redis refuses, and would again.
@@ -176,7 +184,7 @@ class Producer(ProducerBase):
             MalformedRecord: Its record cannot be understood.
             RedisUnavailable: Redis could not be used.
         """
-        reply, _ = self._send(status_command(self._rules.keyspace, validate_job_id(job_id)))
+        reply, _ = self._send(status_command(self._rules.keyspace, checked_id(job_id)))
         return read_status(reply)
 
     def cancel(self, job_id: str) -> CancelReply:
@@ -189,7 +197,7 @@ class Producer(ProducerBase):
             JobNotFound: There is no such job.
             RedisUnavailable: Redis could not be used.
         """
-        call = self._rules.cancel(validate_job_id(job_id))
+        call = self._rules.cancel(checked_id(job_id))
         reply, _ = self._send(pack(call.evalsha_args()), lambda: pack(call.eval_args()))
         return cancelled(job_id, call.result(reply))
 
@@ -208,7 +216,11 @@ class Producer(ProducerBase):
 
     def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
         chunk = self._rules.single(job, guard)
-        reply, repeated = self._send(chunk.evalsha(), chunk.eval)
+        try:
+            reply, repeated = self._send(chunk.evalsha(), chunk.eval)
+        except RedisError as error:
+            name_unsure(error, chunk.records[0].job_id)
+            raise
         return read_single(chunk, reply, repeated=repeated)
 
     def _send(
@@ -229,22 +241,21 @@ class Producer(ProducerBase):
                 command = with_script()
             time.sleep(pause_s)
 
-    def _send_ahead(self, chunks: deque[Chunk], outcomes: Outcomes) -> None:
-        """Send chunks without waiting for each reply, until all are done or something goes wrong.
+    def _send_ahead(self, bulk: Bulk) -> None:
+        """Send parts without waiting for each reply, until all are done or something goes wrong.
 
-        What goes wrong is not dealt with here: the caller sends the next chunk on its own, with all care.
+        What goes wrong is not dealt with here: the caller sends the next part on its own, with all care.
         """
-        attempts = self._attempts()
+        attempts, ahead = self._attempts(), bulk.sending_ahead()
 
         def take(reply: object) -> None:
             attempts.progressed()
-            outcomes.add(chunks.popleft(), reply)
+            ahead.answered(reply)
 
         try:
-            self._pool.pipeline((chunk.evalsha() for chunk in tuple(chunks)), attempts, take)
+            self._pool.pipeline(ahead.commands(), attempts, take)
         except exchange_errors():
-            if attempts.sent:
-                outcomes.unsure(WINDOW)
+            ahead.lost()
 
     def _until_ended(self, job_id: str, waiting: Waiting, until: float) -> JobResult | None:
         """Return the result, or None when the time is up; ``until`` is on the monotonic clock."""

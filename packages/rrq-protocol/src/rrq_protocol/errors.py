@@ -29,6 +29,12 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}... ({len(text)} characters)"
 
 
+def _on_one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def _restored(kind: type[Exception], args: tuple[Any, ...], facts: dict[str, Any]) -> Exception:
     error = kind.__new__(kind, *args)
     vars(error).update(facts)
@@ -139,10 +145,13 @@ class InvalidMessage(ProtocolError):
 
 
 class SettingsError(RRQError):
-    """The settings cannot be used. ``problems`` holds every finding; the text has one per line."""
+    """The settings cannot be used. ``problems`` holds every finding; the text has one per line.
+
+    What is not printable, as a line end in the name of a file, is written out.
+    """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems: tuple[str, ...] = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(map(_on_one_line, problems))
         super().__init__("\n".join(self.problems))
 
 

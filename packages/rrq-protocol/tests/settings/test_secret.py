@@ -15,12 +15,18 @@ CANARY = "canary-pass"
         (f"redis://{CANARY}@host/0", "redis://:***@host/0"),
         (f"redis://host:6379/0?password={CANARY}", "redis://host:6379/0?***"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        (f"redis://user:12/{CANARY}@host:6379/0", "redis://***"),
+        (f"redis://user:{CANARY}?x@host", "redis://***"),
+        (f"redis://user:{CANARY}#x@host", "redis://***"),
+        (f"redis://host/0?password=x@{CANARY}", "redis://***"),
         (CANARY, "***"),
         (f"redis://[{CANARY}@host", "***"),
     ],
 )
 def test_mask_url(url: str, shown: str) -> None:
-    """The password and the query go, what helps to find the server stays; what is no URL goes whole."""
+    """The password and the query go, what helps to find the server stays; what is no URL, or has an @ where a
+    password may end that was not escaped, goes whole.
+    """
     assert mask_url(url) == shown
 
 

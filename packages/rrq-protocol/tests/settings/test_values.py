@@ -143,6 +143,7 @@ def test_describe_hides_secrets() -> None:
     assert describe(10**5000) == "a large int"
     assert "hunter2" not in describe("hunter2", _spec("redis_dsn"))
     assert "1234" not in describe(1234, _spec("runners.python.env.PIN"))
+    assert "hunter2" not in describe("PASSWORD=hunter2", _spec("runners.python.env"))
 
 
 @given(st.text(max_size=20))

@@ -55,7 +55,7 @@ DAMAGES: list[tuple[str, str, Damage]] = [
     ("I3", "unknown status", lambda r, k: r.hset(k.job("c"), "status", "DONE")),
     ("I3", "another's id", lambda r, k: r.hset(k.job("c"), "id", "d")),
     ("I4", "a live job expires", lambda r, k: r.expire(k.job("p"), 100)),
-    ("I7", "held by nobody known", lambda r, k: r.zrem(k.workers, "a")),
+    ("I7", "held by nobody known", lambda r, k: (r.zrem(k.workers, "a"), r.delete(k.health("a")))),
     ("I8", "queued without a record", lambda r, k: r.zadd(k.queue("default"), {"ghost": 1})),
     ("I8", "held without a record", lambda r, k: r.zadd(k.active("a"), {"ghost": 1})),
     ("I8", "dead without a record", lambda r, k: r.rpush(k.dlq("default"), "ghost")),

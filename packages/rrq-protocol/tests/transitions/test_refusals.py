@@ -154,3 +154,25 @@ def test_missing_rights_are_told_from_damage(own_redis: RedisServer, keyspace: K
                     call()
                 assert classify_reply(str(caught.value)) is RedisFault.CONFIGURATION, str(caught.value)
         assert read_keys(admin, keyspace) == before
+
+
+@pytest.mark.parametrize("denied", ["zadd", "hset"])
+def test_an_enqueue_that_lacks_a_right_halfway_is_no_accepted_job(
+    own_redis: RedisServer, keyspace: Keyspace, denied: str
+) -> None:
+    """Redis does not take back what a script wrote before the refusal. It may be an entry without a record,
+    which a claim prunes, never a record that a repeated enqueue would take for accepted."""
+    with redis.Redis.from_url(own_redis.url) as admin:
+        commands = ["+@all", f"-{denied}"]
+        admin.acl_setuser("narrow", enabled=True, nopass=True, commands=commands, keys=["*"], channels=["*"])
+        with redis.Redis.from_url(own_redis.url, username="narrow", password="any") as client:
+            with pytest.raises(redis.RedisError) as caught:
+                Transitions(client, keyspace).add("j")
+            assert classify_reply(str(caught.value)) is RedisFault.CONFIGURATION, str(caught.value)
+        t = Transitions(admin, keyspace)
+        assert not admin.exists(keyspace.job("j"))
+        t.register("a")
+        assert t.claim().jobs == ()
+        assert t.queued() == []
+        (reply,) = t.enqueue(Job("f", job_id="j"))
+        assert reply.kind is EnqueueKind.CREATED

@@ -54,6 +54,7 @@ class Binder:
     convert_extra_arg: _Convert | None = None
     convert_extra_name: _Convert | None = None
     spreads_args: bool = True
+    context_name: str = ""
 
     def bind(self, params: Mapping[str, Any], context: Context) -> tuple[list[Any], dict[str, Any]]:
         """Return positional and keyword arguments for a call with ``params``.
@@ -139,6 +140,8 @@ class Binder:
             hint = f"did you mean {nearest[0]!r}? " if nearest else ""
             others = f" (also unknown: {', '.join(map(repr, unknown[1:]))})" if len(unknown) > 1 else ""
             raise InvalidParams(unknown[0], f"unknown parameter{others}; {hint}{takes}")
+        if self.context_name in unknown:
+            raise InvalidParams(self.context_name, "the handler's context has this name, so no parameter can")
         convert = self.convert_extra_name
         for name in unknown:
             value = params[name]
@@ -173,7 +176,7 @@ def read_signature(name: str, function: Callable[..., Any]) -> Binder | None:
                 name,
                 "a handler that takes the request takes nothing else; the context is request.context",
             )
-    return _binder(name, rest, hints, takes_context=takes_context)
+    return _binder(name, rest, hints, parameters[0] if takes_context else None)
 
 
 def _is_context(parameter: inspect.Parameter, hint: Any) -> bool:
@@ -182,7 +185,7 @@ def _is_context(parameter: inspect.Parameter, hint: Any) -> bool:
 
 
 def _binder(
-    name: str, parameters: list[inspect.Parameter], hints: dict[str, Any], *, takes_context: bool
+    name: str, parameters: list[inspect.Parameter], hints: dict[str, Any], context: inspect.Parameter | None
 ) -> Binder:
     bound: list[_Parameter] = []
     extra: dict[inspect._ParameterKind, _Convert | None] = {}
@@ -202,7 +205,8 @@ def _binder(
         )
     return Binder(
         parameters=tuple(bound),
-        takes_context=takes_context,
+        takes_context=context is not None,
+        context_name="" if context is None or context.kind is context.POSITIONAL_ONLY else context.name,
         takes_extra_args=inspect.Parameter.VAR_POSITIONAL in extra,
         takes_extra_names=inspect.Parameter.VAR_KEYWORD in extra,
         convert_extra_arg=extra.get(inspect.Parameter.VAR_POSITIONAL),

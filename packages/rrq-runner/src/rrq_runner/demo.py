@@ -5,16 +5,18 @@ which is what the demonstration wants to show.
 """
 
 import ast
+import os
 import tokenize
 import warnings
-from pathlib import Path
 from typing import Final, TypedDict
+from urllib.parse import unquote_to_bytes
 
 from rrq_runner.registry import Registry
 from rrq_runner.settings import RunnerSettings
 
 registry = Registry()
 
+_URI: Final = "file://"
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NESTING: Final = (
     *_FUNCTIONS,
@@ -51,22 +53,31 @@ class Analysis(TypedDict):
 
 
 @registry.handler("analyse_source")
-def analyse_source(path: Path) -> Analysis:
+def analyse_source(path: str) -> Analysis:
     """Parse one Python file and return counts.
+
+    Args:
+        path: Its path; a ``file:`` URI where that is no UTF-8.
 
     Raises:
         SyntaxError: It cannot be decoded or parsed; the text names the line.
         OSError: It cannot be read.
     """
-    with tokenize.open(path) as file:  # decodes as the interpreter would, by cookie or byte order mark
+    # Decodes as the interpreter would, by cookie or byte order mark.
+    with tokenize.open(_file_name(path)) as file:
         source = file.read()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd escapes and the like are the file's own affair
-        tree = ast.parse(source, filename=str(path))
+        tree = ast.parse(source, filename=path)
     counted = _count(tree)
-    counted["path"] = str(path)
+    counted["path"] = path
     counted["lines"] = len(source.splitlines())
     return counted
+
+
+def _file_name(path: str) -> str:
+    # What is no UTF-8 has no form of its own in JSON.
+    return os.fsdecode(unquote_to_bytes(path.removeprefix(_URI))) if path.startswith(_URI) else path
 
 
 def _count(tree: ast.Module) -> Analysis:

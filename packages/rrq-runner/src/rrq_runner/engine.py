@@ -1,6 +1,7 @@
 """Runs requests on the handlers of a registry: every transport, and in-process use, goes through here."""
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from time import monotonic
@@ -28,6 +29,7 @@ class Engine:
         self.registry = registry
         self.state: State = {} if state is None else state
         self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
         self.threads = HandlerThreads(threads or default_limit(), self.loop)
         self._running: set[Execution] = set()
         self._idle = asyncio.Event()

@@ -16,6 +16,7 @@ groups and ``anyio`` would find no current task, or later another one than they 
 
 import asyncio
 import inspect
+import os
 import sys
 from asyncio import CancelledError, Task
 from collections.abc import Callable, Coroutine
@@ -31,6 +32,7 @@ from rrq_protocol import ErrorType, ExecutionError, ExecutionOutcome, ExecutionR
 from rrq_runner.context import Context, State, enter_context
 from rrq_runner.errors import InvalidParams, RetryJob
 from rrq_runner.failures import bounded_message, describe
+from rrq_runner.forks import leave_forked_child
 from rrq_runner.registry import Handler
 from rrq_runner.threads import HandlerThreads, Work
 
@@ -70,6 +72,7 @@ class Host(Protocol):
 
     loop: asyncio.AbstractEventLoop
     threads: HandlerThreads
+    pid: int
 
     def ended(self, execution: "Execution") -> None:
         """Take note that the handler has ended."""
@@ -170,8 +173,10 @@ class Execution:
         try:
             result = await self.handler.call(self.request, self.context)
         except BaseException as error:  # noqa: BLE001 - nothing a handler raises may end the runner (F76)
+            self._stay_one(error)
             outcome = self._failed(error)
         else:
+            self._stay_one()
             outcome = self._succeeded(result)
         self._over(outcome)
 
@@ -184,8 +189,15 @@ class Execution:
                     result.close()
                 raise TypeError(f"handler {self.handler.name!r} is no async def, but returned an awaitable")
         except BaseException as error:  # noqa: BLE001 - nothing a handler raises may end the runner (F76)
+            self._stay_one(error)
             return self._failed(error)
+        self._stay_one()
         return self._succeeded(result)
+
+    def _stay_one(self, error: BaseException | None = None) -> None:
+        """Go on only as the runner, not as a child that the handler has forked."""
+        if os.getpid() != self._host.pid:
+            leave_forked_child(error)
 
     def _over(self, outcome: ExecutionOutcome) -> None:
         self.running = False

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Final
+from typing import Final, TextIO
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -19,12 +19,21 @@ class FieldFormatter(logging.Formatter):
         return " ".join([super().formatMessage(record), *fields])
 
 
+class QuietHandler(logging.StreamHandler[TextIO]):
+    """Writes to a stream that handlers may have closed: a log line that cannot be written is no reason to
+    fail.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """Drop the line."""
+
+
 def configure_logging() -> None:
     """Log this package's events to stderr, unless the program has set up logging itself."""
     logger = logging.getLogger("rrq_runner")
     if logging.getLogger().handlers or logger.handlers:
         return
-    handler = logging.StreamHandler(sys.stderr)
+    handler = QuietHandler(sys.stderr)
     handler.setFormatter(FieldFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -1,9 +1,12 @@
-"""A managed runner never outlives its orchestrator (RELIABILITY.md 6.8, F21).
+"""A managed runner never outlives its orchestrator, nor does what its handlers have started (RELIABILITY.md
+6.8, F21, F22).
 
-Three ties, each for where the others fail: the kernel's parent-death signal (Linux), the end of an inherited
-pipe whose other end only the orchestrator holds (any system, and a handler may block the event loop), and a
-look at the parent's id for the moment before either was in place. None of them is tied unless an orchestrator
-says it is the parent.
+An orchestrator puts a guard above its runners, which sees to both whatever happens in here. What follows is
+for any other parent that says so, and for the moment before the guard is there. The end of an inherited pipe
+whose other end only the parent holds tells that it is gone: handlers are cancelled, what they have started is
+ended, and this process ends. Without the pipe there is the kernel's parent-death signal (Linux), which leaves
+no time for that, and a look at the parent's id for the moment before it was asked for. None of it is done
+unless a parent asks for it.
 """
 
 import ctypes
@@ -15,6 +18,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Final
 
 from rrq_protocol import EndpointError
+from rrq_runner.offspring import end_offspring
 
 CONTROL_FD_VARIABLE: Final = "RRQ_RUNNER_CONTROL_FD"
 PARENT_PID_VARIABLE: Final = "RRQ_RUNNER_PARENT_PID"
@@ -32,10 +36,12 @@ class ParentWatch:
     Attributes:
         on_death: Called in the watching thread when the pipe ends; the process ends :data:`DEATH_GRACE_S`
             later.
+        over: Set when the pipe has ended.
     """
 
     def __init__(self, control_fd: int, parent_pid: int) -> None:
         self.on_death: Callable[[], None] | None = None
+        self.over = threading.Event()
         self._parent_pid = parent_pid
         self._control_fd = control_fd
 
@@ -44,9 +50,8 @@ class ParentWatch:
         return os.getppid() == self._parent_pid
 
     def start(self) -> None:
-        """Set the signal, check that the parent is still there, and watch the pipe."""
-        if sys.platform == "linux":
-            # Its sender is the kernel, and it reaches a process whose interpreter is stuck in C code.
+        """Watch the pipe, or set the signal, and check that the parent is still there."""
+        if sys.platform == "linux" and self._control_fd < 0:
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if not self.alive():
             os._exit(EXIT_ABANDONED)
@@ -59,10 +64,17 @@ class ParentWatch:
                 pass
         except OSError:
             pass  # not readable any more means the same
+        self.over.set()
         if self.on_death is not None:
             self.on_death()
         threading.Event().wait(DEATH_GRACE_S)
+        end_offspring()
         os._exit(EXIT_ABANDONED)
+
+    def finish(self) -> None:
+        """End what handlers have started, if nobody else is left to do that. To be called at the very end."""
+        if self.over.is_set():
+            end_offspring()
 
 
 def watch_parent(environ: MutableMapping[str, str]) -> ParentWatch | None:

@@ -6,19 +6,22 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from rrq_protocol import Endpoint, EndpointError, SettingsError, StdioEndpoint
 from rrq_runner.address import AddressOptions, parse_options, resolve_endpoint, take_extensions
 from rrq_runner.errors import LoadError, StartupError
+from rrq_runner.failures import type_name
 from rrq_runner.logs import configure_logging
 from rrq_runner.parent import ParentWatch, watch_parent
 from rrq_runner.server import Server
 from rrq_runner.settings import RunnerSettings
 from rrq_runner.transports.stdio import Pipes, claim_stdio
+
+_log = logging.getLogger("rrq_runner")
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -74,6 +77,9 @@ def run_process(load: Callable[[], RunnerSettings], find_endpoint: Callable[[], 
         clean = _serve(settings, endpoint, pipes, watch)
     except StartupError as error:
         return _complain(error, EXIT_FAILURE)
+    finally:
+        if watch is not None:
+            watch.finish()
     return EXIT_OK if clean else EXIT_ABANDONED
 
 
@@ -102,11 +108,28 @@ def _serve(
         if not clean:
             # Closing the loop would wait for what could not be stopped, and so would the end of the
             # interpreter.
+            if watch is not None:
+                watch.finish()
             _leave(EXIT_ABANDONED)
         return clean
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
+        return _run_to_its_end(runner.get_loop(), main())
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, bool]) -> bool:
+    """Run ``main``, whatever the tasks and callbacks of handlers do to the loop (F76).
+
+    SystemExit and KeyboardInterrupt leave a loop from any of them, and any of them may stop it.
+    """
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+            if task.done() or loop.is_closed():
+                raise
+            _log.error("runner.loop_interrupted", extra={"error": type_name(error)})
 
 
 def _handle_signals(loop: asyncio.AbstractEventLoop, server: Server, watch: ParentWatch | None) -> None:

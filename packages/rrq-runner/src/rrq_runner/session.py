@@ -21,7 +21,7 @@ from rrq_protocol import (
 )
 from rrq_runner.engine import Engine
 from rrq_runner.execution import Execution, given_back
-from rrq_runner.failures import bounded_message
+from rrq_runner.failures import bounded_message, describe, type_name
 from rrq_runner.transports import Admit
 
 _log = logging.getLogger("rrq_runner")
@@ -177,9 +177,9 @@ class Session(asyncio.Protocol):
             return self._connection.respond(outcome)
         except ProtocolError:
             return b""  # the stream broke meanwhile
-        except Exception as error:  # noqa: BLE001 - such as a result its handler's thread is still changing
+        except BaseException as error:  # noqa: BLE001 - a value's own code, or one that is still being changed
             described = ExecutionError(
-                f"the result cannot be sent: {bounded_message(repr(error))}",
+                bounded_message(f"the result cannot be sent: {type_name(error)}: {describe(error).message}"),
                 ErrorType.RESULT_NOT_SERIALISABLE,
             )
             failed = msgspec.structs.replace(

@@ -1,15 +1,17 @@
-"""``rrq check``: is Redis there, and does an orchestrator live?"""
+"""``rrq check``: is Redis there, and does an orchestrator live that can execute jobs?"""
 
 import time
 
 import click
 
-from rrq_cli.exits import ExitCode
-from rrq_cli.output import emit
+from rrq_cli.exits import ExitCode, explain
+from rrq_cli.hints import command
+from rrq_cli.output import emit, note_if_none
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.shapes import Health
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.orchestrators import list_orchestrators
+from rrq_cli.store.orchestrators import list_orchestrators, wrong_indexes
+from rrq_cli.verdict import judge
 from rrq_cli.views.health import show_health
 
 __all__ = ["check", "look"]
@@ -18,17 +20,27 @@ __all__ = ["check", "look"]
 @click.command()
 @common
 def check(options: GlobalOptions) -> int:
-    """Check that Redis answers and an orchestrator is alive; exit code 1 when not.
+    """Check that Redis answers and that orchestrators live whose runners take jobs; exit code 1 when not.
 
     An orchestrator whose lease is past by the server's clock is shown as lapsed: it died, hangs, or lost its
-    connection.
+    connection. A runner that no orchestrator can use is named.
 
     JSON: {"healthy", "redis", "redis_version", "ping_ms", "findings": [text], "orchestrators": [{"id",
-    "state", …}]}
+    "state", "runners": […], …}]}, also where Redis does not answer
     """
-    with open_store(options) as store:
-        health = look(store)
+    try:
+        with open_store(options) as store:
+            health = look(store)
+            remark = store.remark
+    except Exception as error:
+        explained = explain(error)
+        if explained is None or not options.as_json:
+            raise
+        code, reason = explained
+        emit(True, Health(healthy=False, findings=[reason]), show_health)
+        return code
     emit(options.as_json, health, show_health)
+    note_if_none(health.orchestrators, remark)
     return ExitCode.OK if health.healthy else ExitCode.FINDING
 
 
@@ -38,21 +50,14 @@ def look(store: Store) -> Health:
     store.redis.ping()
     ping_ms = (time.perf_counter() - begun) * 1000
     found = list_orchestrators(store)
-    findings = []
-    if not any(each.state == "live" for each in found):
-        findings.append("no live orchestrator: jobs wait until one runs; start one with `rrq worker run`")
-    findings += [
-        f"the lease of {each.id} is past: it died, hangs, or lost Redis"
-        for each in found
-        if each.state == "lapsed"
-    ]
-    healthy = any(each.state == "live" for each in found)
+    broken = wrong_indexes(store)
+    reasons, remarks = judge(found, start=command("worker", "run"))
     return Health(
-        healthy=healthy,
+        healthy=not reasons and not broken,
         redis=store.display,
         redis_version=_version(store),
         ping_ms=ping_ms,
-        findings=findings,
+        findings=[*broken, *reasons, *remarks],
         orchestrators=found,
     )
 

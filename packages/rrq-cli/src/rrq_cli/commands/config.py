@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from rrq_cli.output import Column, emit, shown, table, titled
+from rrq_cli.configuration import settings_with_origins
+from rrq_cli.output import emit, shown, titled
 from rrq_cli.params import GlobalOptions, common
+from rrq_cli.tables import Column, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +24,7 @@ def config() -> None:
 
 
 def _load(options: GlobalOptions) -> "tuple[Settings, dict[str, str]]":
-    from rrq_protocol.settings import load_settings_with_origins
-
-    overrides = {"redis_dsn": options.redis_dsn, "key_prefix": options.prefix}
-    settings, origins = load_settings_with_origins(options.config, overrides=overrides)
+    settings, origins = settings_with_origins(options)
     return settings, {key: str(origin) for key, origin in origins.items()}
 
 
@@ -66,7 +65,11 @@ def show(options: GlobalOptions, origin: bool, changed: bool) -> None:
 
     def view(out: "Console", _: object) -> None:
         titled(out, "Settings", settings.provenance.config_file or "no file")
-        columns = [Column("Key", whole=True), Column("Value", ratio=1), *([Column("From")] if origin else [])]
+        columns = [
+            Column("Key", whole=True),
+            Column("Value", elastic=True),
+            *([Column("From")] if origin else []),
+        ]
         rows = []
         for key, entry in entries.items():
             style = "" if entry["origin"] != "default" else "dim"

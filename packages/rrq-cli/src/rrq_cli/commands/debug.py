@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rrq_cli.exits import ExitCode, UsageProblem, fail
+from rrq_cli.hints import command, remark
 from rrq_cli.output import emit, shown
 from rrq_cli.params import DURATION, GlobalOptions, KeyValue, common
 from rrq_cli.shapes import Submitted
@@ -152,7 +153,8 @@ def _show(out: "Console", answer: Submitted) -> None:
     verb = "enqueued" if answer.created else "already there"
     out.print(shown(f"{answer.id}  {verb} in queue {answer.queue_name}"), overflow="fold")
     if answer.status is None:
-        out.print(shown(f"follow it: rrq job trace {answer.id}", "dim"), overflow="fold")
+        follow = command("job", "trace", answer.id) + remark()
+        out.print(shown(f"follow it: {follow}", "dim"), soft_wrap=True)
         return
     out.print(shown(answer.status, "green" if answer.status == "COMPLETED" else "red"))
     if answer.status == "COMPLETED":

@@ -9,13 +9,13 @@ from rrq_cli.demo.plan import make_plan
 from rrq_cli.demo.summary import next_commands, show_result
 from rrq_cli.exits import CliError, ExitCode
 from rrq_cli.output import emit
-from rrq_cli.params import GlobalOptions, common
+from rrq_cli.params import GlobalOptions, only_json
 
 __all__ = ["demo"]
 
 
 @click.command()
-@common
+@only_json("the demo brings a Redis and settings of its own; --dir says where")
 @click.option(
     "--files",
     metavar="PATH",

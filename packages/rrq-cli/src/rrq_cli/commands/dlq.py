@@ -6,13 +6,15 @@ import click
 
 from rrq_cli.commands.job import print_raw
 from rrq_cli.exits import ExitCode, UsageProblem, fail
-from rrq_cli.output import emit, note, require_no_terminal
+from rrq_cli.hints import command, remark
+from rrq_cli.output import emit, note, note_if_none, require_no_terminal
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.progress import progress
 from rrq_cli.shapes import JobRow
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.dead_letters import dlq_names, group_dead, list_dead, requeue_dead, wrong_dlqs
 from rrq_cli.store.jobs import JobFilter
+from rrq_cli.store.queues import wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
@@ -30,7 +32,7 @@ def _names(store: Store, chosen: str | None) -> list[str]:
     from rrq_protocol import validate_queue_name
 
     names = [validate_queue_name(chosen)] if chosen else dlq_names(store)
-    for problem in wrong_dlqs(store, names):
+    for problem in (*wrong_sets(store), *wrong_dlqs(store, names)):
         note(problem)
     return names
 
@@ -79,12 +81,14 @@ def list_(
         accepts = JobFilter(None, queue, function).accepts
         names = _names(store, dlq_name)
         found = list_dead(store, names, accepts, limit=limit, offset=offset, batch_size=batch_size)
+        missing = store.remark
         if raw and not options.as_json:
             for row in found.jobs:
                 print_raw(read_hash(store, row.id)[0])
                 click.echo()
             return
     emit(options.as_json, found, show_dead)
+    note_if_none(found.jobs, missing)
 
 
 @dlq.command()
@@ -104,7 +108,8 @@ def inspect(options: GlobalOptions, job_id: str, raw: bool) -> int:
             return ExitCode.OK
         found = read_detail(store, job_id)
     if found.status != "FAILED":
-        fail(f"job {found.id} is no dead letter, its status is {found.status}: rrq job show {found.id}")
+        there = command("job", "show", found.id) + remark()
+        fail(f"job {found.id} is no dead letter, its status is {found.status}: {there}")
     emit(options.as_json, found, show_detail)
     return ExitCode.FINDING if found.problem else ExitCode.OK
 
@@ -129,7 +134,9 @@ def stats(options: GlobalOptions, dlq_name: str | None, batch_size: int, max_sca
     """
     with open_store(options) as store:
         found = group_dead(store, _names(store, dlq_name), most=max_scan, batch_size=batch_size)
+        missing = store.remark
     emit(options.as_json, found, show_groups)
+    note_if_none(found.groups, missing)
 
 
 @dlq.command()
@@ -178,8 +185,10 @@ def requeue(
             done = requeue_dead(
                 store, names, accepts, most=most, target_queue=target, dry_run=dry_run, progress=advance
             )
+        missing = store.remark
     emit(options.as_json, done, show_requeued)
     if not done.ids:
         note(f"job {wanted_id} is in none of the dead letter queues" if wanted_id else "no dead letter fits")
+        note_if_none(done.ids, missing)
     moved = len(done.ids) if dry_run else done.results.get("ok", 0)
     return ExitCode.OK if moved else ExitCode.FINDING

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import click
 
 from rrq_cli.exits import ExitCode, fail
-from rrq_cli.output import emit, note, require_no_terminal, shown
+from rrq_cli.hints import command, remark
+from rrq_cli.output import emit, note, note_if_none, require_no_terminal, shown
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.store.client import open_store
 from rrq_cli.store.jobs import MOST_LOOKED_AT, JobFilter, find_jobs
+from rrq_cli.store.queues import wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.views.jobs import show_detail, show_list, show_trace
 
@@ -80,8 +82,12 @@ def list_(
     """
     wanted = JobFilter(status.upper() if status else None, queue, function)
     with open_store(options) as store:
+        for problem in wrong_sets(store):
+            note(problem)
         found = find_jobs(store, wanted, limit=limit, scan=scan)
+        missing = store.remark
     emit(options.as_json, found, show_list)
+    note_if_none(found.jobs, missing)
     if wanted.status in _NO_INDEX and not scan:
         note(f"{status} jobs are in no index; --scan reads every record to find them")
     elif not found.complete and len(found.jobs) < limit:
@@ -105,7 +111,8 @@ def trace(options: GlobalOptions, job_id: str) -> int:
         try:
             record = parse_record(fields)
         except MalformedRecord as error:
-            fail(f"{error}; what can be read of it: rrq job show {job_id}")
+            problem = f"job {job_id}: malformed {error.field}: {error.problem}"
+            fail(f"{problem}; what can be read of it: {command('job', 'show', job_id)}{remark()}")
         found = trace_of(record, store.keys)
     emit(options.as_json, found, show_trace)
     return ExitCode.OK

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import click
 
 from rrq_cli.exits import ExitCode
-from rrq_cli.output import emit
+from rrq_cli.output import emit, note, note_if_none
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.queues import inspect_queue, list_queues, queue_names, queue_stats
+from rrq_cli.store.queues import inspect_queue, list_queues, queue_names, queue_stats, wrong_sets
 from rrq_cli.views.queues import show_content, show_queues, show_stats
 
 __all__ = ["queue"]
@@ -27,6 +27,8 @@ def queue() -> None:
 def _names(store: Store, chosen: Sequence[str], scan: int | None) -> list[str]:
     from rrq_protocol import validate_queue_name
 
+    for problem in wrong_sets(store):
+        note(problem)
     return sorted({validate_queue_name(name) for name in chosen}) if chosen else queue_names(store, scan=scan)
 
 
@@ -46,9 +48,11 @@ def list_(options: GlobalOptions, show_empty: bool, scan: int | None) -> None:
     """
     with open_store(options) as store:
         found = list_queues(store, _names(store, (), scan))
+        remark = store.remark
     kept = [each for each in found if show_empty or each.waiting or each.problem or each.paused]
 
     emit(options.as_json, {"queues": kept}, lambda out, answer: show_queues(out, answer["queues"]))
+    note_if_none(kept, remark)
 
 
 @queue.command()
@@ -72,9 +76,10 @@ def stats(options: GlobalOptions, chosen: Sequence[str], max_scan: int | None) -
 
     with open_store(options) as store:
         found = queue_stats(store, _names(store, chosen, max_scan), max_scan=max_scan)
-        at = time_of(store.now_ms())
+        at, remark = time_of(store.now_ms()), store.remark
 
     emit(options.as_json, {"at": at, "queues": found}, lambda out, _: show_stats(out, found))
+    note_if_none(any(each.waiting or each.totals.enqueued or each.problem for each in found), remark)
 
 
 @queue.command()
@@ -90,5 +95,7 @@ def inspect(options: GlobalOptions, name: str, limit: int, offset: int) -> int:
     with open_store(options) as store:
         (checked,) = _names(store, (name,), None)
         content = inspect_queue(store, checked, limit=limit, offset=offset)
+        remark = store.remark
     emit(options.as_json, content, show_content)
+    note_if_none(content.waiting or content.problem, remark)
     return ExitCode.FINDING if content.problem else ExitCode.OK

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rrq_cli.demo.leftovers import demo_records
+from rrq_cli.demo.leftovers import Leftover, demo_records
 from rrq_cli.demo.plan import QUEUE
 from rrq_cli.store.client import Store
 from rrq_cli.store.dead_letters import dead_ids
@@ -127,7 +127,7 @@ def _add_function(largest: list[Function], path: str, found: object, job_id: str
         largest.append(Function(path=path, name=name, line=line, lines=lines, job_id=job_id))
 
 
-def _verify(store: Store, result: DemoResult, records: dict[str, tuple[str, str]], paths: set[str]) -> None:
+def _verify(store: Store, result: DemoResult, records: dict[str, Leftover], paths: set[str]) -> None:
     """Compare what the producer, the records, the counters and the dead letter queue say."""
     fields = ("enqueued", "completed", "failed", "retried")
     (counters,) = store.ask(("HMGET", store.keys.stats(QUEUE), *fields))

@@ -4,12 +4,14 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rrq_cli.demo.plan import DemoPlan
 from rrq_cli.demo.results import DemoResult, relative
-from rrq_cli.output import Column, shown, table, titled
+from rrq_cli.output import shown, titled
+from rrq_cli.tables import Column, table
 from rrq_cli.words import duration, number, plural
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ _MOST_DEAD = 12
 
 
 def next_commands(plan: DemoPlan, result: DemoResult) -> dict[str, str]:
-    """Return commands that work when pasted in this folder, by what they show."""
-    rrq = _rrq()
-    options = "" if _is_default(plan) else f" --config {shlex.quote(_here(plan.config))}"
-    stop = f"{rrq} embedded stop" + (f" --dir {shlex.quote(_here(plan.folder))}" if options else "")
+    """Return commands that work when pasted into this shell, in this folder, by what they show."""
+    before, options = _way_there(plan)
+    stop = f"{_rrq()} embedded stop" + (
+        f" --dir {shlex.quote(_here(plan.folder))}" if before or options else ""
+    )
+    rrq = before + _rrq()
     commands = {"queue": f"{rrq} queue stats{options}"}
     example = result.dlq[0].job_id if result.dlq else None
     if example is None and result.largest_functions:
@@ -50,17 +54,37 @@ def _here(path: Path) -> str:
     return relative(str(path), Path.cwd())
 
 
-def _is_default(plan: DemoPlan) -> bool:
-    """Whether a command without options finds the demo's server from here."""
-    from rrq_protocol import RRQError, load_settings
+def _way_there(plan: DemoPlan) -> tuple[str, str]:
+    """Return what has to stand before and behind a command that is to find the demo's server from here.
+
+    Variables that are exported here win over a settings file, so where they lead elsewhere the command unsets
+    them.
+    """
+    from rrq_protocol import Keyspace
+
+    config = f" --config {shlex.quote(_here(plan.config))}"
+    if _leads_there(plan, None, os.environ):
+        return "", ""
+    if _leads_there(plan, plan.config, os.environ):
+        return "", config
+    ours = sorted(name for name in os.environ if name.startswith("RRQ_"))
+    unset = "".join(f"-u {shlex.quote(name)} " for name in ours)
+    if not _leads_there(plan, plan.config, {}):  # a file .env says otherwise
+        config += f" --redis-dsn {shlex.quote(f'embedded://{plan.folder}')} --prefix {Keyspace().prefix}"
+    return f"env {unset}" if ours else "", config
+
+
+def _leads_there(plan: DemoPlan, config: Path | None, environ: Mapping[str, str]) -> bool:
+    """Whether a command with these settings looks into the demo's server, and at the demo's keys."""
+    from rrq_protocol import Keyspace, RRQError, load_settings
     from rrq_protocol.settings import resolve_redis
 
     try:
-        settings = load_settings()
+        settings = load_settings(config, environ=environ)
         target = resolve_redis(settings)
     except RRQError:
         return False
-    return target.embedded_dir == str(plan.folder) and settings.key_prefix == "rrq"
+    return target.embedded_dir == str(plan.folder) and settings.key_prefix == Keyspace().prefix
 
 
 def show_result(out: "Console", result: DemoResult, base: Path) -> None:
@@ -83,7 +107,7 @@ def show_result(out: "Console", result: DemoResult, base: Path) -> None:
     counts = f"{number(result.functions)} functions and {number(result.classes)} classes"
     out.print(shown(f"  {counts} in {number(result.lines)} lines", "dim"))
     if result.deepest_path:
-        nested = f"{result.deepest_nesting} blocks deep"
+        nested = f"{plural(result.deepest_nesting, 'block')} deep"
         out.print(
             shown(f"  nested most: {relative(result.deepest_path, base)}, {nested}", "dim"), overflow="fold"
         )
@@ -101,7 +125,16 @@ def _show_functions(out: "Console", result: DemoResult, base: Path) -> None:
         (number(each.lines), each.name, f"{relative(each.path, base)}:{each.line}")
         for each in result.largest_functions
     ]
-    out.print(table([Column("Lines", right=True), Column("Function", most=30), Column("File")], rows))
+    out.print(
+        table(
+            [
+                Column("Lines", right=True),
+                Column("Function", most=30, keep=1),
+                Column("File", elastic=True, tail=True),
+            ],
+            rows,
+        )
+    )
 
 
 def _show_dead(out: "Console", result: DemoResult, base: Path) -> None:
@@ -111,7 +144,9 @@ def _show_dead(out: "Console", result: DemoResult, base: Path) -> None:
         return
     titled(out, f"In the dead letter queue: {plural(result.dead_lettered, 'file')} that cannot be parsed")
     rows = [(relative(each.path, base), shown(each.error, "red")) for each in result.dlq[:_MOST_DEAD]]
-    grid = table([Column("File", most=max(20, out.width // 2)), Column("Error", ratio=1)], rows)
+    grid = table(
+        [Column("File", most=max(20, out.width // 2), tail=True), Column("Error", elastic=True)], rows
+    )
     out.print(grid)
     if len(result.dlq) > _MOST_DEAD:
         out.print(shown(f"… and {number(len(result.dlq) - _MOST_DEAD)} more", "dim"))

@@ -8,12 +8,13 @@ from redis import Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from rrq_cli.configuration import no_file, settings_for
 from rrq_cli.exits import fail
 from rrq_cli.params import GlobalOptions
-from rrq_protocol import Keyspace, ScriptCall, Settings, load_settings
+from rrq_protocol import Keyspace, ScriptCall, Settings
 from rrq_protocol.settings import RedisTarget, resolve_redis
 
-__all__ = ["Store", "connect", "open_store", "settings_for"]
+__all__ = ["Store", "connect", "open_store"]
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 15.0
@@ -28,10 +29,11 @@ class Store:
         keys: Every key name.
         settings: What was configured.
         display: The server's address without secrets.
+        remark: What to add where nothing is found: that no settings file said where to look.
     """
 
-    def __init__(self, redis: "Redis", settings: Settings, display: str) -> None:
-        self.redis, self.settings, self.display = redis, settings, display
+    def __init__(self, redis: "Redis", settings: Settings, display: str, remark: str | None = None) -> None:
+        self.redis, self.settings, self.display, self.remark = redis, settings, display, remark
         self.keys = Keyspace(settings.key_prefix)
 
     def run(self, call: ScriptCall[T]) -> T:
@@ -62,16 +64,6 @@ class Store:
         return seconds * 1000 + micros / 1000
 
 
-def settings_for(options: GlobalOptions) -> Settings:
-    """Return the settings the command line means.
-
-    Raises:
-        SettingsError: They have problems, all of them listed.
-    """
-    overrides = {"redis_dsn": options.redis_dsn, "key_prefix": options.prefix}
-    return load_settings(options.config, overrides=overrides)
-
-
 @contextmanager
 def open_store(options: GlobalOptions) -> Iterator[Store]:
     """Connect to the Redis the command line means, and close the connection afterwards.
@@ -82,15 +74,17 @@ def open_store(options: GlobalOptions) -> Iterator[Store]:
     """
     settings = settings_for(options)
     target = resolve_redis(settings)
+    missing = no_file(settings)
     if target.problem is not None or target.url is None:
-        fail(target.problem or f"there is no Redis at {target.display}")
-    with connect(target) as client:
-        yield Store(client, settings, target.display)
+        problem = target.problem or f"there is no Redis at {target.display}"
+        fail(problem if missing is None else f"{problem}\n{missing}")
+    with connect(target, missing) as client:
+        yield Store(client, settings, target.display, missing)
 
 
 @contextmanager
-def connect(target: RedisTarget) -> Iterator["Redis"]:
-    """Connect to a target, and say what to do where nothing answers.
+def connect(target: RedisTarget, remark: str | None = None) -> Iterator["Redis"]:
+    """Connect to a target, and say what to do, and the ``remark``, where nothing answers.
 
     Raises:
         CliError: Nothing answers, or it is no Redis.
@@ -109,12 +103,19 @@ def connect(target: RedisTarget) -> Iterator["Redis"]:
     with client:
         try:
             client.ping()
-        except (exceptions.AuthenticationError, exceptions.NoPermissionError, exceptions.BusyLoadingError):
+        except (
+            exceptions.AuthenticationError,
+            exceptions.BusyLoadingError,
+            exceptions.ResponseError,  # no permission, and whatever else a server answers
+        ):
             raise
         except exceptions.InvalidResponse:
             fail(f"what answers at {target.display} is no Redis: correct redis_dsn, or RRQ_REDIS_DSN")
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-            fail(_unreachable(target, error))
+            text = _unreachable(target, error)
+            fail(text if remark is None else f"{text}\n{remark}")
+        except exceptions.RedisError as error:  # an option in the URL that the client does not know
+            fail(f"{target.display} cannot be used: {error}")
         yield client
 
 

@@ -4,13 +4,23 @@ from typing import Any, cast
 
 import msgspec
 
-from rrq_cli.shapes import OrchestratorInfo
+from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
 from rrq_cli.store.client import Store
 from rrq_cli.store.records import key_problem, text_of, time_of
 
-__all__ = ["active_by_queue", "active_ids", "leases", "list_orchestrators", "read_report"]
+__all__ = [
+    "active_by_queue",
+    "active_ids",
+    "lease_state",
+    "leases",
+    "list_orchestrators",
+    "read_report",
+    "wrong_indexes",
+]
 
 _MOST_ACTIVE = 10_000
+_LONGEST_LEASE_MS = 366 * 86_400_000
+_STATES = ("live", "stray", "lapsed", "reaping")
 
 
 def leases(store: Store) -> tuple[dict[str, float], dict[str, float]]:
@@ -20,6 +30,21 @@ def leases(store: Store) -> tuple[dict[str, float], dict[str, float]]:
         ("ZRANGE", store.keys.reaping, 0, -1, "WITHSCORES"),
     )
     return _scores(live), _scores(dead)
+
+
+def wrong_indexes(store: Store) -> list[str]:
+    """Return a sentence for each list of orchestrators that is none."""
+    names = (store.keys.workers, store.keys.reaping)
+    replies = store.ask(*(("ZCARD", name) for name in names))
+    problems = ((name, key_problem(reply, "sorted set")) for name, reply in zip(names, replies, strict=True))
+    return [f"{name}: {problem}" for name, problem in problems if problem is not None]
+
+
+def lease_state(lease_ms: float, now_ms: float) -> str:
+    """Return what a lease row says: ``live``, ``lapsed``, or ``stray`` for one that would last for years."""
+    if lease_ms - now_ms > _LONGEST_LEASE_MS:
+        return "stray"
+    return "live" if lease_ms >= now_ms else "lapsed"
 
 
 def _scores(reply: Any) -> dict[str, float]:
@@ -64,11 +89,10 @@ def list_orchestrators(store: Store) -> list[OrchestratorInfo]:
         report, active = replies[2 * i], replies[2 * i + 1]
         info = read_report(name, report)
         info.active_jobs = active if isinstance(active, int) else 0
-        left = (live[name] - now) / 1000 if name in live else None
-        info.lease_seconds_left = left
-        info.state = "reaping" if left is None else "live" if left >= 0 else "lapsed"
+        info.state = lease_state(live[name], now) if name in live else "reaping"
+        info.lease_seconds_left = (live[name] - now) / 1000 if name in live else None
         found.append(info)
-    return sorted(found, key=lambda info: (("live", "lapsed", "reaping").index(info.state), info.id))
+    return sorted(found, key=lambda info: (_STATES.index(info.state), info.id))
 
 
 def read_report(name: str, reply: object) -> OrchestratorInfo:
@@ -89,8 +113,21 @@ def read_report(name: str, reply: object) -> OrchestratorInfo:
     info.queues = [str(each) for each in queues] if isinstance(queues, (list, dict)) else []
     info.host, info.version = _text(report.get("host")), _text(report.get("version"))
     info.pid, info.concurrency_limit = _whole(report.get("pid")), _whole(report.get("concurrency_limit"))
-    info.reported_at = _instant(report.get("timestamp"))
+    info.reported_at, info.status = _instant(report.get("timestamp")), _text(report.get("status"))
+    runners = report.get("runners")
+    if isinstance(runners, dict):
+        info.runners = [_runner(str(each), facts) for each, facts in runners.items()]
     return info
+
+
+def _runner(name: str, facts: object) -> RunnerInfo:
+    known = facts if isinstance(facts, dict) else {}
+    return RunnerInfo(
+        name=name,
+        state=_text(known.get("state")),
+        capacity=_whole(known.get("capacity")),
+        free=_whole(known.get("free")),
+    )
 
 
 def _text(value: object) -> str | None:

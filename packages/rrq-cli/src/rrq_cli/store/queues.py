@@ -7,11 +7,13 @@ from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
 from rrq_cli.store.client import Store
 from rrq_cli.store.orchestrators import active_by_queue
 from rrq_cli.store.records import key_problem, read_rows, text_of
+from rrq_cli.words import plural
 from rrq_protocol import InvalidName, validate_queue_name
 
-__all__ = ["inspect_queue", "list_queues", "queue_names", "queue_stats", "scan_keys"]
+__all__ = ["inspect_queue", "list_queues", "queue_names", "queue_stats", "scan_keys", "wrong_sets"]
 
 MINUTES = 60
+_LATEST_MS = 253_402_300_799_999
 _SCAN_STEP = 1000
 _TOTALS = Totals.__struct_fields__
 _SUMS = ("wait_ms", "run_ms")
@@ -57,6 +59,14 @@ def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
     return sorted(name for name in names if _usable(name))
 
 
+def wrong_sets(store: Store) -> list[str]:
+    """Return a sentence for each list of names that is none: what it should name may be missing elsewhere."""
+    keys = (store.keys.queues, store.keys.paused, store.keys.dlqs)
+    replies = store.ask(*(("SCARD", key) for key in keys))
+    problems = ((key, key_problem(reply, "set")) for key, reply in zip(keys, replies, strict=True))
+    return [f"{key}: {problem}" for key, problem in problems if problem is not None]
+
+
 def _usable(name: str) -> bool:
     try:
         validate_queue_name(name)
@@ -72,9 +82,14 @@ def list_queues(store: Store, names: Sequence[str]) -> list[QueueInfo]:
     paused, *replies = store.ask(("SMEMBERS", store.keys.paused), *commands)
     stopped = _members(paused)
     return [
-        QueueInfo(name=name, **_at_a_glance(replies[2 * i], replies[2 * i + 1]), paused=name in stopped)
-        for i, name in enumerate(names)
+        QueueInfo(name=name, **_at_a_glance(*sizes), paused=name in stopped)
+        for name, sizes in zip(names, _by_four(replies), strict=True)
     ]
+
+
+def _by_four(replies: Sequence[object]) -> Iterator[Sequence[object]]:
+    """Yield the replies to :func:`_sizes`, queue by queue."""
+    yield from (replies[start : start + 4] for start in range(0, len(replies), 4))
 
 
 def _members(reply: object) -> set[str]:
@@ -83,27 +98,35 @@ def _members(reply: object) -> set[str]:
 
 def _sizes(store: Store, name: str, now_ms: float) -> tuple[tuple[Any, ...], ...]:
     key = store.keys.queue(name)
-    return ("ZCARD", key), ("ZCOUNT", key, "-inf", f"{now_ms:.3f}")
+    return (
+        ("ZCARD", key),
+        ("ZCOUNT", key, "-inf", f"{now_ms:.3f}"),
+        ("ZCOUNT", key, "-inf", "(0"),
+        ("ZCOUNT", key, f"({_LATEST_MS}", "+inf"),
+    )
 
 
-def _at_a_glance(card: object, due: object) -> dict[str, Any]:
+def _at_a_glance(card: object, due: object, before: object, beyond: object) -> dict[str, Any]:
+    """Return what the replies to :func:`_sizes` say."""
     if (problem := key_problem(card, "sorted set")) is not None:
         return {"problem": problem}
-    ready = cast(int, due)
-    return {"ready": ready, "later": cast(int, card) - ready}
+    ready, waiting, early, never = (cast(int, each) for each in (due, card, before, beyond))
+    odd = [f"{plural(never, 'job')} due beyond the year 9999, that is never"] if never else []
+    odd += [f"{plural(early, 'job')} due before 1970"] if early else []
+    return {"ready": ready, "later": waiting - ready, "problem": "; ".join(odd) or None}
 
 
 def inspect_queue(store: Store, name: str, *, limit: int, offset: int) -> QueueContent:
     """Return a queue's jobs in the order they become due."""
     now = store.now_ms()
     stop = offset + limit - 1
-    paused, card, due, ids = store.ask(
+    paused, ids, *sizes = store.ask(
         ("SISMEMBER", store.keys.paused, name),
-        *_sizes(store, name, now),
         ("ZRANGE", store.keys.queue(name), offset, stop),
+        *_sizes(store, name, now),
     )
-    content = QueueContent(name=name, **_at_a_glance(card, due), paused=paused == 1, offset=offset)
-    if content.problem is None and limit:
+    content = QueueContent(name=name, **_at_a_glance(*sizes), paused=paused == 1, offset=offset)
+    if not isinstance(ids, Exception) and limit:
         content.jobs = read_rows(store, [text_of(each) for each in ids])
     return content
 
@@ -132,14 +155,15 @@ def queue_stats(store: Store, names: Sequence[str], *, max_scan: int | None = No
 def _stats_of(store: Store, name: str, now_ms: float) -> QueueStats:
     keys, this_minute = store.keys, int(now_ms // 60_000)
     minutes = range(this_minute - MINUTES + 1, this_minute + 1)
-    card, due, first, totals, *per_minute = store.ask(
-        *_sizes(store, name, now_ms),
+    first, totals, *replies = store.ask(
         ("ZRANGE", keys.queue(name), 0, 0, "WITHSCORES"),
         ("HMGET", keys.stats(name), *_TOTALS, *_SUMS),
+        *_sizes(store, name, now_ms),
         *(("HGET", keys.stats_minute(name, minute), "completed") for minute in minutes),
     )
-    stats = QueueStats(name=name, **_at_a_glance(card, due))
-    if stats.ready and not isinstance(first, Exception):
+    sizes, per_minute = replies[:4], replies[4:]
+    stats = QueueStats(name=name, **_at_a_glance(*sizes))
+    if stats.ready and first and not isinstance(first, Exception):
         ((_, score),) = _scored(first)
         stats.oldest_ready_age_seconds = max(0.0, (now_ms - score) / 1000)
     if (problem := key_problem(totals, "hash")) is not None:

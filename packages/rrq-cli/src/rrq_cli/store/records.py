@@ -69,7 +69,7 @@ def _row_fields(keys: Keyspace, record: JobRecord) -> dict[str, Any]:
         "status": record.status.value,
         "function_name": record.function_name,
         "queue_name": None if record.queue_name is None else keys.queue_name(record.queue_name),
-        "attempts": record.current_retries,
+        "attempts": record.attempts_made,
         "max_attempts": record.max_retries,
         "enqueued_at": record.enqueue_time,
         "due_at": record.next_scheduled_run_time,
@@ -136,10 +136,9 @@ def read_hash(store: Store, job_id: str) -> tuple[RawHash, int]:
     if (problem := key_problem(reply, "hash")) is not None:
         fail(f"job {name}: {store.keys.job(name)}: {problem}")
     if not reply:
-        fail(
-            f"there is no job {name} at {store.display} (prefix {store.keys.prefix}); "
-            "finished jobs are kept for a time only"
-        )
+        missing = f"there is no job {name} at {store.display} (prefix {store.keys.prefix}); "
+        remark = "" if store.remark is None else f"\n{store.remark}"
+        fail(f"{missing}finished jobs are kept for a time only{remark}")
     return cast("RawHash", reply), cast(int, ttl)
 
 

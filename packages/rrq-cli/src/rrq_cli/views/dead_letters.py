@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rrq_cli.hints import command, remark
 from rrq_cli.output import shown, titled
 from rrq_cli.shapes import DeadLetterStats, JobList, JobRow, Requeued
 from rrq_cli.text import cut, escape
-from rrq_cli.views.jobs import tries
-from rrq_cli.words import ago, clock_time, number, plural
+from rrq_cli.views.jobs import short_id, tries
+from rrq_cli.words import clock_time, number, plural, since
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,15 +37,15 @@ def show_dead(out: "Console", found: JobList) -> None:
         return
     now = datetime.now(UTC)
     for job in found.jobs:
-        when = f"{ago(job.finished_at, now)} ago" if job.finished_at else "–"
+        when = since(job.finished_at, now)
         about = f"{job.function_name or '–'} in {job.queue_name or '–'}  {tries(job)}  {when}"
-        head = Text(escape(job.id), style="bold")
+        head = Text(short_id(job.id, out.width), style="bold")
         room = out.width - head.cell_len - 2
         head.append("  " + cut(escape(about), room) if room > 20 else "", style="dim")
         out.print(head, overflow="fold")
         out.print(Text("  " + cut(escape(first_line(job)), out.width - 2), style="red"))
     if not found.complete or len(found.jobs) < total:
-        hint = "more: --offset, --limit; grouped: rrq dlq stats"
+        hint = f"more: --offset, --limit; grouped: {command('dlq', 'stats')}{remark()}"
         out.print(shown(f"{number(len(found.jobs))} of {number(total)} dead letters; {hint}", "dim"))
 
 
@@ -63,19 +64,35 @@ def show_groups(out: "Console", stats: DeadLetterStats) -> None:
         line.append(cut(escape(about), out.width - line.cell_len), style="dim")
         out.print(line)
         out.print(Text(" " * 9 + cut(escape(group.error), out.width - 9), style="red"))
-        out.print(shown(" " * 9 + f"rrq job trace {group.newest_id}", "dim"), soft_wrap=True)
+        if _is_id(group.newest_id):
+            out.print(shown(" " * 9 + command("job", "trace", group.newest_id), "dim"), soft_wrap=True)
+    if said := remark().strip():
+        out.print(shown(said, "dim"), overflow="fold")
     if not stats.complete:
         out.print(
             shown(f"{number(stats.looked_at)} of {number(stats.total)} looked at; all: --max-scan 0", "dim")
         )
 
 
+def _is_id(text: str) -> bool:
+    """Whether a job can be asked for by this id at all."""
+    from rrq_protocol import InvalidName, validate_job_id
+
+    try:
+        validate_job_id(text)
+    except InvalidName:
+        return False
+    return True
+
+
 def show_requeued(out: "Console", done: Requeued) -> None:
     """Print what was requeued."""
+    from rich.text import Text
+
     if done.dry_run:
         titled(out, f"{plural(len(done.ids), 'job')} would be requeued")
         for job_id in done.ids[:20]:
-            out.print(shown(job_id), overflow="fold")
+            out.print(Text(short_id(job_id, out.width)), overflow="fold")
         if len(done.ids) > 20:
             out.print(shown(f"… and {number(len(done.ids) - 20)} more", "dim"))
         return

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rrq_cli.output import Column, shown, table
+from rrq_cli.output import shown
 from rrq_cli.shapes import Health, OrchestratorInfo
+from rrq_cli.tables import Column, table
+from rrq_cli.text import cut, escape
 from rrq_cli.words import duration
 
 if TYPE_CHECKING:
@@ -11,43 +13,51 @@ if TYPE_CHECKING:
 
 __all__ = ["show_health"]
 
-_STYLES = {"live": "green", "lapsed": "red", "reaping": "yellow"}
+_STYLES = {"live": "green", "stray": "red", "lapsed": "red", "reaping": "yellow"}
+_LONGEST_ID = 128
 
 
 def show_health(out: "Console", health: Health) -> None:
     """Print the state of Redis and of every orchestrator, then the verdict."""
-    line = shown(health.redis_version, "bold")
-    line.append_text(shown(f" at {health.redis}, answers in {health.ping_ms:.1f} ms"))
+    line = shown(health.redis_version or "Redis", "bold")
+    answers = "" if health.ping_ms is None else f", answers in {health.ping_ms:.1f} ms"
+    line.append_text(shown(f" at {health.redis}{answers}"))
     out.print(line, overflow="fold")
     if health.orchestrators:
         out.print()
         columns = [
             Column("Orchestrator", whole=True),
-            Column("State"),
-            Column("Lease", right=True),
-            Column("Active", right=True),
+            Column("State", keep=2),
+            Column("Lease", right=True, keep=1),
+            Column("Active", right=True, keep=1),
         ]
-        columns += [Column("Queues", ratio=1), Column("Where", ratio=1)]
+        columns += [Column("Queues", elastic=True), Column("Where", elastic=True)]
         grid = table(columns, [_row(each) for each in health.orchestrators])
         out.print(grid)
         for each in health.orchestrators:
             if each.problem:
-                out.print(shown(f"! {each.id}: {each.problem}", "yellow"), overflow="fold")
+                out.print(shown(f"! {_id_of(each)}: {each.problem}", "yellow"), overflow="fold")
     out.print()
     for finding in health.findings:
-        out.print(shown(f"✗ {finding}", "red"), overflow="fold")
+        mark, style = ("!", "yellow") if health.healthy else ("✗", "red")
+        out.print(shown(f"{mark} {finding}", style), overflow="fold")
     if health.healthy:
         out.print(shown("✓ healthy", "green"))
 
 
+def _id_of(each: OrchestratorInfo) -> str:
+    return cut(escape(each.id), _LONGEST_ID)
+
+
 def _row(each: OrchestratorInfo) -> tuple[object, ...]:
-    lease = "–" if each.lease_seconds_left is None else duration(abs(each.lease_seconds_left))
+    left = each.lease_seconds_left
+    lease = "–" if left is None else duration(abs(left))
     if each.state == "lapsed":
         lease += " ago"
     limit = "" if each.concurrency_limit is None else f"/{each.concurrency_limit}"
     where = each.host if each.pid is None else f"{each.host or ''}:{each.pid}"
     return (
-        each.id,
+        shown(_id_of(each)),
         shown(each.state, _STYLES[each.state]),
         lease,
         f"{each.active_jobs}{limit}",

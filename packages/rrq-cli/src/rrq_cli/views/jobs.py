@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rrq_cli.output import Column, shown, table, titled
+from rrq_cli.output import shown, titled
 from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
-from rrq_cli.text import escape_lines
-from rrq_cli.words import age, ago, clock_time, duration, number
+from rrq_cli.tables import Column, table
+from rrq_cli.text import cut, escape, escape_lines, width
+from rrq_cli.words import age, ago, clock_time, duration, local_time, number, since
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,8 @@ STYLES = {
 }
 _WIDE = 100
 _MOST_LINES = 40
+_LONGEST_ID = 128
+_LONGEST_PROBLEM = 300
 _INDENT = 25
 _OUR_ID = re.compile(r"rrq_worker_(.+)_(\d+)_[0-9a-f]{32}").fullmatch
 
@@ -36,13 +39,19 @@ def status_text(status: str | None) -> "Text":
     return shown(status, STYLES.get(status or "", ""))
 
 
+def short_id(job_id: str, room: int) -> str:
+    """Return an id, escaped; one that is longer than any job's is cut to half the room there is."""
+    text = escape(job_id)
+    return text if width(text) <= _LONGEST_ID else cut(text, max(20, room // 2))
+
+
 def tries(row: JobRow) -> str:
-    """Return failed attempts of those allowed, as in ``2/5``."""
+    """Return attempts made of those allowed, as in ``2/5``."""
     return f"{row.attempts}/{'–' if row.max_attempts is None else row.max_attempts}"
 
 
 def print_rows(out: "Console", rows: Sequence[JobRow], *, when: str, queue: bool = True) -> None:
-    """Print jobs, one per line; below it what is wrong with an entry. Ids are never cut.
+    """Print jobs, one per line; below it what is wrong with an entry. An id that a job can have is never cut.
 
     Args:
         out: Where to.
@@ -50,20 +59,23 @@ def print_rows(out: "Console", rows: Sequence[JobRow], *, when: str, queue: bool
         when: ``due``, or ``age`` for the time of the last event.
         queue: Whether to name the queues, where there are several or much room.
     """
+    from rich.text import Text
+
     now = datetime.now(UTC)
     named = queue and (len({row.queue_name for row in rows}) > 1 or out.width >= _WIDE)
-    columns = [Column("Job", whole=True), Column("Status"), Column("Function", ratio=1)]
+    columns = [Column("Job", whole=True), Column("Status", keep=2), Column("Function", elastic=True)]
     columns += [Column("Queue", most=12)] if named else []
-    columns += [Column("Tries", right=True), Column("Due" if when == "due" else "Age", right=True)]
+    columns += [Column(title, right=True, keep=1) for title in ("Tries", "Due" if when == "due" else "Age")]
     listed = []
     for row in rows:
         moment = row.due_at if when == "due" else row.finished_at or row.started_at or row.enqueued_at
         of_queue = (row.queue_name,) if named else ()
         status = shown("broken", "red") if row.problem else status_text(row.status)
         when_text = _due(moment, now) if when == "due" else age(moment, now)
-        listed.append((row.id, status, row.function_name, *of_queue, tries(row), when_text))
-    grid = table(columns, listed)
-    out.print(grid)
+        listed.append(
+            (Text(short_id(row.id, out.width)), status, row.function_name, *of_queue, tries(row), when_text)
+        )
+    out.print(table(columns, listed))
     print_problems(out, rows)
 
 
@@ -73,9 +85,12 @@ def _due(moment: datetime | None, now: datetime) -> str:
 
 def print_problems(out: "Console", rows: Sequence[JobRow]) -> None:
     """Print what is wrong with entries, one line each."""
+    from rich.text import Text
+
     for row in rows:
         if row.problem:
-            out.print(shown(f"! {row.id}: {row.problem}", "red"), overflow="fold")
+            problem = cut(escape(row.problem), _LONGEST_PROBLEM)
+            out.print(Text(f"! {short_id(row.id, out.width)}: {problem}", "red"), overflow="fold")
 
 
 def show_list(out: "Console", found: JobList) -> None:
@@ -95,7 +110,7 @@ def _pairs(out: "Console", pairs: Sequence[tuple[str, "object"]]) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs:
         if value is not None:
-            grid.add_row(Text(name), value if isinstance(value, Text) else shown(value))
+            grid.add_row(shown(name), value if isinstance(value, Text) else shown(value))
     out.print(grid)
 
 
@@ -111,8 +126,7 @@ def show_detail(out: "Console", job: JobDetail) -> None:
     def moment(instant: datetime | None) -> str | None:
         if instant is None:
             return None
-        text = ago(instant, now)
-        return f"{clock_time(instant)}  ({text if text.startswith('in ') else text + ' ago'})"
+        return f"{clock_time(instant)}  ({since(instant, now)})"
 
     waiting = job.status in ("PENDING", "RETRYING")
     expires = None if job.expires_in_seconds is None else f"in {duration(job.expires_in_seconds)}"
@@ -122,7 +136,7 @@ def show_detail(out: "Console", job: JobDetail) -> None:
             ("status", status_text(job.status)),
             ("function", job.function_name),
             ("queue", job.queue_name),
-            ("failed attempts", f"{job.attempts} of {'–' if job.max_attempts is None else job.max_attempts}"),
+            ("attempts", f"{job.attempts} of {'–' if job.max_attempts is None else job.max_attempts}"),
             ("crashes", job.crashes or None),
             ("enqueued", moment(job.enqueued_at)),
             ("due", moment(job.due_at) if waiting else None),
@@ -192,7 +206,7 @@ def show_trace(out: "Console", trace: Trace) -> None:
 
     titled(out, trace.id)
     start = trace.events[0].at
-    days = {event.at.astimezone().date() for event in trace.events if event.at is not None}
+    days = {local_time(event.at).date() for event in trace.events if event.at is not None}
     where = f" in queue {trace.queue_name}" if trace.queue_name else ""
     day = f", {min(days)}" if len(days) == 1 else ""
     out.print(shown(f"{trace.function_name}{where}{day}", "dim"), overflow="fold")

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rrq_cli.output import Column, shown, table, titled
+from rrq_cli.hints import command, remark
+from rrq_cli.output import shown, titled
 from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats
+from rrq_cli.tables import Column, table
 from rrq_cli.views.jobs import print_rows
 from rrq_cli.words import duration, number, rate, sparkline
 
@@ -26,7 +28,8 @@ def _state(queue: QueueInfo) -> "Text":
 def show_queues(out: "Console", queues: Sequence[QueueInfo]) -> None:
     """Print the queues, one per line."""
     if not queues:
-        out.print(shown("No queue holds a job. All known ones: rrq queue list --show-empty", "dim"))
+        all_known = command("queue", "list", "--show-empty") + remark()
+        out.print(shown(f"No queue holds a job. All known ones: {all_known}", "dim"))
         return
     columns = [
         Column("Queue"),
@@ -113,7 +116,8 @@ def show_content(out: "Console", content: QueueContent) -> None:
     detail = f"{number(content.ready)} ready, {number(content.later)} later" + (
         ", paused" if content.paused else ""
     )
-    titled(out, content.name, content.problem or detail)
+    titled(out, content.name, detail)
+    _print_problems(out, [content])
     if not content.jobs:
         out.print(
             shown("no jobs" if content.offset == 0 else f"no jobs from offset {content.offset} on", "dim")

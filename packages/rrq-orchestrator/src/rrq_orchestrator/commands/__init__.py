@@ -1,7 +1,9 @@
-"""The commands of this wheel (entry points ``rrq.commands``): ``rrq worker``, ``dev``, ``embedded``."""
+"""The commands of this wheel (entry points ``rrq.commands``): ``rrq worker``, ``dev``, ``doctor``,
+``embedded``."""
 
 from rrq_orchestrator.commands.dev import dev
+from rrq_orchestrator.commands.doctor import doctor
 from rrq_orchestrator.commands.embedded import embedded
 from rrq_orchestrator.commands.worker import worker
 
-__all__ = ["dev", "embedded", "worker"]
+__all__ = ["dev", "doctor", "embedded", "worker"]

@@ -36,13 +36,14 @@ def dev(config: str | None, queues: tuple[str, ...], log_format: str | None, log
     """Run Redis, an orchestrator and your handlers, until Ctrl-C.
 
     Redis is a Valkey server of the project's own, in the folder redis_dsn names ("embedded://.rrq");
-    every other rrq command and producer run from here finds it. Its data stays there. With another redis_dsn
-    that server is used.
+    every other rrq command and producer run from here finds it. It ends with the last `rrq dev` here, is
+    started again when it was killed, and its data stays there. With another redis_dsn that server is used.
     """
     from rrq_orchestrator.commands.exits import ExitCode, explained, fail
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
-    from rrq_orchestrator.embedded import serving
+    from rrq_orchestrator.embedded import Keeper, serving
+    from rrq_orchestrator.logs import get_logger
 
     exit_cleanly_on_signal()
     keep_standard_streams()
@@ -56,7 +57,7 @@ def dev(config: str | None, queues: tuple[str, ...], log_format: str | None, log
         if folder is None:
             code = run_orchestrator(settings, hangup_stops=True)
         else:
-            with serving(folder) as server:
+            with serving(folder) as server, Keeper(folder, get_logger):
                 click.echo(f"rrq dev: Valkey {server.version} in {server.folder}; Ctrl-C ends all", err=True)
                 code = run_orchestrator(settings, hangup_stops=True)
     raise click.exceptions.Exit(int(code))

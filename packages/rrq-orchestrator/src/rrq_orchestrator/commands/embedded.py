@@ -36,7 +36,8 @@ def start(folder: str | None, as_json: bool) -> None:
     with explained():
         server = start_server(_folder(folder), tied=False)
     facts = {"running": True, **_facts(server)}
-    verb = "started" if server.started else "runs already"
+    found = "runs already" if server.kept else "runs already, as long as `rrq dev` does"
+    verb = "started" if server.started else found
     _print(facts, f"{verb}: Valkey {server.version}, pid {server.pid}, {server.socket}", as_json)
 
 

@@ -40,11 +40,14 @@ def make_orchestrator(
         SettingsError: The Redis client cannot use the DSN.
     """
     from rrq_orchestrator.orchestrator import Orchestrator
+    from rrq_orchestrator.store import Advice
 
     assert target.url is not None
-    address = target.display if target.hint is None else f"{target.display} ({target.hint})"
+    advice = Advice.about(target)
     try:
-        return Orchestrator(settings, url=target.url.reveal(), address=address, burst=burst, log=log)
+        return Orchestrator(
+            settings, url=target.url.reveal(), address=target.display, advice=advice, burst=burst, log=log
+        )
     except ValueError as error:
         raise SettingsError([f"rrq.redis_dsn: {error} ({target.display})"]) from error
 

@@ -32,10 +32,15 @@ _POLL_S: Final = 0.01
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Content of ``server.lock``: true while the lock is held."""
+    """Content of ``server.lock``: true while the lock is held.
+
+    Attributes:
+        kept: Whether it lives until it is stopped, rather than as long as somebody uses it.
+    """
 
     pid: int
     socket: str
+    kept: bool = False
 
 
 class Folder:
@@ -47,6 +52,7 @@ class Folder:
         self.server_file: Final = self.path / SERVER_FILE
         self._server_lock: Final = self.path / "server.lock"
         self._start_lock: Final = self.path / "start.lock"
+        self._users_lock: Final = self.path / "users.lock"
 
     def prepare(self, *, uid: int | None = None) -> None:
         """Create the folder, or check that the existing one is ours, and close it to other users.
@@ -137,6 +143,34 @@ class Folder:
         finally:
             os.close(fd)
 
+    def use(self) -> int | None:
+        """Keep the server alive for as long as the returned descriptor, or any copy of it, is open.
+
+        None if that is too late: its guard is just ending it.
+        """
+        fd = _open_lock(self._users_lock)
+        if _try_lock(fd, fcntl.LOCK_SH):
+            return fd
+        os.close(fd)
+        return None
+
+    def is_used(self) -> bool:
+        """Whether somebody uses the server; false also if it is being ended because nobody does."""
+        fd = _open_lock(self._users_lock)
+        try:
+            return not _try_lock(fd) and _try_lock(fd, fcntl.LOCK_SH)
+        finally:
+            os.close(fd)
+
+    def was_killed(self) -> bool:
+        """Whether the latest server ended without being asked to, given that none lives."""
+        return self.record() is not None
+
+    def forget(self) -> None:
+        """Note that there is no server because none is wanted. Hold the right to start one meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self._server_lock, 0)
+
     def record(self) -> Record | None:
         """Return what the latest server wrote about itself, or None. True only if :meth:`has_server`."""
         try:
@@ -150,6 +184,12 @@ class Folder:
         here = str(self.path / _SOCKET)
         if len(os.fsencode(here)) <= MAX_SOCKET_BYTES:
             return here
+        record = self.record()
+        if record is not None:
+            # Where the one before it was, that was killed: its clients look for it there.
+            with contextlib.suppress(OSError):
+                os.mkdir(os.path.dirname(record.socket), 0o700)  # noqa: PTH102, PTH120
+                return record.socket
         elsewhere = Path(tempfile.mkdtemp(prefix=_SOCKET_DIR_PREFIX)) / _SOCKET
         if len(os.fsencode(elsewhere)) > MAX_SOCKET_BYTES:
             elsewhere.parent.rmdir()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from rrq_orchestrator.embedded.errors import EmbeddedServerError, EmbeddedSetupE
 from rrq_orchestrator.embedded.folder import Folder, Record
 from rrq_orchestrator.embedded.probe import Answer, ask_to_shut_down, ping, server_version
 
-__all__ = ["EmbeddedServer", "serving", "start", "status", "stop"]
+__all__ = ["EmbeddedServer", "restart", "serving", "start", "status", "stop"]
 
 _ANSWER_WITHIN_S: Final = 15.0
 _LOADED_WITHIN_S: Final = 600.0
@@ -25,10 +24,10 @@ _STOP_WITHIN_S: Final = 10.0
 _KILLED_WITHIN_S: Final = 5.0
 _DYING_WITHIN_S: Final = 1.0
 _POLL_S: Final = 0.01
-_KERNEL_TIES: Final[bool] = sys.platform == "linux"
 _LAUNCHER: Final = Path(__file__).with_name("_launch.py")
-# A tied server, and the pipe that tells it we live. Only this process's own; closed by stop().
-_children: Final[dict[Path, "_Child"]] = {}
+# This process's own: the guards it started, and what keeps the servers it uses alive. Closed by stop().
+_guards: Final[dict[Path, "subprocess.Popen[bytes]"]] = {}
+_uses: Final[dict[Path, list[int]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class EmbeddedServer:
         pid: Its process id.
         version: Version of Valkey.
         started: Whether the call that returned this started it.
+        kept: Whether it lives until :func:`stop`, rather than as long as somebody uses it.
     """
 
     folder: str
@@ -48,12 +48,7 @@ class EmbeddedServer:
     pid: int
     version: str
     started: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    process: subprocess.Popen[bytes]
-    pipe: int | None
+    kept: bool
 
 
 def start(folder: str | os.PathLike[str], *, tied: bool) -> EmbeddedServer:
@@ -61,40 +56,85 @@ def start(folder: str | os.PathLike[str], *, tied: bool) -> EmbeddedServer:
 
     Args:
         folder: Created if missing, with mode 0700.
-        tied: End it when this process ends, even by kill -9, for which the calling thread must be the main
-            thread (Linux ties it to that thread's life). Otherwise it runs until :func:`stop`. A server that
-            runs already stays as it is.
+        tied: Use it: it lives at least until :func:`stop`, or the end of this process, even by kill -9. One
+            that is started for this ends when nobody uses it any more. Otherwise one is started that runs
+            until :func:`stop`; one that runs already stays as it is.
 
     Raises:
         EmbeddedSetupError: The wheel is missing or the folder cannot be used.
         EmbeddedServerError: It ended or did not answer; the text shows the end of its log.
-        ValueError: ``tied`` outside the main thread.
     """
-    if tied and threading.current_thread() is not threading.main_thread():
-        raise ValueError(
-            "start(tied=True): expected the main thread, because the server ends with its starter's thread"
-        )
     binary = _find_binary()
     place = Folder(folder)
     place.prepare()
     with place.starting(within_s=_ANSWER_WITHIN_S + _STOP_WITHIN_S):
-        lock = _lock_or_running(place)
-        log_offset = 0
-        if lock is not None:
-            _reap(place)
-            place.clear()
-            try:
-                log_offset = _spawn(place, binary, lock, tied=tied)
-            finally:
-                os.close(lock)
-        record = _wait_until_ready(place, log_offset, ours=lock is not None)
-        version = server_version(record.socket)
-        place.announce(record.socket, record.pid, version)
-    return EmbeddedServer(str(place.path), record.socket, record.pid, version, started=lock is not None)
+        use = _use(place) if tied else None
+        try:
+            server = _found_or_started(place, binary, kept=not tied)
+        except BaseException:
+            if use is not None:
+                os.close(use)
+            raise
+    if use is not None:
+        _uses.setdefault(place.path, []).append(use)
+    return server
+
+
+def restart(folder: str | os.PathLike[str]) -> EmbeddedServer | None:
+    """Start the server of ``folder`` again if it was killed, as what it was.
+
+    For those who use it. Of several who try, one starts it.
+
+    Returns:
+        None if it runs, or was stopped by somebody who wanted that.
+
+    Raises:
+        EmbeddedServerError: See :func:`start`.
+    """
+    place = Folder(folder)
+    if not place.path.is_dir() or place.has_server():
+        return None
+    binary = _find_binary()
+    with place.starting(within_s=_ANSWER_WITHIN_S + _STOP_WITHIN_S):
+        record = place.record()
+        if place.has_server() or record is None:
+            return None
+        return _found_or_started(place, binary, kept=record.kept)
+
+
+def _use(place: Folder) -> int:
+    """Keep a server there alive from now on, or the one that is started next."""
+    give_up = time.monotonic() + _STOP_WITHIN_S
+    while (use := place.use()) is None:  # the last user has gone: one is just being ended
+        if time.monotonic() > give_up:
+            raise EmbeddedServerError(
+                f"{place.path}: the embedded server there does not end, which nobody uses any more; "
+                f"see {place.log}, end it with `rrq embedded stop`, and start again"
+            )
+        time.sleep(_POLL_S)
+    return use
+
+
+def _found_or_started(place: Folder, binary: Path, *, kept: bool) -> EmbeddedServer:
+    lock = _lock_or_running(place)
+    log_offset = 0
+    if lock is not None:
+        _reap(place)
+        place.clear()
+        try:
+            log_offset = _spawn(place, binary, lock, kept=kept)
+        finally:
+            os.close(lock)
+    record = _wait_until_ready(place, log_offset, ours=lock is not None)
+    version = server_version(record.socket)
+    place.announce(record.socket, record.pid, version)
+    return EmbeddedServer(
+        str(place.path), record.socket, record.pid, version, started=lock is not None, kept=record.kept
+    )
 
 
 def stop(folder: str | os.PathLike[str]) -> bool:
-    """Stop the server of ``folder`` and wait until it is gone; its data stays.
+    """Stop the server of ``folder``, whoever uses it, and wait until it is gone; its data stays.
 
     Returns:
         Whether one was running.
@@ -109,8 +149,9 @@ def stop(folder: str | os.PathLike[str]) -> bool:
         running = place.has_server()
         if running:
             _shut_down(place)
-        _reap(place)
-        place.clear()
+        _done_with(place)
+        for use in _uses.pop(place.path, []):
+            os.close(use)
     return running
 
 
@@ -135,19 +176,46 @@ def status(folder: str | os.PathLike[str]) -> EmbeddedServer | None:
             f"see {place.log}, or end it with `rrq embedded stop`"
         )
     return EmbeddedServer(
-        str(place.path), record.socket, record.pid, server_version(record.socket), started=False
+        str(place.path),
+        record.socket,
+        record.pid,
+        server_version(record.socket),
+        started=False,
+        kept=record.kept,
     )
 
 
 @contextlib.contextmanager
 def serving(folder: str | os.PathLike[str]) -> Iterator[EmbeddedServer]:
-    """Have a server for the length of a block; one that was started for it is stopped after it."""
+    """Have a server for the length of a block. After it, one that nobody else uses is stopped, unless it was
+    started to stay.
+    """
     server = start(folder, tied=True)
     try:
         yield server
     finally:
-        if server.started:
-            stop(folder)
+        _release(Folder(folder))
+
+
+def _release(place: Folder) -> None:
+    uses = _uses.get(place.path)
+    if not uses:  # stopped meanwhile
+        return
+    with place.starting(within_s=_ANSWER_WITHIN_S + _STOP_WITHIN_S):
+        os.close(uses.pop())
+        record = place.record()
+        if place.is_used() or (record is not None and record.kept):
+            return
+        # Its guard sees to it as well, but would not wait until it is gone.
+        if place.has_server():
+            _shut_down(place)
+        _done_with(place)
+
+
+def _done_with(place: Folder) -> None:
+    _reap(place)
+    place.clear()
+    place.forget()
 
 
 def _find_binary() -> Path:
@@ -190,16 +258,12 @@ def _lock_or_running(place: Folder) -> int | None:
         time.sleep(_POLL_S)
 
 
-def _spawn(place: Folder, binary: Path, lock: int, *, tied: bool) -> int:
+def _spawn(place: Folder, binary: Path, lock: int, *, kept: bool) -> int:
     """Start the server process, which keeps ``lock``. Returns where its log begins."""
     socket = place.choose_socket()
     log, log_offset = place.open_log()
-    ending, pipe = os.pipe() if tied and not _KERNEL_TIES else (None, None)
-    if ending is not None:
-        tie = str(ending)
-    else:
-        tie = "signal" if tied else "-"
-    arguments = [str(place.path), socket, str(lock), tie, str(os.getpid()), *_command(binary, place, socket)]
+    tie = "kept" if kept else "tied"
+    arguments = [str(place.path), socket, str(lock), tie, *_command(binary, place, socket)]
     try:
         # -I -S: nothing of the user's environment or site-packages decides what runs here, and it starts
         # faster.
@@ -208,17 +272,15 @@ def _spawn(place: Folder, binary: Path, lock: int, *, tied: bool) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=(lock,) if ending is None else (lock, ending),
+            pass_fds=(lock,),
             start_new_session=True,  # the Ctrl-C of a terminal is not for the server
         )
     finally:
         os.close(log)
-        if ending is not None:
-            os.close(ending)
-    if tied:
-        _children[place.path] = _Child(process, pipe)
-    else:
+    if kept:
         process.wait()
+    else:
+        _guards[place.path] = process
     return log_offset
 
 
@@ -311,9 +373,7 @@ def _wait_until_gone(place: Folder, within_s: float) -> bool:
 
 
 def _reap(place: Folder) -> None:
-    """Collect the exit status of a tied server of ours that has ended."""
-    child = _children.pop(place.path, None)
-    if child is not None:
-        child.process.wait(_KILLED_WITHIN_S)
-        if child.pipe is not None:
-            os.close(child.pipe)
+    """Collect the exit status of the guard of a server that has ended, if we started it."""
+    guard = _guards.pop(place.path, None)
+    if guard is not None:
+        guard.wait(_KILLED_WITHIN_S)

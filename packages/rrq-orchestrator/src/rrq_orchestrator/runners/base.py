@@ -9,9 +9,19 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
+import msgspec
+
 from rrq_protocol import RRQError, WireOutcome, WireRequest
 
-__all__ = ["Isolation", "LostCause", "NoCapacity", "Runner", "RunnerListener", "RunnerState"]
+__all__ = [
+    "Isolation",
+    "LostCause",
+    "NoCapacity",
+    "Runner",
+    "RunnerHistory",
+    "RunnerListener",
+    "RunnerState",
+]
 
 RunnerState: TypeAlias = Literal["starting", "ready", "broken", "stopping"]
 """``ready``: at least one process answers. ``broken``: none does, and starting one failed repeatedly."""
@@ -34,6 +44,20 @@ class NoCapacity(RRQError):
     def __init__(self, runner: str) -> None:
         super().__init__(f"runner {runner!r} has no free slot")
         self.runner = runner
+
+
+class RunnerHistory(msgspec.Struct, frozen=True):
+    """What happened to a runner since the orchestrator began, for its report.
+
+    Attributes:
+        restarts: Processes that came up in the place of earlier ones, for whatever reason.
+        last_error: The latest failed start or unexpected end, with the last line the process wrote.
+        last_error_at_ms: When that was, epoch ms.
+    """
+
+    restarts: int = 0
+    last_error: str | None = None
+    last_error_at_ms: int | None = None
 
 
 class RunnerListener(Protocol):
@@ -107,6 +131,21 @@ class Runner(Protocol):
         ``worker_shutdown_grace_period_seconds`` to finish and are then lost (``STOPPED``); then its process
         group ends.
         """
+
+    def abandon(self, detail: str) -> None:
+        """Kill every process that holds a request, at once; all requests are lost (``STOPPED``). Others take
+        their place.
+
+        Processes we did not start are only disconnected.
+        """
+
+    @property
+    def history(self) -> RunnerHistory:
+        """See :class:`RunnerHistory`."""
+
+    @property
+    def processes(self) -> int:
+        """How many processes it should have."""
 
     def pids(self) -> list[int]:
         """Return the process ids of the pool's live processes, those on their way out included."""

@@ -11,7 +11,14 @@ from typing import Final
 
 import anyio
 
-from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.base import (
+    Isolation,
+    LostCause,
+    NoCapacity,
+    RunnerHistory,
+    RunnerListener,
+    RunnerState,
+)
 from rrq_orchestrator.runners.pool import Pool
 from rrq_protocol import WireOutcome, WireRequest
 
@@ -84,7 +91,7 @@ class OnDemandPool:
 
     async def run(self) -> None:
         """Bring the pool up whenever it is wanted, until stopped or cancelled."""
-        while not self._stopping:
+        while True:
             await self._wanted.wait()
             if self._stopping:
                 return
@@ -162,6 +169,21 @@ class IsolatingRunner:
         """Replace every process by a new one, each as soon as its successor answers (F81)."""
         for pool in self._pools():
             pool.recycle()
+
+    def abandon(self, detail: str) -> None:
+        """See :class:`.base.Runner`."""
+        for pool in self._pools():
+            pool.abandon(detail)
+
+    @property
+    def history(self) -> RunnerHistory:
+        """See :class:`.base.Runner`."""
+        return self._ordinary.history
+
+    @property
+    def processes(self) -> int:
+        """See :class:`.base.Runner`."""
+        return self._ordinary.processes
 
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""

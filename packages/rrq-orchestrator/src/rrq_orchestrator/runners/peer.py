@@ -166,7 +166,7 @@ class Peer:
         process = self.process
         if process is not None:
             if not await kill(process):
-                self.log.warning("runner.group_left", pid=process.pid)
+                self.log.warning("runner.processes_left", pid=process.pid, count=process.left)
             await process.outputs_closed(_LAST_WORDS_S)
             process.close()
         if self._endpoint is not None:
@@ -232,8 +232,8 @@ class Peer:
             stdio=stdio,
             capture=self._plan.capture,
         )
-        self.log = self.log.bind(pid=self.process.pid)
         self.process.on_exit = self._end
+        self.log = self.log.bind(pid=await self.process.identified())
         await self.process.capture(self.log, stdout=not stdio, quiet=quiet)
 
     async def _reach(self, endpoint: Endpoint) -> None:

@@ -1,16 +1,28 @@
 """One configured runner: its slots, what they can take, and who holds which request."""
 
+import time
+from typing import Final
+
 import anyio
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.balance import Balancer
-from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, RunnerListener, RunnerState
+from rrq_orchestrator.runners.base import (
+    Isolation,
+    LostCause,
+    NoCapacity,
+    RunnerHistory,
+    RunnerListener,
+    RunnerState,
+)
 from rrq_orchestrator.runners.peer import Peer
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.supervisor import Slot
 from rrq_protocol import WireOutcome, WireRequest
 
 __all__ = ["Pool"]
+
+_ERROR_CHARS: Final = 300
 
 
 class Pool:
@@ -31,6 +43,9 @@ class Pool:
         self._max_jobs = plan.config.max_jobs
         self._state: RunnerState = "starting"
         self._last_failure = ""
+        self._seen: set[int] = set()
+        self._restarts = 0
+        self._last_error: tuple[str | None, int | None] = (None, None)
         self._ended: anyio.Event | None = None
         self.stopping = False
         self.isolation: Isolation | None = None
@@ -83,6 +98,7 @@ class Pool:
         peer.channel.abandon(request_id)
         self._release(peer, request_id)
         peer.log.warning("runner.quarantined", request_id=request_id, in_flight=peer.load)
+        self._note_error(peer, "a request went on after it was to end, so its process was replaced")
         peer.quarantine()
 
     def recycle(self) -> None:
@@ -90,6 +106,24 @@ class Pool:
         for peer in list(self._peers):
             if peer in self._balancer and peer.departure is None:
                 self._recycle(peer, "asked for")
+
+    def abandon(self, detail: str) -> None:
+        """See :class:`.base.Runner`."""
+        for peer in list(self._peers):
+            if peer.load and self.lost(peer, LostCause.STOPPED, detail):
+                peer.quarantine()
+                if peer.process is not None:
+                    peer.process.end()
+
+    @property
+    def history(self) -> RunnerHistory:
+        """See :class:`.base.Runner`."""
+        return RunnerHistory(self._restarts, *self._last_error)
+
+    @property
+    def processes(self) -> int:
+        """See :class:`.base.Runner`."""
+        return len(self._slots)
 
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""
@@ -180,6 +214,8 @@ class Pool:
         if peer.draining:
             return
         self._last_failure = ""
+        self._restarts += peer.slot in self._seen
+        self._seen.add(peer.slot)
         self._balancer.add(peer)
         self.refresh()
         self._listener.capacity_changed(self._name)
@@ -187,6 +223,8 @@ class Pool:
     def lost(self, peer: Peer, cause: LostCause, detail: str) -> int:
         """See :class:`.supervisor.SlotHome`."""
         self._balancer.remove(peer)
+        if cause is not LostCause.STOPPED:
+            self._note_error(peer, detail)
         request_ids = peer.channel.close()
         for request_id in request_ids:
             self._holders.pop(request_id, None)
@@ -220,6 +258,7 @@ class Pool:
         tail = peer.process.tail() if peer.process is not None else []
         report = self._log.debug if detail == self._last_failure else self._log.error
         self._last_failure = detail
+        self._note_error(peer, detail)
         report(
             "runner.start_failed",
             slot=peer.slot,
@@ -228,6 +267,15 @@ class Pool:
             failures=failures,
             retry_s=round(retry_s, 2),
         )
+
+    def _note_error(self, peer: Peer, detail: str) -> None:
+        said = peer.process.tail()[-1:] if peer.process is not None else []
+        text = ": ".join([detail, *said])
+        cut = text if len(text) <= _ERROR_CHARS else text[: _ERROR_CHARS - 1] + "…"
+        changed = self._last_error[0] != cut
+        self._last_error = (cut, time.time_ns() // 1_000_000)
+        if changed:
+            self._listener.capacity_changed(self._name)
 
     def _recycle(self, peer: Peer, reason: str) -> None:
         peer.log.info("runner.recycled", reason=reason, jobs=peer.total)

@@ -1,8 +1,9 @@
-"""One runner process: started as the leader of its own session and group, reaped the moment it ends.
+"""One runner process: started under a guard, as the leader of its own session and group; watched to its end.
 
-Three things tie it to us (RELIABILITY.md 6.8): the kernel's parent-death signal (:mod:`.launcher`), an
-inherited pipe whose end of file says that we are gone, and the group, which is ended as a whole. The group
-is swept while its dead leader is not yet reaped: until then nobody else can have got its number.
+Its guard (:mod:`.guard`) is our child, the runner is the guard's. Three things tie the runner to us
+(RELIABILITY.md 6.8): the pipe whose end of file says that we are gone, which the guard and the runner both
+watch; the guard, which ends whatever is left below it, before it ends itself; and the kernel's parent-death
+signal, should the guard be killed.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ from typing import IO
 import anyio
 from structlog.typing import FilteringBoundLogger
 
-from rrq_orchestrator.runners.launcher import wrapped
+from rrq_orchestrator.runners.guard import guarded
 from rrq_orchestrator.runners.output import OutputRelay, Stream
+from rrq_orchestrator.runners.process_table import read_entry
 from rrq_protocol import RRQError
 
 __all__ = ["RunnerProcess", "StartFailed", "exit_text", "start_process"]
@@ -46,48 +48,65 @@ class RunnerProcess:
     """A started process. It watches its own end from the moment it exists.
 
     Attributes:
-        pid: Also the number of its session and process group.
-        exited: Set when it has ended, has been reaped, and SIGKILL has gone to what was left of its group.
+        pid: Also the number of its session and process group; 0 until :meth:`identified`.
+        exited: Set when it has ended, and nothing it ever started is left (see ``left``).
         returncode: As of :class:`subprocess.Popen`; None while it runs.
+        left: Processes below it that could not be killed.
         outputs: Its captured streams.
         on_exit: Called just after ``exited`` was set.
     """
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", control_fd: int) -> None:
-        self.pid = popen.pid
+    def __init__(self, guard: "subprocess.Popen[bytes]", control_fd: int, status_fd: int) -> None:
+        self.pid = 0
         self.exited = asyncio.Event()
         self.returncode: int | None = None
+        self.left = 0
         self.outputs: list[OutputRelay] = []
         self.on_exit: Callable[[], None] | None = None
-        self._popen = popen
-        self._control_fd = control_fd
+        self._guard = guard
+        self._control_fd, self._status_fd = control_fd, status_fd
+        self._told = b""
+        self._identified = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        os.set_blocking(status_fd, False)
+        self._loop.add_reader(status_fd, self._on_status)
         self._watch()
 
     @property
     def stdin(self) -> IO[bytes] | None:
         """The writing end of its stdin, for stdio runners."""
-        return self._popen.stdin
+        return self._guard.stdin
 
     @property
     def stdout(self) -> IO[bytes] | None:
         """The reading end of its stdout, where that is a pipe."""
-        return self._popen.stdout
+        return self._guard.stdout
 
-    def signal_group(self, number: signal.Signals) -> None:
-        """Signal the whole group; nothing happens once the process was reaped."""
+    async def identified(self) -> int:
+        """Wait until the process has an id, and return it; 0 if its guard ended before that."""
+        await self._identified.wait()
+        return self.pid
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to its group."""
         if self.returncode is None:
-            # Also on an exited leader: its number is its own until it is reaped. macOS refuses groups of
-            # zombies.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+            self._guard.terminate()
+
+    def end(self) -> None:
+        """Have its guard kill it and all it started, now."""
+        self._close_control()
+
+    def abandon(self) -> None:
+        """Kill the guard, which does not do its work; the kernel kills the process then."""
+        if self.returncode is None:
+            self._guard.kill()
 
     async def capture(self, log: FilteringBoundLogger, *, stdout: bool, quiet: bool = False) -> None:
         """Begin to relay the piped streams as log events."""
         log = log.bind(pid=self.pid)
-        pipes: list[tuple[Stream, IO[bytes] | None]] = [("stderr", self._popen.stderr)]
+        pipes: list[tuple[Stream, IO[bytes] | None]] = [("stderr", self._guard.stderr)]
         if stdout:
-            pipes.append(("stdout", self._popen.stdout))
+            pipes.append(("stdout", self._guard.stdout))
         for stream, pipe in pipes:
             if pipe is not None:
                 relay = OutputRelay(log, stream, quiet=quiet)
@@ -109,7 +128,7 @@ class RunnerProcess:
         """Let go of the pipes. Safe to repeat."""
         for relay in self.outputs:
             relay.close()
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+        for pipe in (self._guard.stdin, self._guard.stdout, self._guard.stderr):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
@@ -117,34 +136,66 @@ class RunnerProcess:
 
     def _watch(self) -> None:
         try:
-            descriptor = os.pidfd_open(self.pid)
+            descriptor = os.pidfd_open(self._guard.pid)
         except (AttributeError, OSError):  # not Linux, or an old kernel
-            threading.Thread(target=self._wait, name=f"runner-{self.pid}", daemon=True).start()
+            threading.Thread(target=self._wait, name=f"runner-{self._guard.pid}", daemon=True).start()
             return
         self._loop.add_reader(descriptor, self._on_exit, descriptor)
 
     def _wait(self) -> None:
-        self._popen.wait()
+        self._guard.wait()
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._on_exit, None)
 
+    def _on_status(self) -> None:
+        """Take in what the guard tells (:mod:`.guard`)."""
+        with suppress(BlockingIOError):
+            while told := os.read(self._status_fd, 4096):
+                self._told += told
+            self._close_status()
+        lines = self._told.split(b"\n")
+        if len(lines) > 1 and not self.pid:
+            self.pid = int(lines[0].split()[1])
+            self._identified.set()
+
     def _on_exit(self, descriptor: int | None) -> None:
-        self.signal_group(signal.SIGKILL)
-        self.returncode = self._popen.wait()
+        code = self._guard.wait()
         if descriptor is not None:
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
-        self._reap_group()
+        if self._status_fd >= 0:
+            self._on_status()
+            self._close_status()
+        match self._told.split():
+            case [_, _, b"ended", status, left]:
+                self.returncode, self.left = int(status), int(left)
+            case _:
+                self.returncode = code
+                self._clean_up_unguarded()
         self._close_control()
+        self._identified.set()
         self.exited.set()
         if self.on_exit is not None:
             self.on_exit()
 
-    def _reap_group(self) -> None:
-        # Where we are process 1 of a container, orphans of the group have become our children.
+    def _clean_up_unguarded(self) -> None:
+        """The guard was killed, so the kernel killed the runner; what is left of its group goes too."""
+        if not self.pid:
+            return
+        entry = read_entry(self.pid)
+        if entry is None or entry.session == self.pid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        # Where we are process 1 of a container, it has become our child.
         with suppress(ChildProcessError):
             while os.waitpid(-self.pid, os.WNOHANG)[0]:
                 pass
+
+    def _close_status(self) -> None:
+        if self._status_fd >= 0:
+            self._loop.remove_reader(self._status_fd)
+            os.close(self._status_fd)
+            self._status_fd = -1
 
     def _close_control(self) -> None:
         if self._control_fd >= 0:
@@ -160,7 +211,7 @@ def start_process(
     stdio: bool = False,
     capture: bool = True,
 ) -> RunnerProcess:
-    """Start a process. Must be called in the event loop's thread, which the process's life is tied to.
+    """Start a process, under a guard. Whoever calls this has to see to its end (:mod:`.termination`).
 
     Args:
         command: Program and arguments.
@@ -172,29 +223,32 @@ def start_process(
     Raises:
         StartFailed: The program or the directory does not exist, or the system has no room for a process.
     """
-    reading, writing = os.pipe()
+    control, status = os.pipe(), os.pipe()
     try:
-        env = environment(reading)
+        env = environment(control[0])
         _check(command[0], env, cwd)
-        popen = subprocess.Popen(
-            wrapped(list(command)),
+        arguments, env = guarded(list(command), dict(env), control[0], status[1])
+        guard = subprocess.Popen(
+            arguments,
             env=env,
             cwd=cwd,
             stdin=subprocess.PIPE if stdio else subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdio or capture else _our_stderr(),
             stderr=subprocess.PIPE if capture else _our_stderr(),
-            pass_fds=(reading,),
+            pass_fds=(control[0], status[1]),
             start_new_session=True,
             bufsize=0,
         )
     except BaseException as error:
-        os.close(writing)
+        os.close(control[1])
+        os.close(status[0])
         if isinstance(error, OSError | subprocess.SubprocessError):
             raise StartFailed(f"cannot start {command[0]!r}: {error}") from error
         raise
     finally:
-        os.close(reading)
-    return RunnerProcess(popen, writing)
+        os.close(control[0])
+        os.close(status[1])
+    return RunnerProcess(guard, control[1], status[0])
 
 
 def _same(relay: OutputRelay) -> OutputRelay:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["PROC", "Entry", "any_living", "process_ids", "read_entry"]
+__all__ = ["PROC", "Entry", "process_ids", "read_entry"]
 
 PROC: Final = Path("/proc")
-_DEAD: Final = frozenset("ZXx")
 
 
 class Entry(NamedTuple):
@@ -40,9 +39,3 @@ def read_entry(pid: int) -> Entry | None:
         return Entry(state, int(parent), int(group), int(session))
     except (OSError, ValueError):
         return None
-
-
-def any_living(group: int) -> bool:
-    """Return whether an existing process group has a member that runs; True where nobody can tell."""
-    entries = [entry for pid in process_ids() if (entry := read_entry(pid)) is not None]
-    return not entries or any(entry.group == group and entry.state not in _DEAD for entry in entries)

@@ -7,7 +7,7 @@ read its reply (S31).
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import hiredis
@@ -19,28 +19,63 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, 
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.errors import RedisGone, RedisRefused
+from rrq_orchestrator.store.advice import Advice
+from rrq_orchestrator.store.condition import Condition
 from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
 
-__all__ = ["RedisLink", "RedisLinks"]
+__all__ = ["NoScript", "RedisLink", "RedisLinks"]
 
 T = TypeVar("T")
 
 COMMAND_TIMEOUT_S = 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_REFUSED_WRITES = frozenset({"READONLY", "MISCONF", "NOREPLICAS"})
 
 
 class RedisLinks:
-    """Makes the links of one process and knows whether Redis answers.
+    """Makes the links of one process and knows how Redis is. Event loop only.
 
-    ``connected`` is written by the links, in the event loop only; it is what readiness reports. ``reached``
-    says whether Redis ever answered, ``outages`` how often it was lost.
+    ``connected`` is what readiness reports: Redis answers, and takes writes. ``reached`` says whether the
+    process has begun to work with it, ``outages`` how often it was lost since.
+
+    * It does not answer: ``redis.lost``, until any link gets an answer: ``redis.back``.
+    * It answers and refuses writes, as a replica does: ``redis.refuses_writes``, until the heartbeat got one
+      through: ``redis.takes_writes``.
+    * It refuses one command, for want of a right: ``redis.refused``, until it is carried out:
+      ``redis.allowed``.
+
+    Each is told again while it lasts (:mod:`.condition`), with what to do (:mod:`.advice`).
     """
 
-    def __init__(self, url: str, address: str, log: FilteringBoundLogger, rng: random.Random) -> None:
-        self.address, self.connected, self.reached = address, True, False
+    def __init__(
+        self,
+        url: str,
+        address: str,
+        log: FilteringBoundLogger,
+        rng: random.Random,
+        advice: Advice | None = None,
+    ) -> None:
+        self.address, self.reached = address, False
         self.outages = 0
-        self._url, self._log, self._rng = url, log, rng
+        self._url, self._rng = url, rng
+        self._advice = advice or Advice()
+        self._log = log.bind(address=address)
+        self._away = Condition(self._log, "redis.lost", "redis.still_lost", "redis.back")
+        self._unwritable = Condition(
+            self._log, "redis.refuses_writes", "redis.still_refuses_writes", "redis.takes_writes"
+        )
+        self._refusals: dict[str, Condition] = {}
         self._links: list[RedisLink] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether Redis answers and takes writes, as far as is known."""
+        return not self._away.holds and not self._unwritable.holds
+
+    @property
+    def refuses_writes(self) -> bool:
+        """Whether it answers, but refuses writes."""
+        return self._unwritable.holds and not self._away.holds
 
     def make(self, name: str, *, reply_timeout_s: float = COMMAND_TIMEOUT_S) -> "RedisLink":
         """Return a new link; ``reply_timeout_s`` must exceed the longest blocking read on it."""
@@ -63,20 +98,67 @@ class RedisLinks:
         return Pauses(self._rng)
 
     def lost(self, link: str, problem: str) -> None:
-        """Note that Redis does not answer; logged once per outage."""
-        if self.connected:
+        """Note that Redis does not answer."""
+        if not self._away.holds:
             self.outages += 1
-            self._log.warning("redis.lost", address=self.address, link=link, problem=problem)
-        self.connected = False
+        self._away.begin(link=link, problem=problem, action=self.advise(problem))
 
     def back(self) -> None:
         """Note that Redis answers."""
-        if not self.connected:
-            self._log.info("redis.back", address=self.address)
-        self.connected = self.reached = True
+        self._away.end()
+
+    def unwritable(self, link: str, problem: str) -> None:
+        """Note that Redis answers and refuses writes."""
+        self._unwritable.begin(link=link, problem=problem, action=self.advise(problem))
+
+    def written(self) -> None:
+        """Note that Redis took a write that it would have refused."""
+        self._unwritable.end()
+
+    def refused(self, link: str, problem: str) -> None:
+        """Note that Redis refuses a command of a link."""
+        if self.reached:
+            # Before, the process ends with this error, which needs no second message.
+            names = ("redis.refused", "redis.still_refused", "redis.allowed")
+            refusal = self._refusals.setdefault(link, Condition(self._log.bind(link=link), *names))
+            refusal.begin(problem=problem, action=self.advise(problem))
+
+    def allowed(self, link: str) -> None:
+        """Note that Redis carries out again what it had refused."""
+        if link in self._refusals:
+            self._refusals.pop(link).end()
+
+    def explain(self, link: str, error: RedisError) -> Exception | None:
+        """Note an error reply, and return what it means to the caller; None for an outage."""
+        problem = reply_of(error)
+        match classify_reply(problem):
+            case RedisFault.NO_SCRIPT:
+                return NoScript()
+            case RedisFault.CONFIGURATION:
+                # A password that is wrong now is wrong for every link; a right may be missing to one.
+                if not isinstance(error, AuthenticationError):
+                    self.refused(link, problem)
+                elif self.reached:
+                    self.lost(link, problem)
+                return RedisRefused(self.address, problem, self.advise(problem))
+            case RedisFault.BUG:
+                return error
+        code = problem.partition(" ")[0]
+        if code == "UNBLOCKED":  # a blocking read, as the server became a replica: it is there
+            return RedisGone(self.address, problem)
+        if code in _REFUSED_WRITES:
+            self.unwritable(link, problem)
+            return RedisGone(self.address, problem)
+        return None
+
+    def advise(self, problem: str) -> str:
+        """Return what to do about an error."""
+        return self._advice.on(problem)
 
     async def aclose(self) -> None:
         """Close all connections."""
+        for condition in (self._away, self._unwritable, *self._refusals.values()):
+            condition.forget()
         for link in self._links:
             await link.aclose()
 
@@ -101,6 +183,7 @@ class RedisLink:
         self._connection, self._links = connection, links
         self._lock = asyncio.Lock()
         self._outages = links.outages
+        self._refused: tuple[Text, ...] = ()
 
     async def run(self, call: ScriptCall[T]) -> T:
         """Carry out a transition once.
@@ -111,7 +194,7 @@ class RedisLink:
         """
         try:
             return call.result(await self.command(*call.evalsha_args()))
-        except _NoScript:
+        except NoScript:
             return call.result(await self.command(*call.eval_args()))
 
     async def run_until_done(self, call: ScriptCall[T]) -> T:
@@ -138,13 +221,36 @@ class RedisLink:
             RedisGone: See :meth:`run`.
             RedisRefused: See :meth:`run`.
         """
+        (reply,) = await self._ask((args,), strict=True)
+        return reply
+
+    async def batch(self, commands: Sequence[tuple[Text, ...]]) -> list[Any]:
+        """Send commands in one go and return their raw replies; what was refused is a value among them.
+
+        Raises:
+            RedisGone: See :meth:`run`; also when the server cannot serve just now.
+            RedisRefused: Redis does not accept us at all.
+        """
+        return await self._ask(commands, strict=False)
+
+    async def _ask(self, commands: Sequence[tuple[Text, ...]], *, strict: bool) -> list[Any]:
+        asked = commands[0][:2]
         async with self._lock:
             task = asyncio.current_task()
             cancels = task.cancelling() if task is not None else 0
             try:
-                reply = await self._exchange(args)
+                replies = await self._exchange(commands)
+                for reply in replies:
+                    if isinstance(reply, ResponseError) and (strict or _passing(reply)):
+                        raise reply
             except (AuthenticationError, BusyLoadingError, ResponseError) as error:
-                raise self._translate(error) from error
+                translated = self._links.explain(self.name, error)
+                if isinstance(translated, RedisRefused):
+                    self._refused = asked
+                elif isinstance(translated, RedisGone):
+                    # The address may lead to another server by now.
+                    await self._connection.disconnect(nowait=True)
+                raise (translated or self._gone(error)) from error
             except (RedisError, OSError, TimeoutError) as error:
                 raise self._gone(error) from error
             finally:
@@ -153,22 +259,28 @@ class RedisLink:
                 if task is not None and task.cancelling() > cancels:
                     raise asyncio.CancelledError
         self._links.back()
+        if self._refused and self._refused == asked:
+            self._refused = ()
+            self._links.allowed(self.name)
         self._outages = self._links.outages
-        return reply
+        return replies
 
-    async def _exchange(self, args: tuple[Text, ...]) -> Any:
+    async def _exchange(self, commands: Sequence[tuple[Text, ...]]) -> list[Any]:
         # The connection itself rather than the client: a link has one, so there is no pool to ask, and
         # packing in C instead of Python takes a fifth off the orchestrator's work per job.
         connection = self._connection
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            if not connection.is_connected:
+                await self._connect()
             writer = connection._writer
-            if writer is not None and writer.is_closing():
+            if writer is None or writer.is_closing():
                 # Python 3.12.1 would register a write to it, under a file number the next connection may get.
                 raise ConnectionResetError("the connection is closing")
-            packed = hiredis.pack_command(cast(Any, args))
-            await connection.send_packed_command([packed], check_health=False)
-            return await connection.read_response()
+            writer.writelines(hiredis.pack_command(cast(Any, args)) for args in commands)
+            if writer.transport.get_write_buffer_size():
+                async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                    await writer.drain()
+            return [await self._reply() for _ in commands]
         except ResponseError:
             raise
         except RuntimeError as error:
@@ -179,15 +291,28 @@ class RedisLink:
             await connection.disconnect(nowait=True)
             raise
 
-    def _translate(self, error: RedisError) -> Exception:
-        match classify_reply(reply_of(error)):
-            case RedisFault.NO_SCRIPT:
-                return _NoScript()
-            case RedisFault.CONFIGURATION:
-                return self._refused(error)
-            case RedisFault.BUG:
-                return error
-        return self._gone(error)
+    async def _connect(self) -> None:
+        """Connect; cancelled, give up at once."""
+        connecting = asyncio.ensure_future(self._connection.connect())  # type: ignore[no-untyped-call]
+        try:
+            await asyncio.wait([connecting])
+        except asyncio.CancelledError:
+            # While it introduces itself to the server, the client library may swallow a cancellation; then it
+            # would wait for an answer, as long as it takes.
+            connecting.cancel()
+            if self._connection._writer is not None:
+                self._connection._writer.transport.abort()
+            await asyncio.wait([connecting])
+            if not connecting.cancelled():
+                connecting.exception()
+            raise
+        connecting.result()
+
+    async def _reply(self) -> Any:
+        try:
+            return await self._connection.read_response()
+        except ResponseError as error:
+            return error
 
     def _gone(self, error: Exception) -> RedisGone:
         problem = str(error) or type(error).__name__
@@ -197,16 +322,15 @@ class RedisLink:
         self._outages = self._links.outages
         return RedisGone(self._links.address, problem)
 
-    def _refused(self, error: Exception) -> RedisRefused:
-        if self._links.reached:
-            # Before, the process ends with this error, which needs no second message.
-            self._links.lost(self.name, str(error))
-        return RedisRefused(self._links.address, str(error))
-
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.disconnect()
 
 
-class _NoScript(Exception):
+def _passing(error: ResponseError) -> bool:
+    """Return whether an error reply is about the server's state, not about the command."""
+    return classify_reply(reply_of(error)) in (RedisFault.RETRY, RedisFault.RECONNECT)
+
+
+class NoScript(Exception):
     """Redis does not know the script (any more)."""

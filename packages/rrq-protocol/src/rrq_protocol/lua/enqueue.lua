@@ -68,6 +68,9 @@ end
 
 local function create(r, due)
   local queue_key = prefix .. ":queue:" .. r.queue
+  -- First, for where a right is missing half is left: an entry without a record is pruned at the next claim,
+  -- a record without an entry would be taken for an accepted job.
+  redis.call("ZADD", queue_key, due, r.id)
   redis.call("HSET", r.key, "id", r.id, "function_name", r.name, "job_params", r.params, "enqueue_time",
     now_text, "status", "PENDING", "current_retries", "0", "next_scheduled_run_time", time_text(due),
     "max_retries", r.max_retries, "job_timeout_seconds", r.timeout, "result_ttl_seconds", r.result_ttl,
@@ -80,7 +83,6 @@ local function create(r, due)
     -- A key that ran out while its job still waits for its time would let a second one in.
     hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl), due - now))
   end
-  redis.call("ZADD", queue_key, due, r.id)
   woken[r.queue] = true
   count(r.queue, "enqueued", 1)
   return { "created", r.id }

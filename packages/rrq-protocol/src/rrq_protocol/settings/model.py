@@ -163,6 +163,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, doc("An orchestrator silent for so long is declared dead; must exceed three beats.")
     ] = 10
     lease_beat_seconds: Annotated[Seconds, doc("How often the lease is renewed.")] = 2
+    reconcile_interval_seconds: Annotated[
+        NonNegativeSeconds,
+        doc("Pause between two looks for broken indexes, each made in 1 % of the time; 0 switches them off."),
+    ] = 60
     overlap: Annotated[
         Literal["allow", "prevent"],
         doc("`prevent` kills running attempts when the own lease runs out, so that no two attempts overlap."),

@@ -11,7 +11,8 @@ def mask_url(url: str) -> str:
     """Return ``url`` without its password and without its query, fit for logs.
 
     User name, host, port and path stay, because they are what one needs to find a wrong server. A text that
-    is not a URL of the usual form is masked whole.
+    is not a URL of the usual form is masked whole, and so is everything behind the scheme where an ``@`` lies
+    behind the host: it may end a password whose slash or question mark was not escaped.
     """
     try:
         parts = urlsplit(url)
@@ -20,6 +21,9 @@ def mask_url(url: str) -> str:
         return MASK
     if not parts.scheme or "://" not in url:
         return MASK
+    scheme, _, rest = url.partition("://")
+    if rest.count("@") > netloc.count("@"):
+        return f"{scheme}://{MASK}"
     if "@" in netloc:
         credentials, _, host = netloc.rpartition("@")
         user = credentials.partition(":")[0] if ":" in credentials else ""

@@ -74,7 +74,7 @@ def describe(value: object, spec: TypeSpec | None = None) -> str:
     )
     if kind in {"table", "list"} or isinstance(value, Secret):
         return f"a {kind.lower()}"
-    if spec is not None and (spec.shape == "secret" or spec.kind == "private"):
+    if spec is not None and _may_hold_secret(spec):
         return f"a value of type {kind}"
     text = (
         ascii(value[:60])
@@ -87,6 +87,15 @@ def describe(value: object, spec: TypeSpec | None = None) -> str:
     if (numeric and _is_number(value)) or (spec is not None and spec.shape == "choice"):
         return text
     return f"{kind} {text}"
+
+
+def _may_hold_secret(spec: TypeSpec) -> bool:
+    # Or a table of such values, given as one text.
+    return (
+        spec.shape == "secret"
+        or spec.kind == "private"
+        or (spec.item is not None and _may_hold_secret(spec.item))
+    )
 
 
 def read_scalar(value: object, spec: TypeSpec, *, text: bool) -> object:

@@ -10,6 +10,7 @@ register, …     lease rows                 orchestrators, for themselves
 fence, recover  T7, T8, T9                 any orchestrator, for one that died
 cancel          T10, T11                   producers, ``rrq job cancel``
 requeue, purge  T12, T13                   ``rrq dlq``
+repair          T15                        the reconciler, ``rrq doctor --repair``
 ==============  =========================  ==========================================================
 """
 
@@ -35,6 +36,7 @@ from rrq_protocol.transitions.lease import (
     recover,
     register,
 )
+from rrq_protocol.transitions.repair import Evidence, Repair, RepairKind, RepairReply, repair
 from rrq_protocol.transitions.settle import Charge, SettleKind, Settlement, SettleReply, settle
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "EnqueueDefaults",
     "EnqueueKind",
     "EnqueueReply",
+    "Evidence",
     "Guard",
     "Lease",
     "Malformed",
@@ -54,6 +57,9 @@ __all__ = [
     "QueueReply",
     "Recovered",
     "RecoveryPolicy",
+    "Repair",
+    "RepairKind",
+    "RepairReply",
     "RequeueReply",
     "SettleKind",
     "SettleReply",
@@ -68,6 +74,7 @@ __all__ = [
     "purge",
     "recover",
     "register",
+    "repair",
     "requeue",
     "settle",
 ]

@@ -1,0 +1,152 @@
+"""Tables that fit the window: numbers are never cut, texts give way; where that does not do, columns go."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rrq_cli.output import shown
+from rrq_cli.text import cut_head
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["Column", "fitted", "table"]
+
+_GAP = 2
+_LEAST_TEXT = 10
+_LEAST_WHOLE = 12
+_LEAST_TITLE = 6
+
+
+class Column(msgspec.Struct, frozen=True):
+    """How a column looks.
+
+    Attributes:
+        title: Its heading.
+        right: Whether it holds numbers, which are never cut.
+        whole: Whether its cells must never be cut; they are folded where there is no room.
+        elastic: Whether it gives way before other texts do.
+        tail: Whether the end of its cells says more than their beginning, as with paths.
+        most: The most room it takes, 0 for any.
+        keep: Where there is no room for all, columns of the least ``keep`` go first, of equal ones the last.
+        style: A style of rich.
+    """
+
+    title: str
+    right: bool = False
+    whole: bool = False
+    elastic: bool = False
+    tail: bool = False
+    most: int = 0
+    keep: int = 0
+    style: str = ""
+
+
+class _Need(msgspec.Struct):
+    """The room a column would like, and the least it can do with."""
+
+    column: Column
+    wanted: int
+    least: int
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> "_Fitted":
+    """Return a plain table: heading, rule, one row per entry; cells are escaped unless they are ``Text``."""
+    from rich.text import Text
+
+    return _Fitted(
+        columns, [[cell if isinstance(cell, Text) else shown(cell) for cell in row] for row in rows]
+    )
+
+
+class _Fitted:
+    """A table that is laid out when it is printed, for the room there is then."""
+
+    def __init__(self, columns: Sequence[Column], rows: "Sequence[Sequence[Text]]") -> None:
+        self._columns, self._rows = columns, rows
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table]":
+        contents = [[row[at].cell_len for row in self._rows] for at in range(len(self._columns))]
+        yield self._drawn(fitted(self._columns, contents, options.max_width))
+
+    def _drawn(self, widths: dict[int, int]) -> "Table":
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        result = Table(
+            box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+        )
+        for at, width in widths.items():
+            column = self._columns[at]
+            result.add_column(
+                Text(column.title),
+                justify="right" if column.right else "left",
+                no_wrap=not column.whole,
+                overflow="fold" if column.whole else "ellipsis",
+                width=width,
+                style=column.style,
+            )
+        for row in self._rows:
+            result.add_row(*(_cell(self._columns[at], row[at], width) for at, width in widths.items()))
+        return result
+
+
+def _cell(column: Column, cell: "Text", width: int) -> "Text":
+    from rich.text import Text
+
+    if not column.tail or cell.cell_len <= width:
+        return cell
+    return Text(cut_head(cell.plain, width), style=cell.style)
+
+
+def fitted(columns: Sequence[Column], contents: Sequence[Sequence[int]], room: int) -> dict[int, int]:
+    """Return which columns are shown, by their place, and how wide each of them is. Pure.
+
+    Args:
+        columns: How each looks.
+        contents: The widths of its cells.
+        room: The width of the window.
+    """
+    needs = {at: _need(column, contents[at], room) for at, column in enumerate(columns)}
+    while len(needs) > 1 and sum(need.least for need in needs.values()) > _inside(needs, room):
+        lowest = min(columns[at].keep for at in needs if at > 0)
+        del needs[max(at for at in needs if at > 0 and columns[at].keep == lowest)]
+    widths = {at: need.wanted for at, need in needs.items()}
+    for group in _giving_way(needs):
+        _squeeze(widths, needs, group, _inside(needs, room))
+    if len(widths) == 1:
+        widths = {at: max(1, min(width, room)) for at, width in widths.items()}
+    return widths
+
+
+def _inside(needs: dict[int, _Need], room: int) -> int:
+    return room - _GAP * (len(needs) - 1)
+
+
+def _need(column: Column, contents: Sequence[int], room: int) -> _Need:
+    widest, title = max(contents, default=0), len(column.title)
+    if column.right:
+        return _Need(column, max(widest, title), max(widest, min(title, _LEAST_TITLE)))
+    wanted = min(max(widest, title), column.most or room, room)
+    return _Need(column, wanted, min(wanted, _LEAST_WHOLE if column.whole else _LEAST_TEXT))
+
+
+def _giving_way(needs: dict[int, _Need]) -> Iterator[list[int]]:
+    """Yield columns that give way together: elastic ones, other texts, headings of numbers, whole ones."""
+    yield [at for at, need in needs.items() if need.column.elastic]
+    yield [at for at, need in needs.items() if not (need.column.right or need.column.whole)]
+    yield [at for at, need in needs.items() if need.column.right]
+    yield list(needs)
+
+
+def _squeeze(widths: dict[int, int], needs: dict[int, _Need], group: Sequence[int], room: int) -> None:
+    """Take room from the widest columns of a group until all fit or none of it can give more."""
+    while sum(widths.values()) > room:
+        able = [at for at in group if widths[at] > needs[at].least]
+        if not able:
+            return
+        widths[max(able, key=lambda at: widths[at])] -= 1

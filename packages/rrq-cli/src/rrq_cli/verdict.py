@@ -1,0 +1,57 @@
+"""Whether orchestrators are well, judged by their leases and by what they report of their runners. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
+
+__all__ = ["judge"]
+
+
+def judge(found: Sequence[OrchestratorInfo], *, start: str) -> tuple[list[str], list[str]]:
+    """Return why jobs wait for nothing (empty: all is well), and what else is worth a look.
+
+    An orchestrator that reports nothing of its runners, as those of the public line, is taken to be able to
+    execute. A runner is a reason where no orchestrator can use it, and a remark where another one can.
+
+    Args:
+        found: Every orchestrator with a lease row or a reaping row.
+        start: The command that starts one.
+    """
+    remarks = [*_leases(found)]
+    live = [each for each in found if each.state == "live"]
+    if not live:
+        return [f"no live orchestrator: jobs wait until one runs; start one with `{start}`"], remarks
+    serving = [each for each in live if each.status != "stopping"]
+    leaving = [f"{each.id} is stopping and claims nothing more" for each in live if each not in serving]
+    if not serving:
+        return [f"{text}; start another one with `{start}`" for text in leaving], remarks
+    reasons: list[str] = []
+    remarks += leaving
+    able = {runner.name for each in serving for runner in each.runners or () if _trouble(runner) is None}
+    unknown = any(each.runners is None for each in serving)
+    for each in serving:
+        if each.runners == []:
+            text = f"{each.id} has no runner, so it executes nothing: add one to its settings"
+            (remarks if unknown or able else reasons).append(text)
+        for runner in each.runners or ():
+            if (trouble := _trouble(runner)) is not None:
+                text = f"runner {runner.name} of {each.id} {trouble}"
+                (remarks if runner.name in able else reasons).append(text)
+    return reasons, remarks
+
+
+def _leases(found: Sequence[OrchestratorInfo]) -> Iterator[str]:
+    for each in found:
+        if each.state == "lapsed":
+            yield f"the lease of {each.id} is past: it died, hangs, or lost Redis"
+        elif each.state == "stray":
+            yield f"the lease of {each.id} never ends: no orchestrator wrote it; the next one clears it away"
+
+
+def _trouble(runner: RunnerInfo) -> str | None:
+    """Return why a runner takes no jobs, None where it does or nothing is known."""
+    if runner.state == "broken":
+        return "is broken: its processes do not start; its log says why"
+    if runner.capacity == 0:
+        return f"takes no jobs: it is {runner.state or 'without a process'}"
+    return None

@@ -1,0 +1,64 @@
+"""Whether orchestrators are well: by their leases, and by what they report of their runners."""
+
+import pytest
+
+from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
+from rrq_cli.verdict import judge
+
+
+def _one(name: str = "w", state: str = "live", **more: object) -> OrchestratorInfo:
+    return OrchestratorInfo(id=name, state=state, **more)  # type: ignore[arg-type]
+
+
+READY = RunnerInfo(name="python", state="ready", capacity=4, free=2)
+BROKEN = RunnerInfo(name="python", state="broken", capacity=0, free=0)
+STARTING = RunnerInfo(name="python", state="starting", capacity=0, free=0)
+
+
+def test_nobody_lives() -> None:
+    """Without a live orchestrator jobs wait, and the command to start one is named; dead ones are remarks."""
+    reasons, remarks = judge([_one(state="lapsed"), _one("v", "stray")], start="rrq worker run")
+    assert len(reasons) == 1
+    assert "`rrq worker run`" in reasons[0]
+    assert ["lease of w is past" in remarks[0], "lease of v never ends" in remarks[1]] == [True, True]
+
+
+@pytest.mark.parametrize("runners", [None, [READY], [RunnerInfo(name="odd")]])
+def test_whoever_can_execute_is_well(runners: list[RunnerInfo] | None) -> None:
+    """A runner that takes jobs, or an orchestrator that reports none, is nothing to worry about."""
+    assert judge([_one(runners=runners)], start="") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"), [(BROKEN, "runner python of w is broken"), (STARTING, "it is starting")]
+)
+def test_the_only_runner_takes_no_jobs(runner: RunnerInfo, said: str) -> None:
+    """The runner is named, and its jobs wait."""
+    reasons, remarks = judge([_one(runners=[runner])], start="")
+    assert (len(reasons), remarks) == (1, [])
+    assert said in reasons[0]
+
+
+def test_no_runner_at_all_executes_nothing() -> None:
+    """An orchestrator that says it has none is no help, alone."""
+    reasons, _ = judge([_one(runners=[])], start="")
+    assert "has no runner" in reasons[0]
+    assert judge([_one(runners=[]), _one("v", runners=[READY])], start="")[0] == []
+
+
+def test_another_orchestrator_can_use_it() -> None:
+    """Broken here and ready there is a remark; a second runner that nobody can use is a reason."""
+    found = [_one(runners=[BROKEN]), _one("v", runners=[READY])]
+    reasons, remarks = judge(found, start="")
+    assert (reasons, len(remarks)) == ([], 1)
+    other = RunnerInfo(name="rust", state="broken", capacity=0)
+    reasons, _ = judge([*found, _one("u", runners=[READY, other])], start="")
+    assert ["runner rust of u" in each for each in reasons] == [True]
+
+
+def test_one_that_stops_claims_nothing() -> None:
+    """A stopping orchestrator alone is a reason, beside another one a remark."""
+    stopping = _one(status="stopping", runners=[READY])
+    assert "is stopping" in judge([stopping], start="rrq worker run")[0][0]
+    reasons, remarks = judge([stopping, _one("v", runners=[READY])], start="")
+    assert (reasons, len(remarks)) == ([], 1)

@@ -1,0 +1,30 @@
+"""Settings that are accepted and do nothing, here or as the others stand; pure.
+
+They are accepted because files of the public line hold them, and because a later version will use them. Who
+has set one should know that it has no effect.
+"""
+
+from collections.abc import Iterator
+
+from rrq_protocol import Settings
+
+__all__ = ["without_effect"]
+
+_NOT_YET = ("cron_jobs", "correlation_mappings", "watch", "http")
+_LOCK_MARGINS = ("default_lock_timeout_extension_seconds", "expected_job_ttl")
+
+
+def without_effect(settings: Settings) -> tuple[str, ...]:
+    """Return the keys that differ from their defaults and change nothing in an orchestrator."""
+    return tuple(_found(settings))
+
+
+def _found(settings: Settings) -> Iterator[str]:
+    default = Settings()
+    keys = _NOT_YET if settings.compat_job_locks else (*_NOT_YET, *_LOCK_MARGINS)
+    for key in keys:
+        if getattr(settings, key) != getattr(default, key):
+            yield key
+    for name, runner in settings.runners.items():
+        if runner.protocol_version != "2":
+            yield f"runners.{name}.protocol_version"

@@ -1,0 +1,152 @@
+"""``rrq doctor`` as people and programs call it: break, be told, repair, be clean."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from rrq_orchestrator.commands.doctor import doctor
+from rrq_protocol import Job, Keyspace
+from rrq_protocol.transitions import SettleKind
+from support.transitions import Transitions
+
+HOSTILE = b"\x1b[2J\xff\xe2\x80\xae\x7f"
+
+
+@pytest.fixture
+def t(redis_client: "redis.Redis", keyspace: Keyspace) -> Transitions:
+    """Return a keyspace with jobs in each state: p pending, a active, c completed, d dead."""
+    made = Transitions(redis_client, keyspace)
+    made.register("a")
+    made.enqueue(*(Job("f", job_id=name) for name in "cda"))
+    for job in made.claim().jobs:
+        if job.id in "cd":
+            made.end(job, SettleKind.COMPLETE if job.id == "c" else SettleKind.FAIL)
+    made.add("p")
+    return made
+
+
+@pytest.fixture
+def call(
+    t: Transitions, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Serve the command, on that keyspace, with a lease so short that a repair need not be waited for."""
+    monkeypatch.chdir(tmp_path)
+    environment = {
+        "RRQ_REDIS_DSN": redis_url, "RRQ_KEY_PREFIX": t.keyspace.prefix, "RRQ_LEASE_SECONDS": "0.1",
+        "RRQ_LEASE_BEAT_SECONDS": "0.01",
+    }  # fmt: skip
+    monkeypatch.setattr("rrq_orchestrator.examination.MOMENT_S", 0.01)
+    return lambda *arguments: CliRunner(env=environment).invoke(doctor, arguments, catch_exceptions=False)
+
+
+Break = Callable[[Any, Keyspace], object]
+BROKEN: list[tuple[str, str, Break]] = [
+    ("I1", "waits nowhere", lambda r, k: r.delete(k.queue("default"))),
+    ("I1", "waits twice", lambda r, k: r.zadd(k.queue("other"), {"p": 1})),
+    ("I1", "names another queue", lambda r, k: r.hset(k.job("p"), "queue_name", k.queue("other"))),
+    ("I1", "in no active set", lambda r, k: r.delete(k.active("a"))),
+    ("I1", "in another's set", lambda r, k: r.zadd(k.active("b"), {"a": 1})),
+    ("I1", "of a lost owner", lambda r, k: r.hset(k.job("a"), "worker_id", "lost")),
+    ("I1", "of no owner", lambda r, k: r.hdel(k.job("a"), "worker_id")),
+    ("I1", "ended and queued", lambda r, k: r.zadd(k.queue("default"), {"c": 1})),
+    ("I2", "dead in no DLQ", lambda r, k: r.delete(k.dlq("default"))),
+    ("I2", "dead twice", lambda r, k: r.rpush(k.dlq("default"), "d")),
+    ("I2", "dead in two DLQs", lambda r, k: r.rpush(k.dlq("other"), "d")),
+    ("I2", "alive in a DLQ", lambda r, k: r.rpush(k.dlq("default"), "p")),
+    ("I4", "expires", lambda r, k: r.expire(k.job("p"), 900)),
+    ("I7", "orphans", lambda r, k: r.delete(k.workers, k.health("a"))),
+    ("I8", "queued without a record", lambda r, k: r.zadd(k.queue("default"), {HOSTILE: 1})),
+    ("I8", "held without a record", lambda r, k: r.zadd(k.active("a"), {"ghost": 1})),
+    ("I9", "keeps a unique key", lambda r, k: r.set(k.idempotency("u"), "c")),
+    ("I9", "keeps a lock", lambda r, k: r.set(k.lock_unique("u"), "c")),
+    ("I11", "never due", lambda r, k: r.zadd(k.queue("default"), {"p": "inf"})),
+]
+
+
+@pytest.mark.parametrize(("rule", "what", "damage"), BROKEN, ids=[f"{r} {what}" for r, what, _ in BROKEN])
+def test_broken_told_repaired_clean(
+    t: Transitions, call: Callable[..., Result], rule: str, what: str, damage: Break
+) -> None:
+    """Exit code 1 and the name of the invariant; after --repair exit code 0 and nothing left."""
+    assert call("--json").exit_code == 0, what
+    damage(t.client, t.keyspace)
+    told = call("--json")
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert rule in {each["rule"] for each in found["findings"]}
+    assert all(each["repair"] for each in found["findings"] if each["rule"] != "I13")
+    mended = json.loads(call("--repair", "--json").stdout)
+    assert "repaired" in {each["outcome"] for each in mended["repairs"]}
+    after = call("--json")
+    assert after.exit_code == 0, after.stdout
+    assert [each for each in json.loads(after.stdout)["findings"] if each["rule"] != "I13"] == []
+
+
+def test_a_dead_letter_that_expired_is_a_warning(t: Transitions, call: Callable[..., Result]) -> None:
+    """That is its lot: exit code 0, with --strict 1; the entry is taken out by a repair."""
+    t.client.delete(t.keyspace.job("d"))
+    assert call().exit_code == 0
+    assert call("--strict").exit_code == 1
+    call("--repair")
+    assert t.dead() == []
+
+
+def test_people_get_a_table(t: Transitions, call: Callable[..., Result]) -> None:
+    """Level, invariant, key, and what to do; what drives a terminal is shown as text."""
+    t.client.zadd(t.keyspace.queue("default"), {HOSTILE: 1})
+    t.client.hset(t.keyspace.job("c"), "id", HOSTILE)
+    said = call()
+    assert said.exit_code == 1
+    assert "  error     I8" in said.stdout
+    assert "cannot be repaired here" in said.stdout
+    assert "rrq doctor --repair" in said.stdout
+    assert all(char.isprintable() or char == "\n" for char in said.stdout)
+    assert all(char.isprintable() or char == "\n" for char in call("--json").stdout)
+    t.client.delete(*t.client.keys(f"{t.keyspace.prefix}:*"))
+    clean = call()
+    assert (clean.exit_code, "\n0 keys, 0 jobs\n" in clean.stdout) == (0, True)
+
+
+def test_a_repair_is_told(t: Transitions, call: Callable[..., Result]) -> None:
+    """The table says what became of each."""
+    t.client.delete(t.keyspace.queue("default"))
+    said = call("--repair")
+    assert said.exit_code == 0
+    assert f"repaired  I1  {t.keyspace.job('p')}: expected a PENDING job" in said.stdout
+    assert t.queued() == ["p"]
+
+
+def test_a_key_of_another_type_is_named_and_left(t: Transitions, call: Callable[..., Result]) -> None:
+    """A person has to look: --repair says that it is in the way, and stays at exit code 1."""
+    t.client.delete(t.keyspace.queue("default"))
+    t.client.set(t.keyspace.queue("default"), HOSTILE)
+    said = json.loads(call("--repair", "--json").stdout)
+    assert {each["outcome"] for each in said["repairs"]} == {"wrong_type"}
+    assert "F40" in {each["rule"] for each in said["findings"]}
+    assert not said["healthy"]
+    assert t.client.get(t.keyspace.queue("default")) == HOSTILE
+
+
+def test_many_findings_are_counted(t: Transitions, call: Callable[..., Result]) -> None:
+    """Fifty are shown, the rest is a number."""
+    t.client.zadd(t.keyspace.queue("default"), {f"ghost{n}": 1 for n in range(80)})
+    assert "and 31 more; --json" in call().stdout
+
+
+@pytest.mark.parametrize(
+    ("dsn", "code", "word"),
+    [
+        ("redis://127.0.0.1:1", 1, "127.0.0.1:1"),
+        ("nonsense://x", 78, "redis_dsn"),
+        ("embedded://no", 78, "no"),
+    ],
+)
+def test_a_server_that_is_not_there(call: Callable[..., Result], dsn: str, code: int, word: str) -> None:
+    """One message, no traceback."""
+    said = call("--redis-dsn", dsn)
+    assert (said.exit_code, word in said.stderr) == (code, True), said.output

@@ -9,7 +9,7 @@ WHEELS := protocol producer runner orchestrator cli
 # Everything that is checked; folders that a checkout does not have yet are left out.
 CODE := $(wildcard conftest.py packages tests tools benchmarks examples)
 
-.PHONY: help setup demo test lint types imports format format-check check bench docs lock wheels clean
+.PHONY: help setup demo test lint types imports format format-check check fuzz bench docs lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,11 @@ format-check: setup
 	@$(BIN)/ruff format --check $(CODE)
 
 check: format-check lint types imports test wheels ## All of the above that judges: what has to pass before a change goes in
+
+fuzz: COUNT ?= 3000000
+fuzz: SEED ?= $(shell echo $$RANDOM)
+fuzz: setup ## Fuzz for long: COUNT=50000000 frames, the rest in proportion; SEED=7 repeats a run
+	@RRQ_FUZZ_COUNT=$(COUNT) RRQ_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -o faulthandler_timeout=0 $(ARGS)
 
 bench: setup ## Measure speed; prints a table and writes JSON
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -142,6 +142,25 @@ def test_a_poison_job_is_the_only_one_to_suffer(road: Road) -> None:
         assert all("with 1 in flight" in each["error"] for each in deaths)
 
 
+def test_a_parent_gives_the_jobs_of_its_dead_orchestrator_back_at_once(road: Road) -> None:
+    """Nobody waits for the lease: the parent fences its child and recovers its jobs, and the next one runs
+    them: one crash charged, no retry (RELIABILITY.md 6.3 *Fast path*).
+    """
+    road.configure(SMALL, lease_seconds=600, lease_beat_seconds=1)
+    with road.running("--supervise") as parent:
+        jobs = _held(road, 2)
+        first = road.seen(2)
+        dead = parent.named("orchestrator.registered")[0]["orchestrator"]
+        os.kill(int(dead.split("_")[-2]), signal.SIGKILL)
+        again = road.seen(4)[2:]
+        assert not set(_pids(first)) & set(_pids(again))
+        road.open()
+        assert _completed(road, jobs)
+        assert _charged(road, jobs) == {(0, 1)}
+        (given_back,) = parent.named("orchestrator.given_back")
+        assert given_back["recovered"] == 2
+
+
 def test_an_idle_runner_killed_is_replaced(road: Road) -> None:
     """No job is touched, and the next ones run (F11)."""
     with road.running() as daemon:

@@ -11,7 +11,7 @@ from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Runner
 from rrq_orchestrator.store import RedisLink
 from rrq_orchestrator.waker import Waker
-from rrq_protocol import Job, JobStatus, ScriptCall
+from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import fence
 from support.orchestrating import LOG, Bench, StandInRunner, T, succeeded
 
@@ -229,4 +229,29 @@ async def test_burst_ends_when_nothing_is_ready_and_nothing_runs(bench: Bench) -
     claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01, burst=True))
     await claiming.loop.exhausted.wait()
     assert await bench.client.zcard(bench.keyspace.queue("default")) == 1
+    await claiming.stop()
+
+
+class Leaping(SystemClock):
+    """Our own monotonic time can be put ahead: the server's clock then stands as if it had been put back."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+async def test_a_step_back_of_the_servers_clock_holds_up_nothing(bench: Bench) -> None:
+    """What was due before the step runs at once, what was not waits on (F49)."""
+    await bench.register()
+    bench.clock = clock = Leaping()
+    due, later = await bench.enqueue(Job("due", defer_by=1800), Job("later", defer_by=7200))
+    claiming = Claiming(bench, PATIENT)
+    await claiming.loop.passes.next()
+    assert bench.runner.open == {}
+    clock.ahead_s = 3600
+    claiming.loop.wake("default")
+    (request,) = await bench.runner.requests(1)
+    assert request.job_id == due
+    assert await bench.client.zrange(bench.keyspace.queue("default"), 0, -1) == [later.encode()]
     await claiming.stop()

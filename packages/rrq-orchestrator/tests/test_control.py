@@ -50,6 +50,30 @@ async def test_cancel_of_a_running_job_goes_all_the_way(bench: Bench) -> None:
     running.cancel()
 
 
+async def test_a_request_that_was_lost_on_its_way_is_found_again(bench: Bench) -> None:
+    """A connection may break after Redis gave the request away; the job is cancelled all the same."""
+    await bench.register()
+    (job_id, other) = await bench.enqueue(Job("work"), Job("other"))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 2)], {}))
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    requests = {each.job_id: each.request_id for each in await bench.runner.requests(2)}
+    service = control(bench)
+    running = asyncio.create_task(service.run())
+    try:
+        blocked = [c for c in await bench.client.client_list() if c["cmd"] == "blpop"]
+        while not blocked:
+            blocked = [c for c in await bench.client.client_list() if c["cmd"] == "blpop"]
+        # The reader goes away together with the request.
+        await bench.client.hset(bench.keyspace.job(job_id), "cancel_requested_at", "2026-01-01T00:00:00Z")
+        for each in blocked:
+            await bench.client.client_kill_filter(_id=each["id"])
+        await service.passes.next(2)
+        assert bench.runner.cancelled == [requests[job_id]]
+        assert (await bench.record(other)).cancel_requested_at is None
+    finally:
+        running.cancel()
+
+
 async def test_requests_nobody_understands_are_passed_over(bench: Bench) -> None:
     """Garbage on the list, or a request of a later version, stops nothing."""
     service = control(bench)

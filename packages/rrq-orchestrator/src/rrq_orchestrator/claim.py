@@ -24,12 +24,13 @@ from rrq_orchestrator.errors import Fenced, RedisGone, RedisRefused
 from rrq_orchestrator.fairness import shares
 from rrq_orchestrator.queue_book import QueueBook
 from rrq_orchestrator.routing import Routes
+from rrq_orchestrator.server_clock import ServerClock
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace
-from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, claim, settle
+from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, claim, rescore, settle
 
 __all__ = ["ClaimLoop", "ClaimPlan"]
 
@@ -93,6 +94,7 @@ class ClaimLoop:
         self._dispatcher, self._settler = dispatcher, settler
         self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
         self._book = QueueBook(plan.weights, plan.poll_s)
+        self._server_clock = ServerClock()
         self._changed = asyncio.Event()
         self._woken = False
         self._freed = False
@@ -177,6 +179,7 @@ class ClaimLoop:
         )
         # Until there is an answer, it is unknown whether the call was carried out.
         self.in_doubt = True
+        asked_s = self._clock.monotonic()
         reply = await self._link.run(call)
         self.in_doubt = False
         if reply.fenced:
@@ -188,8 +191,23 @@ class ClaimLoop:
         now_s = self._clock.monotonic()
         for request, queue in zip(requests, reply.queues, strict=True):
             self._book.learn(request.queue, queue, reply.now_ms, now_s)
+        before_ms = self._server_clock.told(reply.now_ms, asked_s, now_s)
+        if before_ms is not None:
+            await self._rescore(before_ms, reply.now_ms)
         self.passes.done()
         await self._rest(taken)
+
+    async def _rescore(self, before_ms: float, now_ms: float) -> None:
+        """Make good what a step of the server's clock did to due times (F49)."""
+        self._log.warning("redis.clock_stepped_back", step_s=round((before_ms - now_ms) / 1000, 1))
+        for queue in self._plan.weights:
+            moved, left = 0, 1
+            while left:
+                done = await self._link.run(rescore(self._keyspace, queue, before_ms))
+                moved, left = moved + done.moved, done.left
+            if moved:
+                self._book.woken(queue)
+                self._log.info("queue.rescored", queue=queue, jobs=moved)
 
     def _room(self) -> tuple[dict[str, int], int]:
         """Return the free slots per runner, and how many jobs to take in all."""

@@ -1,4 +1,9 @@
-"""Requests to this one orchestrator, read from its control list: ``cancel <job id> <claim_seq>`` (T10)."""
+"""Requests to this one orchestrator, read from its control list: ``cancel <job id> <claim_seq>`` (T10).
+
+A read takes the request off the list, so one that was read by a connection which then broke is gone. The
+job's record still tells of it (``cancel_requested_at``): after every such break the records of the running
+attempts are asked.
+"""
 
 from typing import Protocol
 
@@ -44,23 +49,38 @@ class Control:
     async def run(self) -> None:
         """Carry out requests until cancelled."""
         pauses = self._links.pauses()
+        doubtful = False
         while True:
             await self._membership.registered()
             key = self._keyspace.control(self._membership.orchestrator_id)
             try:
+                if doubtful:
+                    await self._catch_up()
+                    doubtful = False
                 reply = await self._link.command("BLPOP", key, BLOCK_S)
                 if reply is not None:
                     self._obey(reply[1].decode("utf-8", "replace"))
             except (RedisGone, RedisRefused):
+                doubtful = True
                 await pauses.pause()
             else:
                 pauses = self._links.pauses()
             self.passes.done()
 
+    async def _catch_up(self) -> None:
+        for job in [attempt.job for attempt in self._dispatcher.attempts]:
+            key = self._keyspace.job(job.id)
+            asked, seq = await self._link.command("HMGET", key, "cancel_requested_at", "claim_seq")
+            if asked is not None and seq == b"%d" % job.claim_seq:
+                self._cancel(job.id, job.claim_seq)
+
     def _obey(self, request: str) -> None:
         match request.split(" "):
             case ["cancel", job_id, seq] if seq.isascii() and seq.isdigit():
-                found = self._dispatcher.cancel_job(job_id, int(seq))
-                self._log.info("job.cancel_requested", job_id=job_id, found=found)
+                self._cancel(job_id, int(seq))
             case _:
                 self._log.warning("control.unknown_request", request=request[:200])
+
+    def _cancel(self, job_id: str, claim_seq: int) -> None:
+        found = self._dispatcher.cancel_job(job_id, claim_seq)
+        self._log.info("job.cancel_requested", job_id=job_id, found=found)

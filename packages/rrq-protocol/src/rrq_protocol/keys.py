@@ -69,6 +69,10 @@ class Keyspace(msgspec.Struct, frozen=True):
         """HASH: counters of a queue in one minute (``minute`` = epoch s // 60); expires."""
         return f"{self.prefix}:stats:{name}:{minute}"
 
+    def rescored(self, name: str) -> str:
+        """STRING with a TTL: the queue was made good after a step of the server's clock."""
+        return f"{self.prefix}:rescored:{name}"
+
     def dlq(self, name: str) -> str:
         """LIST: ids of dead-lettered jobs, newest first."""
         return f"{self.prefix}:dlq:{name}"

@@ -1,5 +1,7 @@
 """``rrq worker``, and the daemon ``rrq-orchestrator``."""
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -17,7 +19,9 @@ Exit codes: 0 stopped, 1 unexpected end, 2 wrong usage, 3 work was abandoned, 78
 """
 
 
-def _run(config: str | None, queues: tuple[str, ...], burst: bool, **overrides: Any) -> None:
+def _run(
+    config: str | None, queues: tuple[str, ...], burst: bool, supervised: bool, **overrides: Any
+) -> None:
     from rrq_orchestrator.commands.exits import explained
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
@@ -27,8 +31,26 @@ def _run(config: str | None, queues: tuple[str, ...], burst: bool, **overrides: 
     names = {"runner_mode": "runner_management_mode", "prefix": "key_prefix"}
     with explained():
         settings = load(config, {names.get(key, key): value for key, value in overrides.items()}, queues)
-    code = run_orchestrator(settings, burst=burst)
+    if supervised:
+        from rrq_orchestrator import logs
+        from rrq_orchestrator.commands.supervise import supervise
+
+        code = supervise(_child_command(config, queues, burst, overrides), settings, logs.configure(settings))
+    else:
+        from rrq_orchestrator.commands.supervise import follow_parent
+
+        follow_parent()
+        code = run_orchestrator(settings, burst=burst)
     raise click.exceptions.Exit(int(code))
+
+
+def _child_command(
+    config: str | None, queues: tuple[str, ...], burst: bool, overrides: Mapping[str, str | None]
+) -> list[str]:
+    given = [("--config", config), *(("--queue", queue) for queue in queues)]
+    given += [(f"--{key.replace('_', '-')}", value) for key, value in overrides.items()]
+    options = [part for option, value in given if value is not None for part in (option, value)]
+    return [sys.executable, "-m", "rrq_orchestrator", *options, *(["--burst"] if burst else [])]
 
 
 def _command(name: str) -> click.Command:
@@ -41,6 +63,13 @@ def _command(name: str) -> click.Command:
         help="managed: start the runner processes. external: connect only. For runners that set no mode.",
     )(command)
     command = click.option("--burst", is_flag=True, help="End once no job is ready and none runs.")(command)
+    command = click.option(
+        "--supervise",
+        "supervised",
+        is_flag=True,
+        help="Run the orchestrator as a child of this process: should it die, its jobs are given back at "
+        "once, and another one starts.",
+    )(command)
     command = queue_option(command)
     command = config_option(command)
     made: click.Command = click.command(

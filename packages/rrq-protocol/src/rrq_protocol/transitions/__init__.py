@@ -11,6 +11,7 @@ fence, recover  T7, T8, T9                 any orchestrator, for one that died
 cancel          T10, T11                   producers, ``rrq job cancel``
 requeue, purge  T12, T13                   ``rrq dlq``
 repair          T15                        the reconciler, ``rrq doctor --repair``
+rescore         (6.4)                      any orchestrator, when the server's clock stepped back
 ==============  =========================  ==========================================================
 """
 
@@ -37,6 +38,7 @@ from rrq_protocol.transitions.lease import (
     register,
 )
 from rrq_protocol.transitions.repair import Evidence, Repair, RepairKind, RepairReply, repair
+from rrq_protocol.transitions.rescore import Rescored, rescore
 from rrq_protocol.transitions.settle import Charge, SettleKind, Settlement, SettleReply, settle
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "RepairKind",
     "RepairReply",
     "RequeueReply",
+    "Rescored",
     "SettleKind",
     "SettleReply",
     "Settlement",
@@ -76,5 +79,6 @@ __all__ = [
     "register",
     "repair",
     "requeue",
+    "rescore",
     "settle",
 ]

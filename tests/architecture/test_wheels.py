@@ -44,7 +44,7 @@ def test_bad_wheels_are_found(tmp_path: Path) -> None:
     assert content_problems("a", good, tmp_path) == []
     for name in good:
         assert len(content_problems("a", [each for each in good if each != name], tmp_path)) == 1
-    for name in ("tests/test_a.py", "a/tests/test_a.py", "a/conftest.py", "b/other.py"):
+    for name in ("tests/test_a.py", "a/tests/test_a.py", "a/conftest.py", "a/_checkout.py", "b/other.py"):
         assert len(content_problems("a", [*good, name], tmp_path)) == 1
 
 

@@ -8,7 +8,7 @@ from rrq_protocol import ScriptCall, script_names, script_sha, script_source
 
 ALL = (
     "cancel", "claim", "deregister", "enqueue", "fence", "heartbeat", "purge", "recover", "register",
-    "repair", "requeue", "settle",
+    "repair", "requeue", "rescore", "settle",
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def content_problems(package: str, files: list[str], source: Path) -> list[str]:
     for name in files:
         parts = PurePosixPath(name).parts
         own = parts[0] == package or parts[0].endswith(".dist-info")
-        if not own or "tests" in parts or parts[-1] == "conftest.py":
+        if not own or "tests" in parts or parts[-1] in ("conftest.py", "_checkout.py"):
             findings.append(f"{package}: {name} does not belong into the wheel")
     return findings
 

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from rrq_protocol.testing import reach
+
 __all__ = ["ScriptCall", "Text", "script_names", "script_sha", "script_source"]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -45,6 +47,8 @@ class ScriptCall(Generic[T_co]):
 
     def evalsha_args(self) -> tuple[Text, ...]:
         """Return the command ``EVALSHA …`` as flat arguments."""
+        if reach is not None:
+            reach(f"{self.script}.before")
         return ("EVALSHA", script_sha(self.script), len(self.keys), *self.keys, *self.args)
 
     def eval_args(self) -> tuple[Text, ...]:
@@ -53,6 +57,8 @@ class ScriptCall(Generic[T_co]):
 
     def result(self, reply: object) -> T_co:
         """Return the typed result of Redis's ``reply``."""
+        if reach is not None:
+            reach(f"{self.script}.after")
         return self.decode(reply)
 
 

@@ -26,6 +26,7 @@ from rrq_protocol import (
     WireOutcome,
     WireRequest,
 )
+from rrq_protocol.testing import reach
 
 __all__ = ["Channel", "ChannelLimits", "ChannelOwner"]
 
@@ -186,7 +187,11 @@ class Channel(asyncio.Protocol):
         data = out[0] if len(out) == 1 else b"".join(out)
         self._out = []
         self._written += len(data)
+        if reach is not None:
+            reach("frames.before")
         self._writer.write(data)
+        if reach is not None:
+            reach("frames.after")
 
     def pause_writing(self) -> None:
         """The peer did not take everything at once: its deadline runs."""
@@ -224,6 +229,8 @@ class Channel(asyncio.Protocol):
         """Handle what the peer sent."""
         if self.ended:
             return
+        if reach is not None:
+            reach("response.before")
         violation: ProtocolError | None = None
         try:
             events = self._connection.receive(data)
@@ -241,6 +248,8 @@ class Channel(asyncio.Protocol):
             else:
                 self._unusual(event)
         self._frames += len(events)
+        if reach is not None:
+            reach("response.after")
         if violation is not None:
             self._fail(LostCause.PROTOCOL, f"broke the protocol: {violation}")
         elif self._connection.pending_bytes or self._frame_deadline.armed:

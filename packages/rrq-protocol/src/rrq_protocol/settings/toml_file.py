@@ -113,7 +113,7 @@ def _read_text(path: Path, named_by: str, *, allow_insecure: bool) -> str:
         return path.read_bytes().decode()
     except FileNotFoundError as error:
         raise SettingsError(
-            [f"{path}: no such file, though {named_by} names it; create it with `rrq init`"]
+            [f"{path}: no such file, though {named_by} names it; create it, or name another"]
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError([f"{path}: not UTF-8 text (byte {error.start})"]) from error

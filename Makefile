@@ -9,7 +9,7 @@ WHEELS := protocol producer runner orchestrator cli
 # Everything that is checked; folders that a checkout does not have yet are left out.
 CODE := $(wildcard conftest.py packages tests tools benchmarks examples)
 
-.PHONY: help setup demo test lint types imports format format-check check fuzz bench docs lock wheels clean
+.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench docs lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -25,6 +25,9 @@ demo: setup ## Watch RRQ work: one job for each file of Python's standard librar
 
 test: setup ## Unit, architecture, conformance and integration tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+mutations: setup ## Seed every known defect into a copy of the code, and see the tests catch it
+	@RRQ_TEST_MUTANTS=all $(BIN)/python -m pytest -q -o faulthandler_timeout=600 tests/mutations $(ARGS)
 
 lint: setup ## Find mistakes (ruff)
 	@$(BIN)/ruff check $(CODE)

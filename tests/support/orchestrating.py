@@ -48,6 +48,10 @@ LOG = structlog.wrap_logger(
 )
 
 
+WITHIN_S = 10.0
+"""Nothing here takes so long; a test that waits longer has failed."""
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until ``condition`` holds: for states that change without an event of their own."""
     while not condition():  # noqa: ASYNC110 - see above
@@ -114,9 +118,10 @@ class StandInRunner:
 
     async def requests(self, count: int) -> list[WireRequest]:
         """Wait until so many requests are open; return all of them."""
-        while len(self.open) < count:
-            self._arrived.clear()
-            await self._arrived.wait()
+        async with asyncio.timeout(WITHIN_S):
+            while len(self.open) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
         return list(self.open.values())
 
     def answer(self, outcome: WireOutcome) -> None:

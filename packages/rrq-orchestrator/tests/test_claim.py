@@ -12,7 +12,7 @@ from rrq_orchestrator.runners.base import Runner
 from rrq_orchestrator.store import RedisLink
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
-from rrq_protocol.transitions import fence
+from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
 from support.orchestrating import LOG, Bench, StandInRunner, T, succeeded
 
 pytestmark = pytest.mark.anyio
@@ -209,6 +209,24 @@ async def test_a_claim_whose_reply_was_lost_is_given_back(bench: Bench) -> None:
     record = await bench.record(job_id)
     assert request.job_id == job_id
     assert (record.status, record.claim_seq, record.crash_count) == (JobStatus.ACTIVE, 2, 0)
+    await claiming.stop()
+
+
+async def test_an_end_that_waits_to_be_written_is_not_given_back(bench: Bench) -> None:
+    """After a lost reply, a job whose attempt has ended counts as known: it is not run again (F46)."""
+    await bench.register()
+    (job_id,) = await bench.enqueue(Job("work"))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 1)], {}))
+    claiming = Claiming(bench, PATIENT)
+    claiming.tasks[2].cancel()  # the settler: it does not get to write
+    (job,) = reply.jobs
+    bench.settler.put("o1", Settlement(job_id, job.claim_seq, SettleKind.COMPLETE, "default", b"1"))
+    claiming.loop.in_doubt = True
+    await claiming.loop.give_back_unknown("o1")
+    assert (await bench.record(job_id)).status is JobStatus.ACTIVE
+    await bench.settled()
+    assert bench.settler.replies == {SettleReply.OK: 1}
+    assert (await bench.record(job_id)).status is JobStatus.COMPLETED
     await claiming.stop()
 
 

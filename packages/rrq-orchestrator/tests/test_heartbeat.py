@@ -1,8 +1,11 @@
 """The lease of an orchestrator."""
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import pytest
+import redis
 
 from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes
 from rrq_protocol.transitions import fence
@@ -11,11 +14,11 @@ from support.orchestrating import LOG, Bench
 pytestmark = pytest.mark.anyio
 
 
-def heart(bench: Bench, fenced: list[str]) -> Heartbeat:
+def heart(bench: Bench, fenced: list[str], lease_s: float = 10.0) -> Heartbeat:
     return Heartbeat(
         keyspace=bench.keyspace,
         url=bench.url,
-        times=HeartbeatTimes(lease_s=10.0, beat_s=0.02),
+        times=HeartbeatTimes(lease_s=lease_s, beat_s=0.02),
         report=lambda orchestrator_id: orchestrator_id.encode(),
         on_fenced=fenced.append,
         links=bench.links,
@@ -79,6 +82,37 @@ async def test_news_are_reported_at_once(bench: Bench) -> None:
     heartbeat.hurry()
     await heartbeat.passes.next()
     assert await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id)) == b"new"
+    running.cancel()
+    await heartbeat.stopped()
+
+
+def hang(lease: Callable[[], float]) -> tuple[bool, bool]:
+    """Hold the event loop up; return whether the lease was renewed meanwhile, and whether that came to an
+    end."""
+    first = last = lease()
+    begun = changed = time.monotonic()
+    while time.monotonic() - begun < 4:
+        if (seen := lease()) != last:
+            last, changed = seen, time.monotonic()
+        elif last != first and time.monotonic() - changed > 0.3:  # fifteen beats
+            return True, True
+        time.sleep(0.01)
+    return last != first, False
+
+
+async def test_an_orchestrator_that_hangs_stops_beating(bench: Bench, redis_client: "redis.Redis") -> None:
+    """The thread beats on through a busy moment of the event loop, but not once it was stuck for half a
+    lease: others have to take over (RELIABILITY.md 6.2)."""
+    heartbeat = heart(bench, [], lease_s=1.6)
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+
+    def lease() -> float:
+        value = redis_client.zscore(bench.keyspace.workers, heartbeat.orchestrator_id)
+        assert isinstance(value, float)
+        return value
+
+    assert hang(lease) == (True, True)
     running.cancel()
     await heartbeat.stopped()
 

@@ -10,7 +10,7 @@ import pytest
 from rrq_orchestrator import Orchestrator, RedisRefused
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_protocol import Job, JobStatus, Keyspace, Secret, Settings, SettingsError
-from support.orchestrating import LOG, Bench, StandInRunner, failed, succeeded
+from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded
 from support.redis_servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +90,35 @@ async def test_a_second_request_does_not_wait_and_gives_the_job_back(bench: Benc
     assert await whole.task == 0
     record = await bench.record(job_id)
     assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
+
+
+class Companion(StandInRunner):
+    """A runner whose stop ends once all of them were told to stop."""
+
+    def __init__(self, listener: RunnerListener, name: str, told: asyncio.Barrier) -> None:
+        super().__init__(listener, name)
+        self._told = told
+
+    async def stop(self) -> None:
+        if not self.stops:
+            self.stops = 1
+            async with asyncio.timeout(WITHIN_S / 5):
+                await self._told.wait()
+
+
+async def test_runners_are_stopped_at_the_same_time(bench: Bench) -> None:
+    """One that takes its whole grace to end holds up no other (6.8, upstream U16)."""
+    told = asyncio.Barrier(3)
+    orchestrator = Orchestrator(
+        Settings(key_prefix=bench.keyspace.prefix, worker_shutdown_grace_period_seconds=0.2),
+        url=bench.url,
+        runners=lambda listener: {name: Companion(listener, name, told) for name in ("a", "b", "c")},
+        log=LOG,
+    )
+    running = asyncio.create_task(orchestrator.run())
+    await orchestrator.heartbeat.registered()
+    orchestrator.request_stop()
+    assert await running == 0
 
 
 async def test_it_waits_for_a_redis_that_is_not_there_yet(own_redis: RedisServer, keyspace: Keyspace) -> None:

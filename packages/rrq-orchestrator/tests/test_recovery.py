@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from rrq_orchestrator import recovery
 from rrq_orchestrator.recovery import Janitor
 from rrq_protocol import Job, JobStatus, ManualClock
 from rrq_protocol.transitions import ClaimRequest, RecoveryPolicy, claim, fence
 from support.orchestrating import LOG, Bench
+from support.redis_servers import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +59,29 @@ async def test_what_another_janitor_began_is_finished(bench: Bench) -> None:
     await service.passes.next()
     assert (await bench.record(job_id)).status is JobStatus.PENDING
     running.cancel()
+
+
+async def test_nobody_is_called_dead_for_an_outage(
+    bench: Bench, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Redis is away nobody can beat, so silence counts from its return on: no storm of recoveries
+    (F25)."""
+    monkeypatch.setattr(recovery, "_LOOK_EVERY_S", 0.01)
+    there = Bench(own_redis.url, bench.keyspace, bench.client)
+    await there.register("quiet")
+    clock = ManualClock()
+    service = janitor(there, clock)
+    running = asyncio.create_task(service.run())
+    await service.passes.next()
+    own_redis.stop()
+    await service.passes.next(2)
+    clock.advance(1.0)
+    own_redis.start()
+    await there.link.until_done(lambda: there.link.command("PING"))
+    await service.passes.next(2)
+    assert await there.link.command("ZSCORE", there.keyspace.workers, "quiet") is not None
+    clock.advance(1.0)
+    await service.passes.next(2)
+    assert await there.link.command("ZSCORE", there.keyspace.workers, "quiet") is None
+    running.cancel()
+    await there.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from rrq_orchestrator.settle import Settler
 from rrq_protocol import Job, JobStatus
@@ -54,6 +55,22 @@ async def test_an_attempt_that_is_no_longer_ours_writes_nothing(bench: Bench) ->
     assert (await bench.record(good.job_id)).status is JobStatus.COMPLETED
 
 
+async def test_an_end_that_came_too_late_is_told(bench: Bench) -> None:
+    """Whoever looks for a job that ran twice finds the attempt whose end was not taken, and why."""
+    stale, gone = await claimed_settlements(bench, 2)
+    await bench.client.hset(bench.keyspace.job(stale.job_id), "claim_seq", "7")
+    await bench.client.delete(bench.keyspace.job(gone.job_id))
+    with structlog.testing.capture_logs() as logged:
+        settler = Settler(bench.keyspace, bench.link, structlog.get_logger())
+        for settlement in (stale, gone):
+            settler.put("o1", settlement)
+        running = asyncio.create_task(settler.run())
+        await settler.flushed()
+        running.cancel()
+    told = [(each["event"], each["job_id"], each["claim_seq"]) for each in logged]
+    assert told == [("settle.stale", stale.job_id, 1), ("settle.gone", gone.job_id, 1)]
+
+
 async def test_what_waits_for_redis_is_known(bench: Bench) -> None:
     """Shutdown and readiness ask how much is unwritten, and of which jobs."""
     for settlement in await claimed_settlements(bench, 2):
@@ -67,18 +84,20 @@ async def test_what_waits_for_redis_is_known(bench: Bench) -> None:
 
 
 async def test_ends_outlive_an_outage_of_redis(bench: Bench, own_redis: RedisServer) -> None:
-    """Nothing is lost and nothing is written twice when Redis is away while a batch waits."""
+    """Nothing is lost and nothing is written twice when Redis is away while a batch waits, and more gather
+    behind it."""
     there = Bench(own_redis.url, bench.keyspace, bench.client)
-    settlements = await claimed_settlements(there, 3)
+    *settlements, late = await claimed_settlements(there, 4)
     settler = Settler(there.keyspace, there.link, LOG)
     own_redis.stop()
     for settlement in settlements:
         settler.put("o1", settlement)
     running = asyncio.create_task(settler.run())
     await until(lambda: not there.links.connected)
-    assert settler.waiting == 3
+    settler.put("o1", late)
+    assert settler.waiting == 4
     own_redis.start()
     await settler.flushed()
     running.cancel()
-    assert settler.replies == {SettleReply.OK: 3}
+    assert settler.replies == {SettleReply.OK: 4}
     await there.aclose()

@@ -44,6 +44,21 @@ def test_threads_wait_at_the_same_time(producer: Producer, finish: Callable[[], 
     assert {result.status for result in results} == {JobStatus.COMPLETED}
 
 
+def test_waiters_never_hold_up_an_enqueue(
+    redis_url: str, keyspace: Keyspace, finish: Callable[[], list[str]]
+) -> None:
+    """With a single connection and several waiters, enqueues pass; each waiter gets its own result."""
+    with (
+        Producer(redis_url, key_prefix=keyspace.prefix, max_connections=1, timeout_seconds=2) as producer,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        ids = [producer.enqueue("f", {"n": n}).id for n in range(4)]
+        waiters = [threads.submit(producer.wait, job_id, 10) for job_id in ids]
+        ids += [producer.enqueue("f", {"n": n}).id for n in range(50)]
+        assert sorted(finish()) == sorted(ids)
+        assert [waiter.result().id for waiter in waiters] == ids[:4]
+
+
 _FORKING = """
 import os, sys
 from rrq_producer import Producer

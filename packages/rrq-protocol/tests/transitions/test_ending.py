@@ -95,6 +95,17 @@ def test_requeue_keeps_the_order_given(t: Transitions) -> None:
     assert ids(t.claim(queue="again").jobs) == ["j2", "j0", "j3", "j1"]
 
 
+def test_requeue_puts_each_job_into_its_own_queue(t: Transitions) -> None:
+    """Without another queue named, a job goes back to where it came from, not to the default one (U13)."""
+    t.register("a")
+    for number, queue in enumerate(("mail", "default", "media")):
+        t.add(f"j{number}", queue_name=queue)
+        t.end(t.claim(queue=queue).jobs[0], SettleKind.FAIL, "oops")
+    assert t.requeue("j0", "j1", "j2") == (OK,) * 3
+    assert [t.queued(queue) for queue in ("mail", "default", "media")] == [["j0"], ["j1"], ["j2"]]
+    assert t.record("j0")["queue_name"] == t.keyspace.queue("mail")
+
+
 def test_a_unique_key_is_taken_again_or_respected(t: Transitions) -> None:
     """A requeued job holds its key again; while another one holds it, the dead one stays dead (F88)."""
     fail(t, "old", unique_key="u")

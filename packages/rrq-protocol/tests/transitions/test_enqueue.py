@@ -160,6 +160,8 @@ def test_a_unique_key_is_free_when_its_job_ends(t: Transitions, kind: SettleKind
     job = t.start("one", unique_key="u")
     assert kinds(t.enqueue(Job("f", unique_key="u"))) == [EnqueueKind.UNIQUE]
     t.end(job, kind)
+    # Not only passed over by the next one: producers of the public line look at the key alone.
+    assert t.client.exists(t.keyspace.idempotency("u")) == 0
     t.add("two", unique_key="u")
 
 

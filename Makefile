@@ -9,7 +9,7 @@ WHEELS := protocol producer runner orchestrator cli
 # Everything that is checked; folders that a checkout does not have yet are left out.
 CODE := $(wildcard conftest.py packages tests tools benchmarks examples)
 
-.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench docs lock wheels clean
+.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench chaos docs lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -54,6 +54,9 @@ fuzz: setup ## Fuzz for long: COUNT=50000000 frames, the rest in proportion; SEE
 
 bench: setup ## Measure speed; prints a table and writes JSON
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: setup ## Kill, stop and cut off real processes at random, and see that no job is lost; ARGS="--long" for an hour
+	@PYTHONPATH=tests $(BIN)/python -m support.chaos $(ARGS)
 
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python tools/docs.py

@@ -108,7 +108,7 @@ def test_growth_is_found(corpus: Path) -> None:
         check(b"")
         return
     with pytest.raises(FuzzFailure, match="resident memory grew"):
-        driver(corpus, count=600).run("words", Bytes(), check)
+        driver(corpus, count=3000).run("words", Bytes(), check)
 
 
 @pytest.mark.parametrize("shape", [Bytes(), Tree()])

@@ -66,6 +66,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._cuts, self._answers, self._answer, self._marker = 0, 0, b"", b"EVAL"
+        self._keep = 0
         self._silences = 0
         self._single_bytes = False
         self._cut_seen = threading.Event()
@@ -91,11 +92,11 @@ class Proxy:
         for thread in self._threads:
             thread.join(10)
 
-    def cut_replies(self, count: int, marker: bytes = b"EVAL") -> None:
+    def cut_replies(self, count: int, marker: bytes = b"EVAL", *, keep: int = 0) -> None:
         """Let the next ``count`` commands with the marker reach the server, and cut their connections before
-        the reply."""
+        the reply, or after the first ``keep`` bytes of it."""
         with self._lock:
-            self._cuts, self._marker = count, marker
+            self._cuts, self._marker, self._keep = count, marker, keep
 
     def wait_for_cut(self, timeout_s: float = 10) -> None:
         """Return once a reply was cut off."""
@@ -204,6 +205,7 @@ class Proxy:
             while data := link.server.recv(_CHUNK):
                 if link.cut_reply:
                     self._cut_seen.set()
+                    link.client.sendall(data[: self._keep])
                     break
                 self._flowing.wait()
                 if link.silent:

@@ -99,6 +99,7 @@ class ProcessServer(RedisServer):
         append_only: Write every change to disk before acknowledging it, so that nothing acknowledged is lost
             by a kill.
         unix_socket: Listen on a socket in the folder instead of a port.
+        port: The port, instead of a free one.
         arguments: More arguments for the server, e.g. ``("--maxmemory", "10mb")``.
     """
 
@@ -108,6 +109,7 @@ class ProcessServer(RedisServer):
         *,
         append_only: bool = False,
         unix_socket: bool = False,
+        port: int | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
         # Not pytest's tmp_path: a Unix socket's path may be 107 bytes at most.
@@ -119,7 +121,7 @@ class ProcessServer(RedisServer):
             self.url = f"unix://{path}"
             self._command += ["--port", "0", "--unixsocket", str(path)]
         else:
-            port = free_port()
+            port = port or free_port()
             self.url = f"redis://{LOOPBACK}:{port}/0"
             self._command += ["--bind", LOOPBACK, "--port", str(port)]
         self._command += arguments

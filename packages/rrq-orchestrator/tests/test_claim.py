@@ -273,3 +273,21 @@ async def test_a_step_back_of_the_servers_clock_holds_up_nothing(bench: Bench) -
     assert request.job_id == due
     assert await bench.client.zrange(bench.keyspace.queue("default"), 0, -1) == [later.encode()]
     await claiming.stop()
+
+
+async def test_a_claim_that_reached_redis_late_is_given_back(bench: Bench) -> None:
+    """Its sender had given it up; nobody runs the job, until the next review of what we hold."""
+    await bench.register()
+    bench.clock = clock = Leaping()
+    claiming = Claiming(bench, PATIENT)
+    await claiming.loop.passes.next()
+    # In a queue this loop does not serve, so that it cannot be quicker.
+    (job_id,) = await bench.enqueue(Job("work", queue_name="other"))
+    late = claim(bench.keyspace, "o1", [ClaimRequest("other", "python", 1)], {"python": 1})
+    assert len((await bench.run(late)).jobs) == 1
+    clock.ahead_s = 60
+    claiming.loop.wake("default")
+    await claiming.loop.passes.next()
+    record = await bench.record(job_id)
+    assert (record.status, record.claim_seq, record.crash_count) == (JobStatus.PENDING, 1, 0)
+    await claiming.stop()

@@ -56,9 +56,7 @@ def test_a_missing_password_is_asked_for(make: Make, own_redis: RedisServer, nam
             proxy.answer(UNKNOWN_SETINFO, 1000, marker=b"SETINFO")
             producer = make(url)
             for _ in range(2):
-                with pytest.raises(
-                    RedisRefused, match=r"NOAUTH.*expected an address with a password"
-                ) as refused:
+                with pytest.raises(RedisRefused, match="expected an address with a password") as refused:
                     CALLS[name](producer)
                 assert "redis_dsn_file or RRQ_REDIS_DSN" in str(refused.value)
                 assert (refused.value.attempts, refused.value.accepted, refused.value.unknown) == (1, (), {})
@@ -69,7 +67,7 @@ def test_a_missing_password_is_asked_for(make: Make, own_redis: RedisServer, nam
 def test_a_wrong_password_is_told_and_not_shown(make: Make, own_redis: RedisServer, name: str) -> None:
     """The error says what to check; neither its text nor its facts hold the password."""
     for credentials in (":guess", "admin:guess", "nobody:guess"):
-        with pytest.raises(RedisRefused, match=r"WRONGPASS.*check the user name and the password") as refused:
+        with pytest.raises(RedisRefused, match="check the user name and the password") as refused:
             CALLS[name](make(own_redis.url.replace("//", f"//{credentials}@")))
         assert "guess" not in f"{refused.value} {vars(refused.value)}"
 
@@ -114,7 +112,7 @@ def test_a_missing_right_is_named(
     assert "canary" not in str(refused.value)
     assert "@user_script" not in str(refused.value)
     assert (refused.value.accepted, refused.value.unknown) == ((), {})
-    assert locked.zcard(keyspace.queue("default")) == 0
+    assert list(locked.scan_iter(f"{keyspace.prefix}:job:*")) == []
 
 
 def test_the_rights_that_are_named_are_enough(

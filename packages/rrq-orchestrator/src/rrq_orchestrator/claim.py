@@ -37,6 +37,7 @@ __all__ = ["ClaimLoop", "ClaimPlan"]
 _SLOWEST_POLL_S = 1.0
 _BATCH = 256
 _GATHER_S = 0.001
+_REVIEW_EVERY_S = 10.0
 
 
 class Membership(Protocol):
@@ -95,6 +96,7 @@ class ClaimLoop:
         self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
         self._book = QueueBook(plan.weights, plan.poll_s)
         self._server_clock = ServerClock()
+        self._review_s = clock.monotonic() + _REVIEW_EVERY_S
         self._changed = asyncio.Event()
         self._woken = False
         self._freed = False
@@ -256,8 +258,12 @@ class ClaimLoop:
                 await self._changed.wait()
 
     async def give_back_unknown(self, owner: str) -> None:
-        """Release jobs that Redis counts as ours and we do not know: the reply of a claim was lost (F46)."""
-        if not self.in_doubt:
+        """Release jobs that Redis counts as ours and we do not know: the reply of a claim was lost (F46).
+
+        Asked for when a claim was not answered, and now and then besides: what a broken connection still held
+        may reach Redis long after we gave up on it.
+        """
+        if not self.in_doubt and self._clock.monotonic() < self._review_s:
             return
         key = self._keyspace.active(owner)
         ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
@@ -274,3 +280,4 @@ class ClaimLoop:
             await self._link.run(settle(self._keyspace, owner, [back]))
             self._log.warning("claim.given_back", job_id=job_id, queue=name)
         self.in_doubt = False
+        self._review_s = self._clock.monotonic() + _REVIEW_EVERY_S

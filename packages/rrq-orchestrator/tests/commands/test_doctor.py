@@ -149,4 +149,4 @@ def test_many_findings_are_counted(t: Transitions, call: Callable[..., Result]) 
 def test_a_server_that_is_not_there(call: Callable[..., Result], dsn: str, code: int, word: str) -> None:
     """One message, no traceback."""
     said = call("--redis-dsn", dsn)
-    assert (said.exit_code, word in said.stderr) == (code, True), said.output
+    assert (said.exit_code, word in said.output) == (code, True), said.output

@@ -3,7 +3,6 @@ happened to its process or its orchestrator. What happens to Redis or to connect
 (RELIABILITY.md 5, G2 and G8).
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 from support.chaos.evidence import Evidence, Execution
@@ -59,7 +58,8 @@ class Causes:
             return "its runner was killed"
         if self._broke.get(start.pid, until) < until:
             return "its runner was broken by a job"
-        if _between(self._ended.get(start.parent, []), start.at, until):
+        # Told to stop, it may still have started what its last claim brought.
+        if any(at < until for at in self._ended.get(start.parent, [])):
             return "its orchestrator ended"
         # It may have been dead to the others before it started this one, without knowing yet.
         if self._fenced.get(start.owner, until) < until:
@@ -110,7 +110,3 @@ class Causes:
 def _all(evidence: Evidence) -> Iterable[Execution]:
     for executions in evidence.executions.values():
         yield from executions
-
-
-def _between(times: list[float], first: float, last: float) -> bool:
-    return bisect_right(times, last) > bisect_left(times, first)

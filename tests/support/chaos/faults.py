@@ -150,11 +150,14 @@ class Storm:
 
     def _runner(self, planned: Planned) -> bool:
         alive = [each.running for each in _alive(self._stage.orchestrators, "runner.started")]
-        pid = _one([pid for each in alive if each for pid in children(each.pid)], planned.draw)
-        if pid is None:
+        # A runner process is the child of its guard; the end of either is the end of both.
+        guards = [pid for each in alive if each for pid in children(each.pid)]
+        pairs = [(guard, pid) for guard in guards for pid in children(guard)]
+        pair = _one(pairs, planned.draw)
+        if pair is None:
             return False
-        _signal(pid, signal.SIGKILL)
-        return self._happened(planned.kind, pid)
+        _signal(pair[int(2 * planned.draw * len(pairs)) % 2], signal.SIGKILL)
+        return self._happened(planned.kind, *pair)
 
     def _producer(self, planned: Planned) -> bool:
         slot = _one(_alive(self._stage.producers), planned.draw)

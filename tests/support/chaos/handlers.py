@@ -25,7 +25,8 @@ def write(ctx: Context, what: str) -> None:
         "request": ctx.request_id,
         "attempt": ctx.attempt,
         "pid": os.getpid(),
-        "parent": os.getppid(),
+        # Not the process's own parent, which is its guard.
+        "parent": int((ctx.worker_id or "").split("_")[-2]),
         "owner": ctx.worker_id or "",
         "at": time.monotonic(),
     }

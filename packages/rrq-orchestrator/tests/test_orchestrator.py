@@ -180,3 +180,17 @@ async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> No
     whole.orchestrator.claims.wake("default")
     assert await whole.task == 1
     assert whole.runner.stops >= 1
+
+
+async def test_a_burst_without_a_runner_that_works_ends_with_1(bench: Bench) -> None:
+    """It would wait for ever; the jobs stay where they are."""
+    (job_id,) = await bench.enqueue(Job("work"))
+    settings = Settings(redis_dsn=Secret(bench.url), key_prefix=bench.keyspace.prefix)
+
+    def broken(listener: RunnerListener) -> dict[str, Runner]:
+        runner = StandInRunner(listener, capacity=0)
+        runner.state = "broken"
+        return {"python": runner}
+
+    assert await Orchestrator(settings, runners=broken, burst=True, log=LOG).run() == 1
+    assert (await bench.record(job_id)).status is JobStatus.PENDING

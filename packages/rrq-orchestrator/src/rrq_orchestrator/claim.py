@@ -156,7 +156,7 @@ class ClaimLoop:
         if self._full:
             self._waker.listen(())
             self.passes.done()
-            if self._plan.burst and not self._dispatcher.runners:
+            if self._plan.burst and self._dispatcher.hopeless:
                 self.exhausted.set()
             await self._changed_within(_SLOWEST_POLL_S)
             return

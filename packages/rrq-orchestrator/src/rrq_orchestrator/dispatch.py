@@ -101,6 +101,11 @@ class Dispatcher:
         """Return the free slots per runner."""
         return {name: runner.free for name, runner in self.runners.items()}
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether no runner will take anything before a person changes something: none works, none runs."""
+        return not self.attempts and all(runner.state == "broken" for runner in self.runners.values())
+
     async def drained(self) -> None:
         """Wait until no attempt is left."""
         await self._idle.wait()

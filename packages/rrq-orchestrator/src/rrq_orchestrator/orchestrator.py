@@ -65,7 +65,7 @@ class Orchestrator:
         address: The same for messages, without it.
         advice: What to tell people whose Redis is away.
         runners: Makes the runners; by default those of the settings, as processes.
-        burst: End once no job is ready and none runs.
+        burst: End once no job is ready and none runs, or when no runner works.
         log: Where events go.
         clock: Time; tests give their own.
         rng: Randomness of backoff and jitter.
@@ -269,7 +269,10 @@ class Orchestrator:
                 if keys := without_effect(self._settings):
                     self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
                 await self._until_stop()
+                in_vain = self._burst and bool(self.runners) and self.dispatcher.hopeless
                 code = await self._wind_down(claiming)
+                if in_vain and code == EXIT_OK:
+                    code = EXIT_UNEXPECTED
                 for task in (*running, *self._pools):
                     task.cancel()
         except BaseExceptionGroup as group:

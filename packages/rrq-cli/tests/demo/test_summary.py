@@ -98,6 +98,8 @@ def test_commands_call_this_very_rrq(
     """The command on PATH is used only if it is this one; a path below this folder is relative."""
     ours = Path(sys.executable).with_name("rrq")
     plan = DemoPlan(Path("/lib"), tmp_path, 1)
+    for name in [name for name in os.environ if name.startswith("RRQ_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", str(ours.parent))
     assert next_commands(plan, result)["queue"].startswith("rrq ")
     monkeypatch.setenv("PATH", "")

@@ -48,7 +48,7 @@ format-check: setup
 check: format-check lint types imports test wheels ## All of the above that judges: what has to pass before a change goes in
 
 fuzz: COUNT ?= 3000000
-fuzz: SEED ?= $(shell echo $$RANDOM)
+fuzz: SEED ?= $(shell date +%s)
 fuzz: setup ## Fuzz for long: COUNT=50000000 frames, the rest in proportion; SEED=7 repeats a run
 	@RRQ_FUZZ_COUNT=$(COUNT) RRQ_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -o faulthandler_timeout=0 $(ARGS)
 

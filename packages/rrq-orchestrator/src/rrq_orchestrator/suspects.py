@@ -21,9 +21,6 @@ class Suspects:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Attempt]] = {}
 
-    def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
     def __bool__(self) -> bool:
         return bool(self._waiting)
 

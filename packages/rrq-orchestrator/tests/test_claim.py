@@ -176,8 +176,8 @@ async def test_a_fenced_orchestrator_claims_nothing_and_says_so(bench: Bench) ->
     await claiming.loop.passes.next()
     assert claiming.member.told == ["o1"]
     assert bench.runner.open == {}
-    claiming.member._ok.set()
     await bench.register()
+    claiming.member._ok.set()  # only now: a pass before it would be told again, and wait for the next word
     await bench.runner.requests(1)
     await claiming.stop()
 

@@ -111,13 +111,29 @@ class Demo:
         """Return a client of the server in the folder."""
         return redis.Redis(unix_socket_path=str(self.folder / ".rrq" / "redis.sock"))
 
+    def holds_jobs(self) -> bool:
+        """Return whether the orchestrator of a demo holds jobs now."""
+        with contextlib.suppress(redis.ConnectionError), self.client() as client:
+            return any(client.zcard(key) for key in client.scan_iter("rrq:active:jobs:*"))
+        return False
+
     def wait_until_working(self) -> None:
         """Wait until an orchestrator holds jobs of a demo."""
         give_up = time.monotonic() + GONE_WITHIN_S
+        while not self.holds_jobs():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+
+    def freeze_with_jobs_in_hand(self) -> None:
+        """Stop the orchestrator so that it holds jobs while it is stopped, and not only shortly before."""
+        give_up = time.monotonic() + GONE_WITHIN_S
+        orchestrator = self.pid_of("orchestrator")
         while True:
-            with contextlib.suppress(redis.ConnectionError), self.client() as client:
-                if any(client.zcard(key) for key in client.scan_iter("rrq:active:jobs:*")):
-                    return
+            os.kill(orchestrator, signal.SIGSTOP)
+            # A call it sent may be on its way still.
+            if all(self.holds_jobs() for _ in range(20)):
+                return
+            os.kill(orchestrator, signal.SIGCONT)
             assert time.monotonic() < give_up
             time.sleep(0.01)
 
@@ -222,6 +238,8 @@ def test_what_a_killed_part_left_is_cleared_away(demo: Demo, victim: str) -> Non
         (demo.source / f"more{number}.py").write_text("def f():\n    pass\n" * 40)
     with demo.start("--json") as process:
         demo.wait_until_working()
+        if victim == "orchestrator":
+            demo.freeze_with_jobs_in_hand()
         os.kill(demo.pid_of(victim), signal.SIGKILL)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1

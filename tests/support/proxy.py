@@ -8,6 +8,7 @@ the client sends (``b"EVAL"`` by default), so that the handshake of a connection
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -69,6 +70,7 @@ class Proxy:
         self._keep = 0
         self._silences = 0
         self._single_bytes = False
+        self._delay_s = 0.0
         self._cut_seen = threading.Event()
         # Set while replies may pass, and while commands may.
         self._flowing, self._reading = threading.Event(), threading.Event()
@@ -131,6 +133,15 @@ class Proxy:
             self._flowing.set()
 
     @contextmanager
+    def slow(self, seconds: float) -> Iterator[None]:
+        """Let each piece of a reply pass only after so many seconds while the block runs."""
+        self._delay_s = seconds
+        try:
+            yield
+        finally:
+            self._delay_s = 0.0
+
+    @contextmanager
     def deaf(self) -> Iterator[None]:
         """Read nothing from the clients while the block runs, from their next bytes on."""
         self._reading.clear()
@@ -148,6 +159,13 @@ class Proxy:
             yield
         finally:
             self._refusing = False
+
+    def lead_to(self, redis_url: str) -> None:
+        """Forward to another server from now on, and cut the connections to the one before: a failover."""
+        parts = urlsplit(redis_url)
+        assert parts.hostname is not None, f"expected a TCP address, got {redis_url}"
+        self._target = parts.hostname, parts.port or 6379
+        self.cut_all()
 
     def cut_all(self) -> None:
         """Cut every connection."""
@@ -208,6 +226,7 @@ class Proxy:
                     link.client.sendall(data[: self._keep])
                     break
                 self._flowing.wait()
+                time.sleep(self._delay_s)
                 if link.silent:
                     continue
                 if self._single_bytes:

@@ -134,11 +134,16 @@ class ProcessServer(RedisServer):
 
     def start(self) -> None:
         """Start it, with the data it had, and return when it answers."""
+        self.start_with()
+        self._wait_until_ready()
+
+    def start_with(self, *arguments: str) -> None:
+        """Start it with these arguments besides, and return at once: it may have much to load."""
         if self._process is not None:
             raise ServerError(f"{self.url}: is running already")
+        command = [*self._command, *arguments]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._wait_until_ready()
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop(self) -> None:
         """End it gently and return when it is gone."""

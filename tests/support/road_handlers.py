@@ -76,6 +76,24 @@ async def poison(ctx: Context) -> NoReturn:
 
 
 @registry.handler
+async def matricide(ctx: Context) -> NoReturn:
+    """Kill the orchestrator: the parent of the guard that is the parent of this process."""
+    witness(ctx, "start")
+    guard = os.getppid()
+    orchestrator = int(Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(orchestrator, signal.SIGKILL)
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@registry.handler
+async def nap(ctx: Context, seconds: float) -> None:
+    """Take some time."""
+    witness(ctx, "start")
+    await asyncio.sleep(seconds)
+
+
+@registry.handler
 async def endless(ctx: Context) -> NoReturn:
     """Wait for ever, but end when cancelled."""
     witness(ctx, "start")

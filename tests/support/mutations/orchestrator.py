@@ -206,8 +206,8 @@ def _named() -> Iterator[Mutant]:
         "gap",
         "an observer that was stopped itself calls others dead",
         "observation",
-        "if self._looked_s is None or now_s - self._looked_s > self._gap_s:",
-        "if self._looked_s is None:",
+        "        if unseen_s > self._gap_s:\n",
+        "        if unseen_s > 3600:\n",
         "test_observation.py::test_a_gap_in_the_observers_own_view_starts_all_over",
     )
     yield _py(

@@ -1,9 +1,12 @@
 """Who is dead, inferred from leases that do not change; pure (RELIABILITY.md 6.3).
 
-No wall clock takes part. An observer remembers per orchestrator the lease value and *its own monotonic time*
-at which it first saw that value. A value that stays the same for a whole lease, while the observer itself
-looked without a gap, is a dead orchestrator's. A gap in the observer's own view, be it an outage of Redis or
-a stall of its loop, starts all over, so that nobody is declared dead because nobody could beat.
+An observer remembers per orchestrator the lease value and since when, by *its own monotonic time*, that
+value stood. A value that stays the same for a whole lease, while the observer itself looked without a gap, is
+a dead orchestrator's. A gap in the observer's own view, be it an outage of Redis or a stall of its loop,
+starts all over, so that nobody is declared dead because nobody could beat.
+
+No wall clock decides. The server's tells only at which moment between two looks a new value was written: it
+can shift an observation by the time between them, about a second, and no jump of any clock by more.
 """
 
 from collections.abc import Iterable
@@ -32,28 +35,43 @@ class LeaseObserver:
         self._gap_s = max(lease_s / 2, 3.0)
         self._seen: dict[str, tuple[float, float]] = {}
         self._looked_s: float | None = None
+        self._next_s = float("inf")
 
     def look(self, now_s: float, server_ms: float, leases: Iterable[tuple[str, float]]) -> list[Suspect]:
         """Return who should be fenced.
 
         Args:
             now_s: The observer's monotonic time.
-            server_ms: The server's epoch ms; only to recognise leases left over from long ago.
+            server_ms: The server's epoch ms; to date a new value between two looks, and to recognise leases
+                left over from long ago.
             leases: Orchestrator ids with their lease values, all of them.
         """
-        if self._looked_s is None or now_s - self._looked_s > self._gap_s:
+        unseen_s = 0.0 if self._looked_s is None else now_s - self._looked_s
+        if unseen_s > self._gap_s:
             self._seen.clear()
+            unseen_s = 0.0
         self._looked_s = now_s
         seen: dict[str, tuple[float, float]] = {}
         suspects: list[Suspect] = []
+        self._next_s = now_s + self._lease_s
         for orchestrator_id, lease in leases:
             before = self._seen.get(orchestrator_id)
-            since_s = before[1] if before is not None and before[0] == lease else now_s
+            if before is not None and before[0] == lease:
+                since_s = before[1]
+            else:
+                age_s = server_ms / 1000 - (lease / 1000 - self._lease_s)
+                since_s = now_s - min(max(age_s, 0.0), unseen_s)
             seen[orchestrator_id] = (lease, since_s)
-            if now_s - since_s >= self._patience_s(lease, server_ms):
+            due_s = since_s + self._patience_s(lease, server_ms)
+            if now_s >= due_s:
                 suspects.append(Suspect(orchestrator_id, lease))
+            self._next_s = min(self._next_s, due_s)
         self._seen = seen
         return suspects
+
+    def due_in_s(self, now_s: float) -> float:
+        """Return after how many seconds somebody will be a suspect, if nothing changes; 0 if one is."""
+        return max(0.0, self._next_s - now_s)
 
     def _patience_s(self, lease: float, server_ms: float) -> float:
         """A whole lease; three beats for a value that ran out ten leases ago: the fleet was down, nobody is
@@ -67,3 +85,4 @@ class LeaseObserver:
         """Redis could not be asked: what was seen before says nothing about silence any more."""
         self._seen.clear()
         self._looked_s = None
+        self._next_s = float("inf")

@@ -17,11 +17,13 @@ from rrq_protocol.transitions import RecoveryPolicy, fence, recover
 
 __all__ = ["Janitor"]
 
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S, _SHORTEST_S = 1.0, 0.025
 
 
 class Janitor:
-    """Looks at all leases once a second. ``recovered`` counts the jobs it gave back."""
+    """Looks at all leases once a second, and when one runs out. ``recovered`` counts the jobs it gave
+    back.
+    """
 
     name = "recovery"
 
@@ -53,7 +55,14 @@ class Janitor:
             except (RedisGone, RedisRefused):
                 self._observer.interrupted()
             self.passes.done()
-            await asyncio.sleep(_LOOK_EVERY_S * (0.9 + self._rng.random() / 5))
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Until a lease runs out, if that is soon; several orchestrators do not all look at that moment."""
+        due_in_s = self._observer.due_in_s(self._clock.monotonic())
+        return min(
+            _LOOK_EVERY_S * (0.9 + self._rng.random() / 5), due_in_s + _SHORTEST_S * (1 + self._rng.random())
+        )
 
     async def _fence_the_dead(self) -> None:
         seconds, micros = await self._link.command("TIME")

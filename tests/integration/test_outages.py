@@ -215,6 +215,7 @@ def test_a_second_signal_kills_runners_that_take_their_time(road: Road) -> None:
 
 def test_a_stop_with_nothing_to_tell_does_not_wait_for_redis(own_redis: RedisServer, own_road: Road) -> None:
     """Redis is away and no job is concerned: the row is left to lapse, and the code is 0."""
+    own_road.configure(default_poll_delay_seconds=60)  # no claim is under way when it goes
     with own_road.running() as daemon:
         own_redis.kill()
         daemon.wait_for("redis.lost")

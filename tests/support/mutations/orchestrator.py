@@ -149,8 +149,8 @@ def _named() -> Iterator[Mutant]:
         "lost-claim",
         "jobs of a claim whose answer was lost stay claimed, and nobody runs them",
         "claim",
-        "        self.in_doubt = True\n",
-        "",
+        "            self.in_doubt = doubted or error.sent\n",
+        "            self.in_doubt = False\n",
         "test_claim.py::test_a_claim_whose_reply_was_lost_is_given_back",
     )
     yield _py(

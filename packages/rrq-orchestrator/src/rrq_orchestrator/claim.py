@@ -29,8 +29,8 @@ from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
 from rrq_orchestrator.waker import Waker
-from rrq_protocol import Clock, Keyspace
-from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, claim, rescore, settle
+from rrq_protocol import Clock, Keyspace, ScriptCall
+from rrq_protocol.transitions import Claim, ClaimRequest, SettleKind, Settlement, claim, rescore, settle
 
 __all__ = ["ClaimLoop", "ClaimPlan"]
 
@@ -142,6 +142,17 @@ class ClaimLoop:
             else:
                 pauses = self._links.pauses()
 
+    async def _ask(self, call: ScriptCall[Claim]) -> Claim:
+        """Claim. Without an answer to what was sent, it is unknown whether jobs were taken."""
+        doubted, self.in_doubt = self.in_doubt, True
+        try:
+            reply = await self._link.run(call)
+        except RedisGone as error:
+            self.in_doubt = doubted or error.sent
+            raise
+        self.in_doubt = False
+        return reply
+
     async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> None:
         task, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())
         try:
@@ -179,11 +190,8 @@ class ClaimLoop:
             failed_ttl_seconds=plan.failed_ttl_s,
             lock_extension_seconds=plan.lock_extension_s,
         )
-        # Until there is an answer, it is unknown whether the call was carried out.
-        self.in_doubt = True
         asked_s = self._clock.monotonic()
-        reply = await self._link.run(call)
-        self.in_doubt = False
+        reply = await self._ask(call)
         if reply.fenced:
             raise Fenced(owner)
         self._dispatcher.refuse(reply.malformed, owner)

@@ -19,11 +19,13 @@ class OrchestratorError(RRQError):
 
 
 class RedisGone(OrchestratorError):
-    """The call may or may not have been carried out; every transition may be repeated."""
+    """The call may or may not have been carried out; every transition may be repeated. If it was never
+    ``sent``, it was not.
+    """
 
-    def __init__(self, address: str, problem: str) -> None:
+    def __init__(self, address: str, problem: str, *, sent: bool = True) -> None:
         super().__init__(f"Redis at {address}: {problem}")
-        self.address, self.problem = address, problem
+        self.address, self.problem, self.sent = address, problem, sent
 
 
 class RedisRefused(OrchestratorError):

@@ -11,6 +11,7 @@ import structlog
 
 from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.store import RedisLinks
+from rrq_orchestrator.store.redis import RedisLink
 from rrq_protocol import Keyspace
 from rrq_protocol.transitions import Lease, register
 from support.orchestrating import LOG
@@ -48,6 +49,37 @@ async def test_an_outage_is_an_error_once_and_waited_out_on_demand(own_redis: Re
     assert await waiting == b"hi"
     assert [links.connected] == [True]
     await links.aclose()
+
+
+async def test_what_was_never_sent_is_known_not_to_have_happened(own_redis: RedisServer) -> None:
+    """A connection found closed, and one that cannot be made, are no doubt about what the call did; a reply
+    that does not come is.
+    """
+    links = links_to(own_redis.url)
+    link, asking = links.make("a"), links.make("b")
+    await link.command("PING")
+    reader = link._connection._reader
+    assert reader is not None
+    blocked = asyncio.create_task(asking.command("BLPOP", "nothing", "0"))
+    await links.make("c").until_done(lambda: _blocked(link))
+    own_redis.stop()
+    with pytest.raises(RedisGone) as cut_off:
+        await blocked
+    while not reader.at_eof():  # noqa: ASYNC110 - nothing tells that the end of a connection came
+        await asyncio.sleep(0)
+    errors = [cut_off.value]
+    for _ in range(2):
+        with pytest.raises(RedisGone) as error:
+            await link.command("PING")
+        errors.append(error.value)
+    assert [error.sent for error in errors] == [True, False, False]
+    await links.aclose()
+
+
+async def _blocked(link: RedisLink) -> None:
+    """Wait until a client blocks."""
+    while b"blocked_clients:1" not in await link.command("INFO", "clients"):
+        pass
 
 
 async def test_a_refusal_is_told_apart_from_an_outage(own_redis: RedisServer) -> None:

@@ -184,6 +184,7 @@ class RedisLink:
         self._lock = asyncio.Lock()
         self._outages = links.outages
         self._refused: tuple[Text, ...] = ()
+        self._sent = False
 
     async def run(self, call: ScriptCall[T]) -> T:
         """Carry out a transition once.
@@ -268,15 +269,16 @@ class RedisLink:
     async def _exchange(self, commands: Sequence[tuple[Text, ...]]) -> list[Any]:
         # The connection itself rather than the client: a link has one, so there is no pool to ask, and
         # packing in C instead of Python takes a fifth off the orchestrator's work per job.
-        connection = self._connection
+        connection, self._sent = self._connection, False
         try:
             if not connection.is_connected:
                 await self._connect()
-            writer = connection._writer
-            if writer is None or writer.is_closing():
+            reader, writer = connection._reader, connection._writer
+            if reader is None or writer is None or writer.is_closing() or reader.at_eof():
                 # Python 3.12.1 would register a write to it, under a file number the next connection may get.
-                raise ConnectionResetError("the connection is closing")
+                raise ConnectionResetError("the connection was closed by the server")
             writer.writelines(hiredis.pack_command(cast(Any, args)) for args in commands)
+            self._sent = True
             if writer.transport.get_write_buffer_size():
                 async with asyncio.timeout(COMMAND_TIMEOUT_S):
                     await writer.drain()
@@ -320,7 +322,7 @@ class RedisLink:
             self._links.lost(self.name, problem)
         # Else this connection broke in an outage that another link has told of, and maybe seen the end of.
         self._outages = self._links.outages
-        return RedisGone(self._links.address, problem)
+        return RedisGone(self._links.address, problem, sent=self._sent)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -220,7 +220,8 @@ def test_stopped_at_any_point_it_leaves_nothing(demo: Demo, name: signal.Signals
             assert json.loads(out)["exactly_once"]
             demo.rrq("embedded", "stop")
         elif name is not signal.SIGKILL:
-            assert (process.returncode, out) == (130, "")
+            assert (process.returncode, out) == (128 + name, "")
+            assert "nothing of it is left running" in err
             assert demo.left() == []
         demo.wait_until_gone()
     again = demo.run("--json")

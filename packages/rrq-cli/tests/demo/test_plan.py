@@ -32,13 +32,17 @@ def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan.processes >= 1
 
 
-@pytest.mark.parametrize(("files", "said"), [("missing", "no such folder"), ("empty", "no .py file")])
-def test_nothing_to_work_on(tmp_path: Path, files: str, said: str) -> None:
-    """A folder that is missing or holds no Python file is refused before anything starts."""
+@pytest.mark.parametrize(
+    ("files", "said", "code"), [("missing", "no such folder", 2), ("empty", "no .py file", 1)]
+)
+def test_nothing_to_work_on(tmp_path: Path, files: str, said: str, code: int) -> None:
+    """A folder that is missing or holds no Python file is refused before anything starts; the first is wrong
+    usage.
+    """
     (tmp_path / "empty").mkdir()
     with pytest.raises(CliError, match=said) as caught:
         make_plan(str(tmp_path / files), str(tmp_path / "d"), 1)
-    assert caught.value.code == 1
+    assert caught.value.code == code
     assert not (tmp_path / "d").exists()
 
 

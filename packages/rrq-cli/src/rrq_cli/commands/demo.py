@@ -3,7 +3,7 @@
 import click
 
 from rrq_cli.demo.display import make_display
-from rrq_cli.demo.flow import run_demo
+from rrq_cli.demo.flow import run_demo, server_runs
 from rrq_cli.demo.interrupts import Interrupted, Interrupts
 from rrq_cli.demo.plan import make_plan
 from rrq_cli.demo.summary import next_commands, show_result
@@ -42,17 +42,17 @@ def demo(options: GlobalOptions, files: str | None, folder: str, processes: int 
     JSON: {"files", "enqueued", "completed", "dead_lettered", "retried", "seconds", "jobs_per_second",
     "exactly_once", "largest_functions": […], "dlq": […], "server", "commands"}
     """
-    with (
-        Interrupts() as interrupts
-    ):  # to the end: once all is done, a late Ctrl-C does not cut the summary off
+    # To the end: once all is done, a late Ctrl-C does not cut the summary off.
+    with Interrupts() as interrupts:
+        plan = make_plan(files, folder, processes)
         try:
-            plan = make_plan(files, folder, processes)
             interrupts.check()
             result = run_demo(plan, make_display(quiet=options.as_json), interrupts)
-        except Interrupted:
-            raise CliError(
-                "the demo was stopped; nothing of it is left running", ExitCode.INTERRUPTED
-            ) from None
+        except Interrupted as interrupted:
+            left = "only the Valkey that ran before" if server_runs(plan) else "nothing of it"
+            # As a shell tells of a program that a signal ended.
+            code = 128 + interrupted.number
+            raise CliError(f"the demo was stopped; {left} is left running", code) from None
         result.commands = next_commands(plan, result)
         base = plan.files if plan.files.is_dir() else plan.files.parent
         emit(options.as_json, result, lambda out, value: show_result(out, value, base))

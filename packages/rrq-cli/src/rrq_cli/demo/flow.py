@@ -23,7 +23,7 @@ from rrq_cli.words import plural
 from rrq_protocol import Secret, Settings
 from rrq_protocol.settings import resolve_redis
 
-__all__ = ["run_demo"]
+__all__ = ["run_demo", "server_runs"]
 
 _EARLIER_WITHIN_S = 8.0
 _SERVER_WITHIN_S = 120.0
@@ -64,6 +64,11 @@ def run_demo(plan: DemoPlan, display: Display, interrupts: Interrupts) -> DemoRe
         result.server |= {"folder": str(plan.folder), "left_running": True}
         children.keep()
         return result
+
+
+def server_runs(plan: DemoPlan) -> bool:
+    """Return whether a server runs in the demo's folder."""
+    return resolve_redis(_settings(plan)).problem is None
 
 
 @contextmanager
@@ -114,7 +119,7 @@ def _start_server(plan: DemoPlan, children: Children, interrupts: Interrupts) ->
     """Start the embedded server, or find it running; what was started is stopped on every early way out."""
     embedded = module("rrq_orchestrator.embedded")
     place = ("--dir", str(plan.folder))
-    if resolve_redis(_settings(plan)).problem is not None:
+    if not server_runs(plan):
         children.stop_at_the_end([*embedded, "stop", *place])
     # Never cut short: half a start would leave a folder that nobody can tell from somebody else's.
     command = [*embedded, "start", *place, "--json"]

@@ -12,7 +12,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """A signal asked the demo to end."""
+    """A signal asked the demo to end; ``number`` is the first one that did."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 class Interrupts:
@@ -24,6 +28,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self._first = signal.SIGINT
         self._arrived = threading.Event()
         self._before: dict[int, Any] = {}
 
@@ -39,6 +44,8 @@ class Interrupts:
             signal.signal(name, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self.count:
+            self._first = signal.Signals(number)
         self.count += 1
         self._arrived.set()
 
@@ -49,7 +56,7 @@ class Interrupts:
             Interrupted: A signal has arrived.
         """
         if self._arrived.is_set():
-            raise Interrupted
+            raise Interrupted(self._first)
 
     def wait(self, seconds: float) -> None:
         """Wait, at most until a signal arrives.

@@ -85,7 +85,7 @@ def make_plan(files: str | None, folder: str, processes: int | None) -> DemoPlan
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        fail(f"--dir {folder}: expected a folder that can be written: {error.strerror}")
+        fail(f"--dir {folder}: expected a folder that can be written: {error.strerror}", ExitCode.USAGE)
     return DemoPlan(source, place, processes or available_cpus())
 
 
@@ -98,13 +98,13 @@ def _require_wheels() -> None:
 
 def _require_source(source: Path) -> None:
     if not source.exists():
-        fail(f"--files {source}: there is no such folder or file")
+        fail(f"--files {source}: there is no such folder or file", ExitCode.USAGE)
     if source.is_file():
         return
     try:
         first = next(_python_files(source), None)
     except OSError as error:
-        fail(f"--files {source}: cannot be read: {error.strerror}")
+        fail(f"--files {source}: cannot be read: {error.strerror}", ExitCode.USAGE)
     if first is None:
         fail(f"--files {source}: no .py file in it or below; name a folder with Python files")
 

@@ -330,3 +330,27 @@ def test_two_orchestrators_share_the_work_without_duplicates(road: Road) -> None
     assert sorted(each.job_id for each in ran) == sorted(job.id for job in jobs)
     assert len(_pids(ran)) == 4
     assert _charged(road, jobs) == {(0, 0)}
+
+
+def test_a_handler_that_freezes_its_process_is_the_only_one_to_pay(road: Road) -> None:
+    """The process is told of while it stands still; its neighbours run again and complete, uncharged, though
+    their own deadlines passed; the culprit, alone at last, meets its deadline (F74).
+    """
+    road.configure({"python": {"app": "handlers:settings", "pool_size": 1}}, runner_unresponsive_seconds=0.3)
+    with road.running() as daemon:
+        culprit = road.producer.enqueue("frozen", job_timeout_seconds=4)
+        jobs = [
+            road.producer.enqueue("hold", {"gate": "gate"}, job_timeout_seconds=seconds)
+            for seconds in (3, 30)
+        ]
+        road.seen(1, culprit.id)
+        told = eventually(lambda: daemon.named("runner.unresponsive"), "the silence to be told")
+        assert (told[0]["runner"], told[0]["slot"]) == ("python", 0)
+        assert told[0]["in_flight"] == 3
+        road.open()
+        assert _completed(road, jobs)
+        assert _charged(road, jobs) == {(0, 0)}
+        assert road.result(culprit.id).status is JobStatus.FAILED
+        assert road.record(culprit.id).last_error == "timed out after 4 s"
+        assert len(road.sightings("start", culprit.id)) == 2
+    road.assert_nothing_left()

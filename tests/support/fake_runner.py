@@ -65,12 +65,16 @@ class Runner:
         """Answer until the end of the stream."""
         if self.how.startswith("hello="):
             hello = {"runtime": "fake", "version": "0", "max_in_flight": int(self.how.partition("=")[2])}
+            if "--ping" in sys.argv:
+                hello["extensions"] = ["ping"]
             self.send({"type": "hello", "payload": hello})
         if self.how == "hangs-up":
             return
         while (message := self.receive()) is not None:
             if message["type"] == "cancel":
                 self.cancelled(message["payload"])
+            elif message["type"] == "ping":
+                self.send({"type": "pong", "payload": message["payload"]})
             else:
                 self.execute(message["payload"])
 
@@ -139,6 +143,12 @@ class Runner:
     def do_block(self, request: Message) -> None:
         """Do nothing else for long."""
         time.sleep(600)
+
+    def do_stall(self, request: Message) -> None:
+        """Do nothing else until a file is there."""
+        while not os.path.exists(request["params"]["path"]):  # noqa: PTH110
+            time.sleep(0.01)
+        self.succeed(request)
 
     def do_wrong_job(self, request: Message) -> None:
         """Answer for another job."""

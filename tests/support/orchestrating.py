@@ -68,6 +68,7 @@ class StandInRunner:
         self.open: dict[str, WireRequest] = {}
         self.cancelled: list[str] = []
         self.quarantined: list[str] = []
+        self.blocked = False
         self.auto: Callable[[WireRequest], WireOutcome] | None = None
         self.stops = 0
         self.history, self.processes = RunnerHistory(), 1
@@ -90,9 +91,15 @@ class StandInRunner:
     def cancel(self, request_id: str, job_id: str, *, hard: bool = False) -> None:
         self.cancelled.append(request_id)
 
-    def quarantine(self, request_id: str) -> None:
+    def quarantine(self, request_id: str) -> bool:
         self.open.pop(request_id, None)
         self.quarantined.append(request_id)
+        lost = list(self.open) if self.blocked else []
+        for each in lost:
+            del self.open[each]
+        if lost:
+            self._listener.lost(self.name, lost, LostCause.BLOCKED, "it did nothing any more")
+        return bool(lost)
 
     def abandon(self, detail: str) -> None:
         lost = list(self.open)

@@ -110,6 +110,14 @@ def blocking(ctx: Context) -> NoReturn:
 
 
 @registry.handler
+async def frozen(ctx: Context) -> NoReturn:
+    """Block the event loop for ever, and with it all that runs in the process."""
+    witness(ctx, "start")
+    while True:
+        time.sleep(60)  # noqa: ASYNC251 - a mistake people make
+
+
+@registry.handler
 async def stubborn(ctx: Context) -> NoReturn:
     """Swallow every cancellation."""
     witness(ctx, "start")

@@ -26,6 +26,7 @@ SUCCESS = ended(OutcomeStatus.SUCCESS)
 ERROR = ended(OutcomeStatus.ERROR, "ValueError")
 TIMEOUT = ended(OutcomeStatus.TIMEOUT, "timeout")
 CRASH = Lost(LostCause.CRASHED, "exited with 1")
+BLOCKED = Lost(LostCause.BLOCKED, "did nothing any more")
 SHARED = Lost(LostCause.CRASHED, "exited with 1", shared=True)
 
 
@@ -50,6 +51,12 @@ SHARED = Lost(LostCause.CRASHED, "exited with 1", shared=True)
         (Lost(LostCause.PROTOCOL, "garbage"), Stage.RUNNING, SettleKind.CRASH),
         (SHARED, Stage.RUNNING, SettleKind.SUSPECT),
         (SHARED, Stage.CANCELLING, SettleKind.CANCEL),
+        (BLOCKED, Stage.RUNNING, SettleKind.SUSPECT),
+        (BLOCKED, Stage.TIMING_OUT, SettleKind.SUSPECT),
+        (BLOCKED, Stage.CANCELLING, SettleKind.CANCEL),
+        (BLOCKED, Stage.RELEASING, SettleKind.RELEASE),
+        (Unanswered(shared=True), Stage.TIMING_OUT, SettleKind.SUSPECT),
+        (Unanswered(shared=True), Stage.CANCELLING, SettleKind.CANCEL),
         (SHARED, Stage.RELEASING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain", shared=True), Stage.RUNNING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain"), Stage.RUNNING, SettleKind.RELEASE),
@@ -105,6 +112,15 @@ def test_crashes_have_a_budget_of_their_own() -> None:
     assert second.delay_ms > 0
     assert (third.kind, third.charge) == (SettleKind.FAIL, Charge.CRASH)
     assert "exited with 1" in third.error
+
+
+def test_a_suspect_that_could_not_run_alone_is_judged_by_its_own_deadline() -> None:
+    """In a process that stood still: it is charged for its own deadline, and not for another's (F74)."""
+    suspect = claimed(suspect=True)
+    unanswered = Unanswered(shared=True)
+    assert decide(suspect, unanswered, Stage.TIMING_OUT, POLICY, RNG).kind is SettleKind.FAIL
+    assert decide(suspect, BLOCKED, Stage.TIMING_OUT, POLICY, RNG).kind is SettleKind.FAIL
+    assert decide(suspect, BLOCKED, Stage.RUNNING, POLICY, RNG).kind is SettleKind.RELEASE
 
 
 def test_a_suspect_that_could_not_run_alone_is_charged() -> None:

@@ -122,6 +122,21 @@ async def test_a_deadline_is_followed_by_a_cancel_then_by_the_end_of_the_process
     assert record.attempts[0].outcome == "timeout"
 
 
+async def test_neighbours_of_a_handler_that_blocks_their_process_are_not_charged(bench: Bench) -> None:
+    """Nobody knows which of them does it: all run again, alone, also the one whose deadline came first
+    (F74).
+    """
+    reply = await take(bench, Job("a", job_timeout_seconds=0.01), Job("b"))
+    await bench.runner.requests(2)
+    bench.runner.blocked = True
+    await bench.dispatcher.drained()
+    await bench.settled()
+    for job in reply.jobs:
+        record = await bench.record(job.id)
+        assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
+        assert record.last_error == "its runner process did nothing any more, with several jobs in it"
+
+
 async def test_an_answer_within_the_grace_spares_the_process(bench: Bench) -> None:
     """The attempt still counts as timed out."""
     reply = await take(bench, Job("a", job_timeout_seconds=0.01))

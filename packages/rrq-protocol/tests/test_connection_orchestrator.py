@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from rrq_protocol.connection import (
     BadMessage,
+    ExecutionRequested,
     HelloReceived,
     OrchestratorConnection,
     OutcomeReceived,
+    Pinged,
+    PongReceived,
     Rejected,
     RunnerConnection,
 )
@@ -19,6 +22,7 @@ from rrq_protocol.frames import Framing, frame
 from rrq_protocol.messages import (
     ExecutionOutcome,
     Hello,
+    Ping,
 )
 from support.wire import response, waiting, wire_request
 
@@ -27,6 +31,16 @@ def test_a_hello_is_passed_on() -> None:
     """The runner's introduction is an event of its own, before any response."""
     hello = Hello("rrq-runner", "1.0", ["echo"], 10)
     assert OrchestratorConnection().receive(RunnerConnection().hello(hello)) == [HelloReceived(hello)]
+
+
+def test_a_ping_is_answered_by_its_number() -> None:
+    """Between requests and beside them; neither end keeps anything of it (F74)."""
+    orchestrator, runner = OrchestratorConnection(), RunnerConnection(max_in_flight=1)
+    (requested, pinged) = runner.receive(orchestrator.request(wire_request()) + orchestrator.ping(7))
+    assert isinstance(requested, ExecutionRequested)
+    assert isinstance(pinged, Pinged)
+    assert orchestrator.receive(pinged.reply) == [PongReceived(Ping(7))]
+    assert len(orchestrator.outstanding) == 1
 
 
 @pytest.mark.parametrize(

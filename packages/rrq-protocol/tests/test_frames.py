@@ -29,6 +29,9 @@ from rrq_protocol.messages import (
     Hello,
     HelloMessage,
     Message,
+    Ping,
+    PingMessage,
+    PongMessage,
     RequestMessage,
     ResponseMessage,
 )
@@ -60,7 +63,9 @@ MESSAGES: list[Message] = [
     request({"to": "a@b.c"}),
     success([None, 1.5, "ü\x00\n"]),
     CancelMessage(CancelRequest(job_id="j1", request_id="r1")),
-    HelloMessage(Hello("node", "22", ["echo"])),
+    HelloMessage(Hello("node", "22", ["echo"], extensions=["ping"])),
+    PingMessage(Ping(1)),
+    PongMessage(Ping(1)),
 ]
 
 

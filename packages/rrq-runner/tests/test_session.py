@@ -14,6 +14,8 @@ from rrq_protocol import (
     HelloReceived,
     OrchestratorConnection,
     OutcomeReceived,
+    Ping,
+    PongReceived,
     RunnerConnection,
 )
 from rrq_runner.engine import Engine
@@ -166,6 +168,15 @@ async def test_the_introduction_comes_first() -> None:
     """Where the extension was offered, the first frame says what the runner is."""
     bench = Bench(hello=Hello("rrq-runner", "1", ["echo"]))
     assert bench.events() == [HelloReceived(Hello("rrq-runner", "1", ["echo"]))]
+
+
+async def test_pings_are_answered_while_handlers_wait() -> None:
+    """The loop answers, whatever the handlers wait for (F74)."""
+    bench = Bench()
+    bench.session.data_received(bench.frames("wait") + bench.peer.ping(3))
+    assert bench.events() == [PongReceived(Ping(3))]
+    bench.session.connection_lost(None)
+    await bench.settled()
 
 
 async def test_cancel_frames_reach_the_handler() -> None:

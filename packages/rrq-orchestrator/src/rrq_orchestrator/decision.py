@@ -18,6 +18,7 @@ cancelled, and asked for               cancel
 cancelled, but not asked for           crash
 runner crashed, or broke the protocol  crash: counted apart; dead letter after ``max_crashes``
 the same, with several attempts in it  suspect: not counted, but it runs alone next
+its process blocked, several in it     suspect as well; run alone, it is judged by its own deadline
 runner stopped by us                   release
 =====================================  ====================================================================
 """
@@ -69,7 +70,11 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Unanswered(msgspec.Struct, frozen=True):
-    """The attempt got its cancel frame and the grace, and the runner did not answer."""
+    """The attempt got its cancel frame and the grace, and the runner did not answer. ``shared``: its process
+    did nothing any more, perhaps because of another attempt in it.
+    """
+
+    shared: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -102,18 +107,31 @@ def decide(
         return Decision(SettleKind.RELEASE)
     if stage is Stage.CANCELLING:
         return Decision(SettleKind.CANCEL, "cancelled", ErrorType.CANCELLED)
+    if not job.suspect and _stood_still(ended):
+        return _suspect("its runner process did nothing any more, with several jobs in it")
     if stage is Stage.TIMING_OUT or isinstance(ended, Unanswered):
         return _timed_out(job, policy, rng)
     if isinstance(ended, Lost):
-        if ended.cause is LostCause.STOPPED:
+        if ended.cause in (LostCause.STOPPED, LostCause.BLOCKED):
             return Decision(SettleKind.RELEASE)
         if ended.shared and not job.suspect:
-            # Any of them may have done it. Run alone, the one that does it again is known (6.6).
-            return Decision(SettleKind.SUSPECT, ended.detail, "crash", outcome="crash")
+            return _suspect(ended.detail)
         return _crashed(job, ended.detail, policy, rng)
     if ended.status is OutcomeStatus.TIMEOUT:
         return _timed_out(job, policy, rng, ended.error.message if ended.error is not None else "")
     return _failed(job, ended, policy, rng)
+
+
+def _stood_still(ended: WireOutcome | Lost | Unanswered) -> bool:
+    """Whether the attempt may have got nowhere because of another one in its process (F74)."""
+    if isinstance(ended, Unanswered):
+        return ended.shared
+    return isinstance(ended, Lost) and ended.cause is LostCause.BLOCKED
+
+
+def _suspect(detail: str) -> Decision:
+    # Any of them may have done it. Run alone, the one that does it again is known (6.6).
+    return Decision(SettleKind.SUSPECT, detail, "crash", outcome="crash")
 
 
 def _failed(job: ClaimedJob, ended: WireOutcome, policy: Policy, rng: random.Random) -> Decision:

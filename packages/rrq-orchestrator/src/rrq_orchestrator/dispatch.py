@@ -294,13 +294,12 @@ class Dispatcher:
     def _give_up(self, attempt: Attempt) -> None:
         """The grace is over: the process that holds the attempt is replaced, and the attempt ends here."""
         self._log.warning(
-            "runner.unresponsive", runner=attempt.runner, job_id=attempt.job.id, stage=attempt.stage.value
+            "attempt.unanswered", runner=attempt.runner, job_id=attempt.job.id, stage=attempt.stage.value
         )
         self.attempts.pop(attempt.request_id)
         runner = self.runners.get(attempt.runner)
-        if runner is not None:
-            runner.quarantine(attempt.request_id)
-        self._close(attempt, Unanswered(), None)
+        shared = runner is not None and runner.quarantine(attempt.request_id)
+        self._close(attempt, Unanswered(shared=shared), None)
 
     # The end of an attempt.
 

@@ -46,7 +46,7 @@ def test_own_variables_win_over_inherited_ones() -> None:
     assert environment["PATH"] == "/own"
     assert environment["RRQ_RUNNER_SOCKET"] == UNIX.path
     assert environment["RRQ_RUNNER_CONTROL_FD"] == "7"
-    assert environment["RRQ_RUNNER_EXTENSIONS"] == "hello"
+    assert environment["RRQ_RUNNER_EXTENSIONS"] == "hello,ping"
 
 
 @pytest.mark.parametrize(

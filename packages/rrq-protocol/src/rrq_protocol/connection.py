@@ -17,6 +17,8 @@ from rrq_protocol.connection_events import (
     HelloReceived,
     OrchestratorEvent,
     OutcomeReceived,
+    Pinged,
+    PongReceived,
     Rejected,
     RunnerEvent,
     StrayResponse,
@@ -40,6 +42,9 @@ from rrq_protocol.messages import (
     Hello,
     HelloMessage,
     OutcomeStatus,
+    Ping,
+    PingMessage,
+    PongMessage,
     RequestMessage,
     ResponseMessage,
     WireOutcome,
@@ -58,6 +63,8 @@ __all__ = [
     "OrchestratorConnection",
     "OrchestratorEvent",
     "OutcomeReceived",
+    "Pinged",
+    "PongReceived",
     "REQUEST",
     "Rejected",
     "RunnerConnection",
@@ -65,16 +72,16 @@ __all__ = [
     "StrayResponse",
 ]
 
-_decode_for_orchestrator: Callable[[bytes], WireResponseMessage | HelloMessage] = msgspec.json.Decoder(
-    WireResponseMessage | HelloMessage
-).decode
-_decode_for_runner: Callable[[bytes], RequestMessage | CancelMessage] = msgspec.json.Decoder(
-    RequestMessage | CancelMessage
+_decode_for_orchestrator: Callable[[bytes], WireResponseMessage | HelloMessage | PongMessage] = (
+    msgspec.json.Decoder(WireResponseMessage | HelloMessage | PongMessage).decode
+)
+_decode_for_runner: Callable[[bytes], RequestMessage | CancelMessage | PingMessage] = msgspec.json.Decoder(
+    RequestMessage | CancelMessage | PingMessage
 ).decode
 _MAX_BODY_DEPTH = MAX_DEPTH + ENVELOPE_DEPTH
 
 
-_NEVER_ANSWERED = frozenset({"cancel", "response", "hello"})
+_NEVER_ANSWERED = frozenset({"cancel", "response", "hello", "pong"})
 
 
 class OrchestratorConnection(Connection[OrchestratorEvent]):
@@ -126,6 +133,15 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
         cancel = CancelRequest(job_id=job_id, request_id=request_id, hard_kill=hard_kill)
         return self._frame(encode_body(CancelMessage(cancel)))
 
+    def ping(self, number: int) -> bytes:
+        """Return the bytes that ask whether the runner answers; only for one that named the extension.
+
+        Raises:
+            ProtocolError: The connection is not open.
+        """
+        self._pass("traffic")
+        return self._frame(encode_body(PingMessage(Ping(number))))
+
     def abandon(self, request_id: str) -> bool:
         """Stop waiting for a response; a later one is a stray. Return False if the request was over
         already."""
@@ -136,6 +152,8 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
             message = _decode_for_orchestrator(body)
             if isinstance(message, HelloMessage):
                 return HelloReceived(message.payload)
+            if isinstance(message, PongMessage):
+                return PongReceived(message.payload)
             # The result stays encoded, so nobody has looked at it yet.
             outcome = message.payload
             if outcome.result:
@@ -256,6 +274,8 @@ class RunnerConnection(Connection[RunnerEvent]):
             )
         if isinstance(message, CancelMessage):
             return self._cancel(message.payload)
+        if isinstance(message, PingMessage):
+            return Pinged(self._frame(encode_body(PongMessage(message.payload))))
         return self._request(message.payload)
 
     def _request(self, request: ExecutionRequest) -> RunnerEvent:

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rrq_protocol.messages import CancelRequest, ErrorType, ExecutionRequest, Hello, WireOutcome
+from rrq_protocol.messages import CancelRequest, ErrorType, ExecutionRequest, Hello, Ping, WireOutcome
 
 
 class OutcomeReceived(msgspec.Struct, frozen=True):
@@ -17,6 +17,12 @@ class HelloReceived(msgspec.Struct, frozen=True):
     """The runner introduced itself."""
 
     hello: Hello
+
+
+class PongReceived(msgspec.Struct, frozen=True):
+    """The runner answered a ping: its event loop runs."""
+
+    pong: Ping
 
 
 class StrayResponse(msgspec.Struct, frozen=True):
@@ -47,6 +53,12 @@ class CancelRequested(msgspec.Struct, frozen=True):
     request_ids: tuple[str, ...]
 
 
+class Pinged(msgspec.Struct, frozen=True):
+    """The orchestrator wants to know whether this runner still answers. Send ``reply``."""
+
+    reply: bytes
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """A message was refused. Send ``reply``; empty where it could be taken for another request's response."""
 
@@ -57,5 +69,5 @@ class Rejected(msgspec.Struct, frozen=True):
     job_id: str | None = None
 
 
-OrchestratorEvent: TypeAlias = OutcomeReceived | HelloReceived | StrayResponse | BadMessage
-RunnerEvent: TypeAlias = ExecutionRequested | CancelRequested | Rejected
+OrchestratorEvent: TypeAlias = OutcomeReceived | HelloReceived | PongReceived | StrayResponse | BadMessage
+RunnerEvent: TypeAlias = ExecutionRequested | CancelRequested | Pinged | Rejected

@@ -15,6 +15,8 @@ from rrq_protocol.messages import (
     CancelMessage,
     HelloMessage,
     Message,
+    PingMessage,
+    PongMessage,
     RequestMessage,
     ResponseMessage,
     WireRequestMessage,
@@ -45,7 +47,7 @@ _WIRE = (WireRequestMessage, WireResponseMessage)
 _read_length = struct.Struct(">I").unpack_from
 _encode = msgspec.json.Encoder().encode
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(
-    RequestMessage | ResponseMessage | CancelMessage | HelloMessage
+    RequestMessage | ResponseMessage | CancelMessage | HelloMessage | PingMessage | PongMessage
 ).decode
 
 

@@ -223,12 +223,20 @@ class Hello(msgspec.Struct, frozen=True, omit_defaults=True):
         version: Its version.
         handlers: Names of the registered handlers.
         max_in_flight: Requests it wants open at a time; None leaves that to the settings.
+        extensions: Those of the offered extensions it takes part in, such as "ping".
     """
 
     runtime: str
     version: str
     handlers: list[str] = msgspec.field(default_factory=list)
     max_in_flight: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    extensions: list[str] = msgspec.field(default_factory=list)
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Whether the runner still answers, whatever its handlers do. The pong has the same number."""
+
+    number: int
 
 
 class RequestMessage(msgspec.Struct, frozen=True, tag_field="type", tag="request"):
@@ -255,7 +263,19 @@ class HelloMessage(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
     payload: Hello
 
 
-Message = RequestMessage | ResponseMessage | CancelMessage | HelloMessage
+class PingMessage(msgspec.Struct, frozen=True, tag_field="type", tag="ping"):
+    """Orchestrator to runner: are you there? Only to runners that named the extension in their hello."""
+
+    payload: Ping
+
+
+class PongMessage(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
+    """Runner to orchestrator: I am."""
+
+    payload: Ping
+
+
+Message = RequestMessage | ResponseMessage | CancelMessage | HelloMessage | PingMessage | PongMessage
 
 
 ABSENT: Final = msgspec.Raw()

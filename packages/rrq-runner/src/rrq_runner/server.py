@@ -20,6 +20,8 @@ from rrq_runner.transports.unix import listen_unix
 
 _log = logging.getLogger("rrq_runner")
 
+_EXTENSIONS = frozenset({"ping"})
+"""Those this runner takes part in, where they are offered, besides the hello itself."""
 _LAST_WRITE_S = 1.0
 """How long a peer may take to read the last responses."""
 
@@ -136,8 +138,13 @@ class Server:
             self.stop()  # there will be no other connection
 
     def _hello(self) -> Hello:
+        settings = self._settings
         return Hello(
-            "rrq-runner", runner_version(), self._settings.registry.names, self._settings.max_in_flight
+            "rrq-runner",
+            runner_version(),
+            settings.registry.names,
+            settings.max_in_flight,
+            sorted(_EXTENSIONS & self._extensions),
         )
 
     async def _drain(self, listener: Listener, engine: Engine) -> bool:

@@ -16,6 +16,7 @@ from rrq_protocol import (
     ExecutionRequested,
     Hello,
     OutcomeStatus,
+    Pinged,
     ProtocolError,
     RunnerConnection,
 )
@@ -98,6 +99,8 @@ class Session(asyncio.Protocol):
                 self._execute(event.request)
             elif isinstance(event, CancelRequested):
                 self._cancel(event)
+            elif isinstance(event, Pinged):
+                self._out.append(event.reply)
             else:
                 _log.warning(
                     "runner.message_rejected", extra={"problem": event.problem, "job_id": event.job_id}

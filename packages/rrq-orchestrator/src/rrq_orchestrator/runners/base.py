@@ -34,6 +34,8 @@ class LostCause(StrEnum):
     """The process died, or closed its connection, with work in flight."""
     PROTOCOL = "protocol"
     """The peer broke the protocol, or cannot be talked to."""
+    BLOCKED = "blocked"
+    """The process did nothing any more while it held this and other requests; any of them may be why."""
     STOPPED = "stopped"
     """We ended the process (quarantine of a neighbour, recycling, stop): not the job's fault."""
 
@@ -124,12 +126,16 @@ class Runner(Protocol):
     def cancel(self, request_id: str, job_id: str, *, hard: bool = False) -> None:
         """Ask for an early outcome. The request stays open; nothing happens if it is over already."""
 
-    def quarantine(self, request_id: str) -> None:
+    def quarantine(self, request_id: str) -> bool:
         """Give up on a request and on the process that holds it. There will be no callback for the request.
 
         The process gets no new requests and a replacement starts at once. Its other requests have
         ``worker_shutdown_grace_period_seconds`` to finish and are then lost (``STOPPED``); then its process
-        group ends.
+        group ends. In a process that does nothing any more none of them can finish: they are lost
+        (``BLOCKED``), and it ends at once.
+
+        Returns:
+            True if that was so, and there were others: the request may have stood still because of them.
         """
 
     def abandon(self, detail: str) -> None:

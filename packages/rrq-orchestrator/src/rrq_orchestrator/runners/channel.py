@@ -14,6 +14,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import LostCause
+from rrq_orchestrator.runners.pulse import Pulse
 from rrq_orchestrator.runners.watchdog import Watchdog
 from rrq_protocol import (
     BadMessage,
@@ -21,6 +22,7 @@ from rrq_protocol import (
     HelloReceived,
     OrchestratorConnection,
     OutcomeReceived,
+    PongReceived,
     ProtocolError,
     StrayResponse,
     WireOutcome,
@@ -42,12 +44,16 @@ class ChannelLimits(msgspec.Struct, frozen=True):
         frame_s: Longest time from the first to the last byte of a received frame.
         response_s: Longest wait for the response to one request; None for no limit but the job's own.
         strays: Responses in a row that nobody waits for, and messages in a row that cannot be understood.
+        quiet_s: A peer that takes part is pinged when it holds requests and was quiet for so long.
+        silent_s: It counts as unresponsive after so long without an answer; 0: it is not pinged.
     """
 
     write_s: float = 30.0
     frame_s: float = 30.0
     response_s: float | None = None
     strays: int = 100
+    quiet_s: float = 1.0
+    silent_s: float = 0.0
 
 
 class ChannelOwner(Protocol):
@@ -64,6 +70,12 @@ class ChannelOwner(Protocol):
 
     def overdue(self, request_id: str, detail: str) -> None:
         """The peer did not answer a request within ``response_s``."""
+
+    def silent(self, seconds: float) -> None:
+        """The peer did not answer a ping, and was not heard for so long (F74)."""
+
+    def heard(self, seconds: float) -> None:
+        """It is heard again."""
 
     def ended(self, cause: LostCause, detail: str) -> None:
         """The connection is over. Called once; what is still outstanding will never be answered."""
@@ -113,6 +125,8 @@ class Channel(asyncio.Protocol):
             self._sent_at = {}
             self._response_deadline = Watchdog(self._limits.response_s, self._response_overdue)
         self._bad_in_a_row = 0
+        self._pulse: Pulse | None = None
+        self._pings = 0
 
     # Sending.
 
@@ -128,11 +142,39 @@ class Channel(asyncio.Protocol):
         if self._sent_at is not None:
             self._sent_at[request.request_id] = self._loop.time()
             self._response_deadline.arm()
+        if self._pulse is not None:
+            self._pulse.expect()
 
     def cancel(self, request_id: str, job_id: str, hard: bool) -> None:
         """Ask for an early response; nothing happens if the request or the connection is over."""
         if not self.ended and (data := self._connection.cancel(request_id, job_id, hard)):
             self._send(data)
+            if self._pulse is not None:
+                # Whoever cancels may have to decide soon whether the peer does anything at all.
+                self._pulse.ask()
+
+    def feel_pulse(self) -> None:
+        """From now on ping the peer while it is quiet and holds requests: it takes part."""
+        limits = self._limits
+        if limits.silent_s and self._pulse is None:
+            self._pulse = Pulse(
+                limits.quiet_s,
+                limits.silent_s,
+                wanted=lambda: bool(self.outstanding),
+                ask=self._ping,
+                silent=self._owner.silent,
+                heard=self._owner.heard,
+            )
+            self._pulse.expect()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the peer was asked for a sign of life and owes it."""
+        return self._pulse is not None and self._pulse.in_doubt
+
+    def _ping(self) -> None:
+        self._pings += 1
+        self._send(self._connection.ping(self._pings))
 
     def abandon(self, request_id: str) -> None:
         """Stop waiting for a response."""
@@ -154,6 +196,7 @@ class Channel(asyncio.Protocol):
             self._sent_at.clear()
             self._response_deadline.disarm()
         self._out.clear()
+        self._stop_pulse()
         self._abort()
         if self._reader is not None and self._reader is not self._writer:
             self._reader.close()
@@ -229,6 +272,8 @@ class Channel(asyncio.Protocol):
         """Handle what the peer sent."""
         if self.ended:
             return
+        if self._pulse is not None:
+            self._pulse.sign()
         if reach is not None:
             reach("response.before")
         violation: ProtocolError | None = None
@@ -275,7 +320,9 @@ class Channel(asyncio.Protocol):
             detail = "closed its connection" if exc is None else f"lost its connection: {exc}"
         self._fail(LostCause.CRASHED, detail)
 
-    def _unusual(self, event: HelloReceived | StrayResponse | BadMessage | OutcomeReceived) -> None:
+    def _unusual(
+        self, event: HelloReceived | PongReceived | StrayResponse | BadMessage | OutcomeReceived
+    ) -> None:
         if isinstance(event, HelloReceived):
             self._owner.greeted(event.hello)
         elif isinstance(event, StrayResponse):
@@ -316,6 +363,10 @@ class Channel(asyncio.Protocol):
             self._owner.overdue(request_id, f"did not answer within {limit:g} s (`response_timeout_seconds`)")
         return False
 
+    def _stop_pulse(self) -> None:
+        if self._pulse is not None:
+            self._pulse.stop()
+
     def _fail(self, cause: LostCause, detail: str) -> None:
         """End the connection because of the peer. What is outstanding stays so, for the owner's
         :meth:`close`."""
@@ -324,6 +375,7 @@ class Channel(asyncio.Protocol):
         self.ended = True
         self._write_deadline.disarm()
         self._frame_deadline.disarm()
+        self._stop_pulse()
         self._abort()
         self._owner.ended(cause, detail)
 

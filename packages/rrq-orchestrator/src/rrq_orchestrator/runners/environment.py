@@ -14,7 +14,7 @@ from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint, Uni
 __all__ = ["CONTROL_FD_VARIABLE", "EXTENSIONS", "runner_command", "runner_environment"]
 
 CONTROL_FD_VARIABLE: Final = "RRQ_RUNNER_CONTROL_FD"
-EXTENSIONS: Final = "hello"
+EXTENSIONS: Final = "hello,ping"
 
 _NEVER: Final = frozenset({"RRQ_REDIS_DSN", "RRQ_REDIS_DSN_FILE"})
 _ALLOWED: Final = frozenset(

@@ -50,6 +50,7 @@ def make_runners(
             drain_grace_s=settings.worker_shutdown_grace_period_seconds,
             endpoints=endpoints,
             random=random,
+            silent_s=settings.runner_unresponsive_seconds,
         )
         runners[name] = _runner(name, plan, listener, log)
     if problems:

@@ -160,10 +160,9 @@ class IsolatingRunner:
         for pool in self._pools():
             pool.cancel(request_id, job_id, hard=hard)
 
-    def quarantine(self, request_id: str) -> None:
+    def quarantine(self, request_id: str) -> bool:
         """See :class:`.base.Runner`."""
-        for pool in self._pools():
-            pool.quarantine(request_id)
+        return any(pool.quarantine(request_id) for pool in self._pools())
 
     def recycle(self) -> None:
         """Replace every process by a new one, each as soon as its successor answers (F81)."""

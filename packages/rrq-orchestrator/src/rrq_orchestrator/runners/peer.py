@@ -44,6 +44,12 @@ class PeerHome(Protocol):
     def overdue(self, peer: "Peer", request_id: str, detail: str) -> None:
         """A request of the peer waited too long; the peer has to go."""
 
+    def silent(self, peer: "Peer", seconds: float) -> None:
+        """The peer does nothing any more: it is to get no requests until it is heard."""
+
+    def heard(self, peer: "Peer", seconds: float) -> None:
+        """It is heard again, after so long."""
+
     def limit_changed(self, peer: "Peer", limit: int) -> None:
         """The peer wants fewer requests at a time."""
 
@@ -81,7 +87,7 @@ class Peer:
         self._channel_detail = ""
         self._changed = asyncio.Event()
         framing: Literal["length", "line"] = "line" if plan.config.type == "stdio" else "length"
-        limits = ChannelLimits(response_s=plan.config.response_timeout_seconds)
+        limits = ChannelLimits(response_s=plan.config.response_timeout_seconds, silent_s=plan.silent_s)
         self.channel = Channel(self, self.log, framing, limits)
 
     # What others do with it.
@@ -198,6 +204,9 @@ class Peer:
         )
         if hello.max_in_flight is not None and hello.max_in_flight < self.limit:
             self._home.limit_changed(self, hello.max_in_flight)
+        if "ping" in hello.extensions and self.limit > 1:
+            # A request that is alone may keep its process busy: nobody else waits for it.
+            self.channel.feel_pulse()
         self._notify()
 
     def unanswerable(self, request_id: str, detail: str) -> None:
@@ -207,6 +216,14 @@ class Peer:
     def overdue(self, request_id: str, detail: str) -> None:
         """See :class:`.channel.ChannelOwner`."""
         self._home.overdue(self, request_id, detail)
+
+    def silent(self, seconds: float) -> None:
+        """See :class:`.channel.ChannelOwner`."""
+        self._home.silent(self, seconds)
+
+    def heard(self, seconds: float) -> None:
+        """See :class:`.channel.ChannelOwner`."""
+        self._home.heard(self, seconds)
 
     def ended(self, cause: LostCause, detail: str) -> None:
         """See :class:`.channel.ChannelOwner`."""

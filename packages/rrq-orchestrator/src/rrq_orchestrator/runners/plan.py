@@ -28,6 +28,7 @@ class PoolPlan:
         drain_grace_s: Time the other requests of a quarantined process get.
         endpoints: Where the processes listen.
         random: Source of the backoffs' jitter.
+        silent_s: A process with requests that answers no ping for so long gets no new ones; 0: never.
         starting: Limits how many processes come up at a time, so that a big pool does not outrun its timeout.
     """
 
@@ -39,4 +40,5 @@ class PoolPlan:
     drain_grace_s: float
     endpoints: Endpoints
     random: Random
+    silent_s: float = 0.0
     starting: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_STARTS_AT_A_TIME))

@@ -23,6 +23,7 @@ from rrq_protocol import WireOutcome, WireRequest
 __all__ = ["Pool"]
 
 _ERROR_CHARS: Final = 300
+_REQUESTS_LOGGED: Final = 10
 
 
 class Pool:
@@ -90,16 +91,22 @@ class Pool:
         if peer is not None:
             peer.channel.cancel(request_id, job_id, hard)
 
-    def quarantine(self, request_id: str) -> None:
+    def quarantine(self, request_id: str) -> bool:
         """See :class:`.base.Runner`."""
         peer = self._holders.get(request_id)
         if peer is None:
-            return
+            return False
+        blocked = peer.channel.in_doubt
         peer.channel.abandon(request_id)
-        self._release(peer, request_id)
-        peer.log.warning("runner.quarantined", request_id=request_id, in_flight=peer.load)
-        self._note_error(peer, "a request went on after it was to end, so its process was replaced")
+        # First of all: whoever hears of a free slot below must not put the next request into this process.
         peer.quarantine()
+        self._release(peer, request_id)
+        peer.log.warning("runner.quarantined", request_id=request_id, in_flight=peer.load, blocked=blocked)
+        self._note_error(peer, "a request went on after it was to end, so its process was replaced")
+        shared = blocked and peer.load > 0
+        if blocked:
+            self.lost(peer, LostCause.BLOCKED, "the runner process did nothing any more")
+        return shared
 
     def recycle(self) -> None:
         """Replace every process by a new one, each as soon as its successor answers (F81)."""
@@ -195,6 +202,29 @@ class Pool:
             self._balancer.add(peer)
             self._listener.capacity_changed(self._name)
 
+    def silent(self, peer: Peer, seconds: float) -> None:
+        """See :class:`.peer.PeerHome`."""
+        requests = list(peer.channel.outstanding)
+        peer.log.warning(
+            "runner.unresponsive",
+            silent_s=round(seconds, 1),
+            in_flight=peer.load,
+            requests=requests[:_REQUESTS_LOGGED],
+            hint="a handler blocks the event loop of its process: all its requests stand still, and it gets "
+            "no new ones; do such work in a plain def, or in a process of its own (max_in_flight = 1)",
+        )
+        if self._balancer.remove(peer):
+            self.refresh()
+            self._listener.capacity_changed(self._name)
+
+    def heard(self, peer: Peer, seconds: float) -> None:
+        """See :class:`.peer.PeerHome`."""
+        peer.log.info("runner.responsive", silent_s=round(seconds, 1), in_flight=peer.load)
+        if not peer.draining:
+            self._balancer.add(peer)
+            self.refresh()
+            self._listener.capacity_changed(self._name)
+
     def departing(self, peer: Peer) -> None:
         """See :class:`.peer.PeerHome`."""
         if self._balancer.remove(peer):
@@ -223,7 +253,7 @@ class Pool:
     def lost(self, peer: Peer, cause: LostCause, detail: str) -> int:
         """See :class:`.supervisor.SlotHome`."""
         self._balancer.remove(peer)
-        if cause is not LostCause.STOPPED:
+        if cause not in (LostCause.STOPPED, LostCause.BLOCKED):
             self._note_error(peer, detail)
         request_ids = peer.channel.close()
         for request_id in request_ids:

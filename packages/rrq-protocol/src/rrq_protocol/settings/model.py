@@ -133,6 +133,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         NonNegativeSeconds,
         doc("Time an attempt gets to answer after a cancel before its process is replaced."),
     ] = 5
+    runner_unresponsive_seconds: Annotated[
+        NonNegativeSeconds,
+        doc(
+            "A runner process that takes several jobs at a time and answers no ping for so long gets no new "
+            "ones until it answers again; 0 switches that off."
+        ),
+    ] = 5
     runner_shutdown_term_grace_seconds: Annotated[
         NonNegativeSeconds, doc("Time a runner process gets between SIGTERM and SIGKILL.")
     ] = 5

@@ -332,6 +332,35 @@ def test_two_orchestrators_share_the_work_without_duplicates(road: Road) -> None
     assert _charged(road, jobs) == {(0, 0)}
 
 
+def test_hangups_under_load_cost_nothing(road: Road) -> None:
+    """New processes take over from the old ones while jobs stream through, again and again: none fails, none
+    is charged, none runs twice, and long ones end where they began (F81).
+    """
+    road.configure({"python": {"app": "handlers:settings", "pool_size": 2}})
+    with road.running() as daemon:
+        held = _held(road, 2)
+        road.seen(2)
+        jobs: list[EnqueuedJob] = []
+        for hangups in range(1, 4):
+            daemon.kill(signal.SIGHUP)
+
+            def replaced(started: int = 2 + 2 * hangups) -> bool:
+                jobs.extend(road.producer.enqueue_many(Job("work", {"number": 1}) for _ in range(10)))
+                return len(daemon.named("runner.started")) >= started
+
+            eventually(replaced, f"the processes to be replaced {hangups} times")
+        road.open()
+        assert _completed(road, [*held, *jobs])
+        assert _charged(road, [*held, *jobs]) == {(0, 0)}
+        assert len(road.sightings()) == len(jobs) + 2
+        assert len(_pids(road.sightings())) >= 3
+        assert {each.pid for each in road.sightings("end")} == {
+            each.pid for each in road.sightings("start", *(job.id for job in held))
+        }
+        eventually(lambda: len(daemon.named("runner.replaced")) >= 6, "the old processes to end")
+    road.assert_nothing_left()
+
+
 def test_a_handler_that_freezes_its_process_is_the_only_one_to_pay(road: Road) -> None:
     """The process is told of while it stands still; its neighbours run again and complete, uncharged, though
     their own deadlines passed; the culprit, alone at last, meets its deadline (F74).

@@ -69,6 +69,7 @@ class StandInRunner:
         self.cancelled: list[str] = []
         self.quarantined: list[str] = []
         self.blocked = False
+        self.recycled = 0
         self.auto: Callable[[WireRequest], WireOutcome] | None = None
         self.stops = 0
         self.history, self.processes = RunnerHistory(), 1
@@ -107,6 +108,9 @@ class StandInRunner:
         self.abandoned += lost
         if lost:
             self._listener.lost(self.name, lost, LostCause.STOPPED, detail)
+
+    def recycle(self) -> None:
+        self.recycled += 1
 
     def pids(self) -> list[int]:
         return []

@@ -200,6 +200,13 @@ class Orchestrator:
         """
         self._stop.ask()
 
+    def request_restart(self) -> None:
+        """Replace all runner processes, each once its successor answers: nothing is lost (F81). Callable from
+        signal handlers.
+        """
+        for runner in self.runners.values():
+            runner.recycle()
+
     async def run(self) -> int:
         """Work until stopped.
 

@@ -16,18 +16,21 @@ class Heard:
         self.requests = 0
         self.events: list[tuple[str, str]] = []
         self.now = 100.0
+        self.restarts = 0
+        self.restarted = asyncio.Event()
 
     def request_stop(self) -> None:
         """Count."""
         self.requests += 1
 
+    def request_restart(self) -> None:
+        """Count."""
+        self.restarts += 1
+        self.restarted.set()
+
     def info(self, event: str, **fields: Any) -> None:
         """Keep the event."""
         self.events.append((event, fields["action"]))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Keep the event."""
-        self.events.append((event, fields["signal"]))
 
     def stops(self, *, hangup_stops: bool = False) -> Stops:
         """Return what is tested, with a clock of ours."""
@@ -71,15 +74,23 @@ def test_a_stop_before_there_is_anything_to_stop_is_kept() -> None:
     assert heard.requests == 1
 
 
-def test_a_hangup_is_noted_once() -> None:
-    """There is no reload yet; a storm of them is one event."""
+@pytest.mark.anyio
+async def test_a_storm_of_hangups_is_one_request_for_new_processes() -> None:
+    """Made after the last of them; the next one is another (F81)."""
     heard = Heard()
     stops = heard.stops()
     stops.attach(heard)
-    for _ in range(1000):
-        stops.hangup()
+    for expected in (1, 2):
+        stops.install(asyncio.get_running_loop())
+        for _ in range(1000):
+            stops.hangup()
+        assert heard.restarts == expected - 1
+        async with asyncio.timeout(20):
+            await heard.restarted.wait()
+        heard.restarted.clear()
+        assert heard.restarts == expected
     assert heard.requests == 0
-    assert heard.events == [("signal.ignored", "SIGHUP")]
+    assert heard.events == [("signal.received", "replace the runner processes")] * 2
 
 
 def test_the_end_of_the_terminal_ends_a_development_run() -> None:

@@ -238,6 +238,17 @@ async def test_recycle_keeps_capacity() -> None:
         assert pool.runner.capacity == 16
 
 
+async def test_recycle_reaches_a_process_that_is_coming_up() -> None:
+    """It may have loaded what was there before; it serves until its successor answers (F81)."""
+    async with bench() as pool:
+        await pool.recorder.until(pool.runner.pids)
+        (old,) = pool.runner.pids()
+        pool.runner.recycle()
+        assert pool.runner.capacity == 0
+        await pool.recorder.until(lambda: is_gone(old) and pool.runner.free == 8)
+        assert [event["reason"] for event in pool.events("runner.recycled")] == ["asked for"]
+
+
 async def test_a_hello_may_ask_for_less() -> None:
     """A runner that wants fewer requests at a time than configured gets fewer."""
     async with bench({"cmd": fake_command("hello=2")}) as pool:

@@ -24,6 +24,9 @@ class Runnable(Protocol):
     def request_stop(self) -> None:
         """Ask for an orderly stop, or, asked again, for a fast one."""
 
+    def request_restart(self) -> None:
+        """Ask for new runner processes in place of the old ones."""
+
     async def run(self) -> int:
         """Work until stopped; returns the exit code."""
 

@@ -1,8 +1,8 @@
 """What signals mean to an orchestrator process (RELIABILITY.md 6.8, F18 to F20).
 
 SIGTERM and SIGINT ask for an orderly stop, a second one for a fast stop. A burst counts as one: a terminal's
-Ctrl-C reaches the whole group, and a parent that passes it on doubles it. SIGHUP is reserved for reloading,
-and only noted today.
+Ctrl-C reaches the whole group, and a parent that passes it on doubles it. SIGHUP asks for new runner
+processes in place of the old ones, under load and losing nothing (F81); a burst of them counts as one.
 """
 
 import asyncio
@@ -24,16 +24,21 @@ class Stoppable(Protocol):
     def request_stop(self) -> None:
         """Ask to stop."""
 
+    def request_restart(self) -> None:
+        """Ask for new runner processes in place of the old ones."""
+
 
 class _Log(Protocol):
     def info(self, event: str, **fields: Any) -> Any: ...
-    def warning(self, event: str, **fields: Any) -> Any: ...
 
 
-def exit_cleanly_on_signal() -> None:
+def exit_cleanly_on_signal(*, hangup_stops: bool = True) -> None:
     """End with code 0 on SIGTERM or SIGINT: for the time before there is anything to stop."""
     for number in _STOP_SIGNALS:
         signal.signal(number, _exit)
+    if not hangup_stops and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # There are no runner processes yet that it could be about.
+        signal.signal(signal.SIGHUP, _nothing)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
@@ -56,10 +61,12 @@ class Stops:
         self._target: Stoppable | None = None
         self._requests = 0
         self._latest = float("-inf")
-        self._hangup_noted = False
+        self._restart_due = False
+        self._later: Callable[[float, Callable[[], None]], object] | None = None
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen to the signals from now on. A SIGHUP that is ignored stays so (nohup)."""
+        self._later = loop.call_later
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self.stop, number)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -87,9 +94,16 @@ class Stops:
         """Handle SIGHUP."""
         if self._hangup_stops:
             self.stop(signal.SIGHUP)
-        elif not self._hangup_noted:
-            self._hangup_noted = True
-            self._log.warning("signal.ignored", signal="SIGHUP", reason="the settings are read at start only")
+        elif not self._restart_due and self._later is not None:
+            # At the end of the burst: whatever is replaced then was started before the last of them.
+            self._restart_due = True
+            self._log.info("signal.received", signal="SIGHUP", action="replace the runner processes")
+            self._later(_ONE_REQUEST_S, self._restart)
+
+    def _restart(self) -> None:
+        self._restart_due = False
+        if self._target is not None:
+            self._target.request_restart()
 
 
 def quieten_signals() -> None:

@@ -13,7 +13,8 @@ __all__ = ["daemon", "run", "worker"]
 _HELP = """Run an orchestrator: claim jobs, have runners execute them, settle the outcomes.
 
 SIGTERM or SIGINT: claim nothing more, let running attempts finish (worker_shutdown_grace_period_seconds),
-give the others back uncounted; a second one does not wait. While Redis is away it waits.
+give the others back uncounted; a second one does not wait. While Redis is away it waits. SIGHUP: replace the
+runner processes, losing nothing.
 
 Exit codes: 0 stopped, 1 unexpected end, 2 wrong usage, 3 work was abandoned, 78 wrong configuration.
 """
@@ -26,7 +27,7 @@ def _run(
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
 
-    exit_cleanly_on_signal()
+    exit_cleanly_on_signal(hangup_stops=False)
     keep_standard_streams()
     names = {"runner_mode": "runner_management_mode", "prefix": "key_prefix"}
     with explained():

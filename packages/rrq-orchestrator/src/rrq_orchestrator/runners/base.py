@@ -145,6 +145,11 @@ class Runner(Protocol):
         Processes we did not start are only disconnected.
         """
 
+    def recycle(self) -> None:
+        """Replace every process we started by a new one, each as soon as its successor answers (F81). What is
+        open may finish.
+        """
+
     @property
     def history(self) -> RunnerHistory:
         """See :class:`RunnerHistory`."""

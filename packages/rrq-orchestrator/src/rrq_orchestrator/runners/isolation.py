@@ -165,7 +165,7 @@ class IsolatingRunner:
         return any(pool.quarantine(request_id) for pool in self._pools())
 
     def recycle(self) -> None:
-        """Replace every process by a new one, each as soon as its successor answers (F81)."""
+        """See :class:`.base.Runner`."""
         for pool in self._pools():
             pool.recycle()
 

@@ -67,6 +67,7 @@ class Peer:
         over: Whether it ended by itself, or cannot be talked to any more.
         draining: Whether it takes no more requests.
         urgent: Whether its requests have the shutdown grace only.
+        outdated: Whether new processes were asked for after it was started.
     """
 
     def __init__(self, home: PeerHome, plan: PoolPlan, log: FilteringBoundLogger, slot: int) -> None:
@@ -75,7 +76,7 @@ class Peer:
         self.limit = plan.config.max_in_flight
         self.total = 0
         self.departure: Departure | None = None
-        self.over = self.draining = self.urgent = False
+        self.over = self.draining = self.urgent = self.outdated = False
         self.process: RunnerProcess | None = None
         self.ready_at = 0.0
         self._home = home

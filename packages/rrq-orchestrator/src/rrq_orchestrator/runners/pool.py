@@ -109,9 +109,13 @@ class Pool:
         return shared
 
     def recycle(self) -> None:
-        """Replace every process by a new one, each as soon as its successor answers (F81)."""
+        """See :class:`.base.Runner`."""
+        if self._plan.external or self.stopping:
+            return
         for peer in list(self._peers):
-            if peer in self._balancer and peer.departure is None:
+            # One that is coming up may have loaded what was there before, too.
+            peer.outdated = True
+            if peer.ready_at and not peer.draining and peer.departure is None:
                 self._recycle(peer, "asked for")
 
     def abandon(self, detail: str) -> None:
@@ -247,6 +251,8 @@ class Pool:
         self._restarts += peer.slot in self._seen
         self._seen.add(peer.slot)
         self._balancer.add(peer)
+        if peer.outdated and peer.departure is None:
+            self._recycle(peer, "asked for")
         self.refresh()
         self._listener.capacity_changed(self._name)
 

@@ -23,10 +23,7 @@ CRON = {"cron_jobs": [{"function_name": "f", "schedule": "@hourly"}]}
         ({"expected_job_ttl": 31}, ("expected_job_ttl",)),
         ({"expected_job_ttl": 31, "compat_job_locks": True}, ()),
         ({**CRON, "watch": {"no_gitignore": True}}, ("cron_jobs", "watch")),
-        (
-            {"runners": {"python": {"cmd": ["x"], "protocol_version": "1"}}},
-            ("runners.python.protocol_version",),
-        ),
+        ({"runners": {"python": {"cmd": ["x"], "protocol_version": "1"}}}, ()),
     ],
 )
 def test_what_differs_from_its_default_and_does_nothing_is_named(

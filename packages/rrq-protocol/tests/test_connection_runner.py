@@ -36,7 +36,7 @@ def test_a_full_runner_is_busy() -> None:
     assert isinstance(runner.receive(third)[0], ExecutionRequested)
 
 
-@pytest.mark.parametrize("version", ["1", "3", "", "2.0"])
+@pytest.mark.parametrize("version", ["0", "3", "", "2.0"])
 def test_another_version_is_refused(version: str) -> None:
     """A request of another version is answered with an error that says which version is spoken (F68)."""
     runner = RunnerConnection()
@@ -45,7 +45,8 @@ def test_another_version_is_refused(version: str) -> None:
     assert (event.error_type, event.request_id, event.job_id) == (ErrorType.UNSUPPORTED_VERSION, "r1", "j1")
     error = answered(event.reply).error
     assert error == ExecutionError(
-        f"protocol version {version!r} is not supported, this runner speaks '2'", type="unsupported_version"
+        f"protocol version {version!r} is not supported, this runner speaks '2' and '1'",
+        type="unsupported_version",
     )
     assert not runner.outstanding
 

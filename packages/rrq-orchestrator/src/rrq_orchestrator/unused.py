@@ -25,6 +25,3 @@ def _found(settings: Settings) -> Iterator[str]:
     for key in keys:
         if getattr(settings, key) != getattr(default, key):
             yield key
-    for name, runner in settings.runners.items():
-        if runner.protocol_version != "2":
-            yield f"runners.{name}.protocol_version"

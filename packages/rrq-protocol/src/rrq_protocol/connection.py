@@ -5,6 +5,7 @@ The theory of operation and the tables both ends follow are in :mod:`rrq_protoco
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
@@ -52,7 +53,15 @@ from rrq_protocol.messages import (
     WireRequestMessage,
     WireResponseMessage,
 )
-from rrq_protocol.strict_json import DECODE_ERRORS, MAX_DEPTH, check_text, exceeds_depth
+from rrq_protocol.strict_json import (
+    DECODE_ERRORS,
+    ENCODE_ERRORS,
+    MAX_DEPTH,
+    check_text,
+    exceeds_depth,
+    not_serialisable,
+)
+from rrq_protocol.version_one import VERSION_ONE, bare_outcome, encode_request, modern_request
 
 __all__ = [
     "BadMessage",
@@ -81,6 +90,7 @@ _decode_for_runner: Callable[[bytes], RequestMessage | CancelMessage | PingMessa
 _MAX_BODY_DEPTH = MAX_DEPTH + ENVELOPE_DEPTH
 
 
+_SPOKEN = (PROTOCOL_VERSION, VERSION_ONE)
 _NEVER_ANSWERED = frozenset({"cancel", "response", "hello", "pong"})
 
 
@@ -90,13 +100,20 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
     Args:
         framing: ``"length"`` for sockets, ``"line"`` for stdio.
         max_frame_bytes: Limit of one message, both ways.
+        version: The protocol's version the runner speaks: "2", or "1" for those of the first 0.9 line.
 
     Attributes:
         strays_in_a_row: Stray responses since the last matched one. A high number is a confused runner (F70).
     """
 
-    def __init__(self, framing: Framing = "length", max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        framing: Framing = "length",
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+        version: Literal["1", "2"] = PROTOCOL_VERSION,
+    ) -> None:
         super().__init__(framing, max_frame_bytes)
+        self._version = version
         self.strays_in_a_row = 0
 
     def request(self, request: WireRequest) -> bytes:
@@ -114,7 +131,7 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
             raise ProtocolError(
                 f"request {shown(request_id)} is already open; every attempt needs an id of its own"
             )
-        data = self._frame(encode_body(WireRequestMessage(request)))
+        data = self._frame(self._body(request))
         self._step(request_id, "request")
         self._jobs[request_id] = request.job_id
         return data
@@ -130,7 +147,9 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
         self._pass("traffic")
         if not self._step(request_id, "cancel"):
             return b""
-        cancel = CancelRequest(job_id=job_id, request_id=request_id, hard_kill=hard_kill)
+        cancel = CancelRequest(
+            protocol_version=self._version, job_id=job_id, request_id=request_id, hard_kill=hard_kill
+        )
         return self._frame(encode_body(CancelMessage(cancel)))
 
     def ping(self, number: int) -> bytes:
@@ -147,9 +166,26 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
         already."""
         return self._step(request_id, "abandon")
 
+    def _body(self, request: WireRequest) -> bytes:
+        if self._version == PROTOCOL_VERSION:
+            return encode_body(WireRequestMessage(request))
+        try:
+            return encode_request(request, self._framing)
+        except ENCODE_ERRORS as error:
+            raise not_serialisable("request", error) from None
+
+    def _message(self, body: bytes) -> WireResponseMessage | HelloMessage | PongMessage:
+        try:
+            return _decode_for_orchestrator(body)
+        except msgspec.DecodeError:
+            if self._version == VERSION_ONE:
+                with suppress(msgspec.DecodeError):
+                    return WireResponseMessage(bare_outcome(body))
+            raise
+
     def _event(self, body: bytes) -> OrchestratorEvent:
         try:
-            message = _decode_for_orchestrator(body)
+            message = self._message(body)
             if isinstance(message, HelloMessage):
                 return HelloReceived(message.payload)
             if isinstance(message, PongMessage):
@@ -267,6 +303,8 @@ class RunnerConnection(Connection[RunnerEvent]):
             if exceeds_depth(body, _MAX_BODY_DEPTH):
                 raise RecursionError
             message = _decode_for_runner(body)
+            if isinstance(message, RequestMessage) and message.payload.protocol_version == VERSION_ONE:
+                return self._request(modern_request(message.payload, body))
         except DECODE_ERRORS as error:
             bad = invalid_message(body, error)
             return self._reject(
@@ -280,7 +318,7 @@ class RunnerConnection(Connection[RunnerEvent]):
 
     def _request(self, request: ExecutionRequest) -> RunnerEvent:
         request_id, job_id = request.request_id, request.job_id
-        if request.protocol_version != PROTOCOL_VERSION:
+        if request.protocol_version not in _SPOKEN:
             problem = _version_problem(request.protocol_version)
             return self._reject(ErrorType.UNSUPPORTED_VERSION, problem, "request", request_id, job_id)
         if not self._may(request_id, "request"):
@@ -295,7 +333,7 @@ class RunnerConnection(Connection[RunnerEvent]):
         return ExecutionRequested(request)
 
     def _cancel(self, cancel: CancelRequest) -> RunnerEvent:
-        if cancel.protocol_version != PROTOCOL_VERSION:
+        if cancel.protocol_version not in _SPOKEN:
             problem = _version_problem(cancel.protocol_version)
             return self._reject(
                 ErrorType.UNSUPPORTED_VERSION, problem, "cancel", cancel.request_id, cancel.job_id
@@ -337,4 +375,5 @@ def _bad_message(error: InvalidMessage) -> BadMessage:
 
 
 def _version_problem(version: str) -> str:
-    return f"protocol version {shown(version)} is not supported, this runner speaks {PROTOCOL_VERSION!r}"
+    spoken = " and ".join(map(repr, _SPOKEN))
+    return f"protocol version {shown(version)} is not supported, this runner speaks {spoken}"

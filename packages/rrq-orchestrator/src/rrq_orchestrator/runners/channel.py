@@ -90,6 +90,7 @@ class Channel(asyncio.Protocol):
         log: Bound to the fields of the process.
         framing: ``"length"`` on sockets, ``"line"`` on stdio.
         limits: See :class:`ChannelLimits`.
+        version: The protocol's version the runner speaks.
 
     Attributes:
         outstanding: Job id by request id, of the requests without a response. Live, oldest first.
@@ -102,12 +103,13 @@ class Channel(asyncio.Protocol):
         log: FilteringBoundLogger,
         framing: Literal["length", "line"] = "length",
         limits: ChannelLimits | None = None,
+        version: Literal["1", "2"] = "2",
     ) -> None:
         self._owner = owner
         self._log = log
         self._framing = framing
         self._limits = limits or ChannelLimits()
-        self._connection = OrchestratorConnection(framing)
+        self._connection = OrchestratorConnection(framing, version=version)
         self.outstanding: Mapping[str, str] = self._connection.outstanding
         self.ended = False
         self._loop = asyncio.get_running_loop()

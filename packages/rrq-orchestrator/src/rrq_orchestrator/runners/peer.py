@@ -89,7 +89,7 @@ class Peer:
         self._changed = asyncio.Event()
         framing: Literal["length", "line"] = "line" if plan.config.type == "stdio" else "length"
         limits = ChannelLimits(response_s=plan.config.response_timeout_seconds, silent_s=plan.silent_s)
-        self.channel = Channel(self, self.log, framing, limits)
+        self.channel = Channel(self, self.log, framing, limits, plan.config.protocol_version)
 
     # What others do with it.
 

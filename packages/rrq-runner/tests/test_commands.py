@@ -7,7 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from rrq_runner.commands import python, runner
+from rrq_runner.__main__ import main
+from rrq_runner.commands import executor, python, runner
 from rrq_runner.server import runner_version
 
 
@@ -86,9 +87,34 @@ def test_the_group_offers_the_command() -> None:
     assert runner.commands["python"] is python
 
 
-def test_the_entry_point_leads_here() -> None:
+def test_the_old_name_of_the_group_is_understood() -> None:
+    """``rrq executor python`` warns, and is ``rrq runner python``."""
+    done = CliRunner(env={"RRQ_RUNNER_SETTINGS": None, "RRQ_EXECUTOR_SETTINGS": None}).invoke(
+        executor, ["python"]
+    )
+    assert done.exit_code == 2
+    assert "rrq executor is deprecated, use rrq runner" in done.output
+    assert "no settings" in done.output
+
+
+@pytest.mark.parametrize(("name", "warned"), [("rrq-runner", False), ("rrq-executor", True)])
+def test_the_old_name_of_the_script_is_understood(
+    name: str, warned: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a warning on standard error."""
+    monkeypatch.setattr("sys.argv", [f"/usr/bin/{name}", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    told = capsys.readouterr()
+    assert ("rrq-executor is deprecated, use rrq-runner" in told.err) is warned
+    assert told.out.startswith("rrq-runner, version")
+
+
+def test_the_entry_points_lead_here() -> None:
     """The rrq command finds the group, and both script names lead to the same function."""
-    (found,) = [each for each in entry_points(group="rrq.commands") if each.name == "runner"]
-    assert found.load() is runner
+    found = {each.name: each for each in entry_points(group="rrq.commands")}
+    assert found["runner"].load() is runner
+    assert found["executor"].load() is executor
     scripts = {each.name: each.value for each in entry_points(group="console_scripts")}
     assert scripts["rrq-runner"] == scripts["rrq-executor"] == "rrq_runner.__main__:main"

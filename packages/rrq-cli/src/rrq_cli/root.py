@@ -30,6 +30,7 @@ _ELSEWHERE = {
     "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),
     "doctor": Missing("rrq-orchestrator", "Is the server fit, and is every stored job in order?"),
     "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),
+    "executor": Missing("rrq-runner", "The old name of runner."),
     "runner": Missing("rrq-runner", "Serve Python handlers."),
     "worker": Missing("rrq-orchestrator", "Run an orchestrator."),
 }

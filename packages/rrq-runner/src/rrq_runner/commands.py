@@ -10,7 +10,7 @@ from rrq_runner.runtime import endpoint_from, run_process
 from rrq_runner.server import runner_version
 from rrq_runner.settings import RunnerSettings
 
-__all__ = ["python", "runner"]
+__all__ = ["executor", "python", "runner"]
 
 
 @click.command("python")
@@ -65,3 +65,12 @@ def runner() -> None:
 
 
 runner.add_command(python)
+
+
+@click.group("executor")
+def executor() -> None:
+    """The old name of runner."""
+    warn_old_name("rrq executor", "rrq runner")
+
+
+executor.add_command(python)

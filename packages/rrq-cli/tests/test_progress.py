@@ -22,3 +22,12 @@ def test_a_terminal_sees_the_count(
     with progress("moved") as advance:
         advance(3)
     assert "moved" in capsys.readouterr().err
+
+
+def test_a_known_end_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is known how many there will be, that is shown too."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress("moved", total=1200) as advance:
+        advance(300)
+    assert "of 1,200" in capsys.readouterr().err

@@ -1,12 +1,13 @@
 """Requests on the control list."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from rrq_orchestrator.control import Control
 from rrq_protocol import Job, JobStatus
-from rrq_protocol.transitions import CancelReply, ClaimRequest, cancel, claim
+from rrq_protocol.transitions import CancelReply, ClaimRequest, DrainReply, cancel, claim, drain
 from support.orchestrating import LOG, Bench, failed
 
 pytestmark = pytest.mark.anyio
@@ -21,13 +22,14 @@ class Registered:
         return None
 
 
-def control(bench: Bench) -> Control:
+def control(bench: Bench, drain: Callable[[], None] = lambda: None) -> Control:
     return Control(
         keyspace=bench.keyspace,
         link=bench.links.make("control"),
         links=bench.links,
         membership=Registered(),
         dispatcher=bench.dispatcher,
+        drain=drain,
         log=LOG,
     )
 
@@ -82,4 +84,20 @@ async def test_requests_nobody_understands_are_passed_over(bench: Bench) -> None
     running = asyncio.create_task(service.run())
     await service.passes.next(5)
     assert await bench.client.llen(key) == 0
+    running.cancel()
+
+
+async def test_a_drain_is_passed_on(bench: Bench) -> None:
+    """The request of `rrq worker drain` asks this orchestrator to stop; what is no request does not."""
+    await bench.register()
+    asked: list[str] = []
+    service = control(bench, lambda: asked.append("drain"))
+    running = asyncio.create_task(service.run())
+    link = bench.links.make("operator")
+    await link.command("RPUSH", bench.keyspace.control("o1"), "drain now")
+    await service.passes.next()
+    assert asked == []
+    assert await bench.run(drain(bench.keyspace, "o1")) is DrainReply.ASKED
+    await service.passes.next()
+    assert asked == ["drain"]
     running.cancel()

@@ -10,6 +10,7 @@ import pytest
 from rrq_orchestrator import Orchestrator, RedisRefused
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_protocol import Job, JobStatus, Keyspace, Secret, Settings, SettingsError
+from rrq_protocol.transitions import DrainReply, drain
 from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded
 from support.redis_servers import RedisServer
 
@@ -75,6 +76,20 @@ async def test_attempts_that_finish_within_the_grace_are_waited_for(bench: Bench
     (job_id,) = await bench.enqueue(Job("work"))
     (request,) = await whole.runner.requests(1)
     whole.orchestrator.request_stop()
+    whole.runner.answer(succeeded(request))
+    assert await whole.task == 0
+    assert (await bench.record(job_id)).status is JobStatus.COMPLETED
+
+
+async def test_a_drain_lets_attempts_finish_however_often_it_is_asked(bench: Bench) -> None:
+    """Unlike a second signal, a second drain does not cut the running attempts off."""
+    whole = Whole(bench.url, bench.keyspace, worker_shutdown_grace_period_seconds=3600)
+    (job_id,) = await bench.enqueue(Job("work"))
+    (request,) = await whole.runner.requests(1)
+    for _ in range(2):
+        call = drain(bench.keyspace, whole.orchestrator.heartbeat.orchestrator_id)
+        assert await bench.run(call) is DrainReply.ASKED
+        await whole.orchestrator.control.passes.next()
     whole.runner.answer(succeeded(request))
     assert await whole.task == 0
     assert (await bench.record(job_id)).status is JobStatus.COMPLETED

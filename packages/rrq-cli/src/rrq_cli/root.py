@@ -19,7 +19,7 @@ __all__ = ["reader_gone", "root", "run"]
 
 _OWN = {
     "demo": Lazy("rrq_cli.commands.demo:demo", "Watch RRQ work on real files, from nothing."),
-    "queue": Lazy("rrq_cli.commands.queue:queue", "Look into queues: list, stats, inspect."),
+    "queue": Lazy("rrq_cli.commands.queue:queue", "Queues: list, stats, inspect, pause, resume, purge."),
     "job": Lazy("rrq_cli.commands.job:job", "Look at jobs and cancel them: show, list, trace, cancel."),
     "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue."),
     "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),

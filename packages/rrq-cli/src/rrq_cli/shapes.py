@@ -5,6 +5,8 @@ that is not finite is null.
 ``queue list``          ``{"queues": [QueueInfo]}``
 ``queue stats``         ``{"at": time, "queues": [QueueStats]}``
 ``queue inspect``       :class:`QueueContent`
+``queue pause, resume`` ``{"name", "result": PauseReply, "waiting"}``
+``queue purge``         :class:`Purged`
 ``job show``            :class:`JobDetail`
 ``job list``            :class:`JobList`
 ``job trace``           :class:`Trace`
@@ -13,6 +15,7 @@ that is not finite is null.
 ``dlq inspect``         :class:`JobDetail`
 ``dlq stats``           :class:`DeadLetterStats`
 ``dlq requeue``         :class:`Requeued`
+``dlq purge``           :class:`Purged`
 ``check``               :class:`Health`
 ``debug submit``        :class:`Submitted`
 ======================  =====================================================
@@ -34,6 +37,7 @@ __all__ = [
     "JobList",
     "JobRow",
     "OrchestratorInfo",
+    "Purged",
     "QueueContent",
     "QueueInfo",
     "QueueStats",
@@ -222,6 +226,18 @@ class Requeued(msgspec.Struct, kw_only=True):
     dry_run: bool
     ids: list[str] = []
     results: dict[str, int] = {}
+
+
+class Purged(msgspec.Struct, kw_only=True):
+    """What a purge deleted, or would. ``results`` counts the answers; only ``ok`` is a job deleted.
+
+    ``ids`` are those of dead letters; it is empty for a queue.
+    """
+
+    dry_run: bool = False
+    ids: list[str] = []
+    results: dict[str, int] = {}
+    problem: str | None = None
 
 
 class RunnerInfo(msgspec.Struct, kw_only=True):

@@ -109,3 +109,46 @@ def test_lists_of_names_of_the_wrong_type_are_told(world: World) -> None:
         answer = world.rrq(*args)
         assert answer.code == 0
         assert answer.err == f"rrq: {world.keys.queues}: the key has the wrong type; expected a set\n"
+
+
+def test_pause_and_resume(world: World) -> None:
+    """A paused queue hands out nothing, says so in the list, and goes on at the resume."""
+    world.enqueue()
+    assert world.rrq("queue", "pause", "default").out == "queue default is paused now; 1 job waits in it\n"
+    assert world.claim() == ()
+    assert "paused" in world.rrq("queue", "list").out
+    again = world.rrq("queue", "pause", "default", "--json")
+    assert (again.code, again.json) == (0, {"name": "default", "result": "already", "waiting": 1})
+    assert world.rrq("queue", "resume", "default", "--json").json["result"] == "resumed"
+    assert len(world.claim()) == 1
+    assert world.rrq("queue", "resume", "default").out == "queue default was open before; 0 jobs wait in it\n"
+
+
+def test_purge(world: World) -> None:
+    """Nothing goes without a yes; a dry run counts; then waiting jobs are gone, the running one is not."""
+    running = world.enqueue()
+    world.claim()
+    for _ in range(3):
+        world.enqueue(defer_by=60)
+    refused = world.rrq("queue", "purge", "default")
+    assert (refused.code, refused.out) == (2, "")
+    assert "this would delete 3 waiting jobs of queue default" in refused.err
+    assert world.rrq("queue", "purge", "default", "--json").code == 2
+    assert world.rrq("queue", "purge", "default", "--dry-run").out == "3 jobs would be deleted\n"
+    assert world.rrq("queue", "purge", "default", "--yes").out == "3 jobs deleted\n"
+    assert world.redis.hget(world.keys.job(running), "status") == b"ACTIVE"
+    empty = world.rrq("queue", "purge", "default", "--json").json
+    assert empty == {"dry_run": False, "ids": [], "results": {}, "problem": None}
+
+
+def test_an_unknown_queue_is_told(world: World) -> None:
+    """A slip in a name leads to the right one; what would act on nothing, or show nothing, ends with 1."""
+    world.enqueue(queue_name="media")
+    hint = "rrq: no queue medai is known; did you mean media?\n"
+    for args in (("inspect", "medai"), ("purge", "medai", "--yes")):
+        answer = world.rrq("queue", *args)
+        assert (answer.code, answer.out, answer.err) == (1, "", hint)
+    answer = world.rrq("queue", "stats", "--queue", "medai")
+    assert (answer.code, answer.err) == (0, hint)
+    # One may hold a queue before the first job comes.
+    assert world.rrq("queue", "pause", "medai").err == hint

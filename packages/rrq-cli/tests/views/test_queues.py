@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from rrq_cli.shapes import JobRow, QueueContent, QueueInfo, QueueStats, Totals
-from rrq_cli.views.queues import show_content, show_queues, show_stats
+from rrq_cli.shapes import JobRow, Purged, QueueContent, QueueInfo, QueueStats, Totals
+from rrq_cli.views.queues import show_content, show_purged, show_queues, show_stats
 from support.cli import HOSTILE
 
 Show = Callable[..., str]
@@ -70,3 +70,15 @@ def test_the_content_of_a_queue(shown_at_80: Show) -> None:
     assert text.isprintable() or set(text) - {c for c in text if c.isprintable()} == {"\n"}
     assert text.endswith("1 to 1 of 30; more: --offset 1\n")
     assert "no jobs" in shown_at_80(show_content, QueueContent(name="q"))
+
+
+def test_what_a_purge_did(shown_at_80: Show) -> None:
+    """How many went, and why others did not."""
+    done = Purged(results={"ok": 1402, "busy": 1, "gone": 2})
+    assert shown_at_80(show_purged, done) == (
+        "1,402 jobs deleted\n"
+        "1 entry left alone: started meanwhile\n"
+        "2 entries left alone: had no record any more; orchestrators clear such entries\n"
+        "away\n"
+    )
+    assert shown_at_80(show_purged, Purged(dry_run=True, ids=["a"])) == "1 job would be deleted\n"

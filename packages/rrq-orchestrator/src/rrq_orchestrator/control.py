@@ -1,10 +1,12 @@
-"""Requests to this one orchestrator, read from its control list: ``cancel <job id> <claim_seq>`` (T10).
+"""Requests to this one orchestrator, read from its control list: ``cancel <job id> <claim_seq>`` (T10), and
+``drain``, which asks for an orderly stop.
 
 A read takes the request off the list, so one that was read by a connection which then broke is gone. The
 job's record still tells of it (``cancel_requested_at``): after every such break the records of the running
 attempts are asked.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -40,11 +42,12 @@ class Control:
         links: RedisLinks,
         membership: Membership,
         dispatcher: Dispatcher,
+        drain: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self.passes = PassSignal()
         self._keyspace, self._link, self._links = keyspace, link, links
-        self._membership, self._dispatcher, self._log = membership, dispatcher, log
+        self._membership, self._dispatcher, self._drain, self._log = membership, dispatcher, drain, log
 
     async def run(self) -> None:
         """Carry out requests until cancelled."""
@@ -78,6 +81,9 @@ class Control:
         match request.split(" "):
             case ["cancel", job_id, seq] if seq.isascii() and seq.isdigit():
                 self._cancel(job_id, int(seq))
+            case ["drain"]:
+                self._log.info("orchestrator.drain_requested")
+                self._drain()
             case _:
                 self._log.warning("control.unknown_request", request=request[:200])
 

@@ -151,6 +151,7 @@ class Orchestrator:
             links=self._links,
             membership=self.heartbeat,
             dispatcher=self.dispatcher,
+            drain=self._drain,
             log=self._log,
         )
         self.janitor = Janitor(
@@ -334,6 +335,11 @@ class Orchestrator:
                 for pool in self._pools:
                     pool.cancel()
             await stopping
+
+    def _drain(self) -> None:
+        """Stop in order because an operator asked; unlike a second signal, asking again changes nothing."""
+        if not self._stop.asked.is_set():
+            self.request_stop()
 
     def _on_wake(self, queue: str) -> None:
         self.claims.wake(queue)

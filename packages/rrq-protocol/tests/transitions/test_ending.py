@@ -163,3 +163,13 @@ def test_purge_deletes_what_has_ended(t: Transitions) -> None:
     assert (t.dead(), t.dead("other"), t.queued(), t.held()) == ([], [], [], ["active"])
     assert t.client.keys(f"{t.keyspace.prefix}:job:*") == [t.keyspace.job("active").encode()]
     assert t.client.exists(t.keyspace.events("dead"), t.keyspace.idempotency("u")) == 0
+
+
+def test_purge_can_be_kept_to_what_waits(t: Transitions) -> None:
+    """With waiting_only, jobs that ended meanwhile keep their records and results."""
+    t.end(t.start("done"), SettleKind.COMPLETE)
+    t.start("active")
+    t.add("pending", unique_key="u")
+    busy = RequeueReply.BUSY
+    assert t.purge("done", "active", "pending", waiting_only=True) == (busy, busy, OK)
+    assert (t.record("done")["status"], t.queued()) == ("COMPLETED", [])

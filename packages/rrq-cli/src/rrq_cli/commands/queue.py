@@ -1,15 +1,28 @@
-"""``rrq queue``: look into queues."""
+"""``rrq queue``: look into queues, hold them, empty them."""
 
 from collections.abc import Sequence
 
 import click
 
-from rrq_cli.exits import ExitCode
-from rrq_cli.output import emit, note, note_if_none
+from rrq_cli.consent import require_consent, yes_option
+from rrq_cli.exits import ExitCode, fail
+from rrq_cli.known import unknown_queue
+from rrq_cli.output import emit, note, note_if_none, shown
 from rrq_cli.params import GlobalOptions, common
+from rrq_cli.progress import progress
+from rrq_cli.shapes import Purged
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.queues import inspect_queue, list_queues, queue_names, queue_stats, wrong_sets
-from rrq_cli.views.queues import show_content, show_queues, show_stats
+from rrq_cli.store.purging import purge_queue
+from rrq_cli.store.queues import (
+    inspect_queue,
+    list_queues,
+    queue_names,
+    queue_stats,
+    unknown_queues,
+    wrong_sets,
+)
+from rrq_cli.views.queues import show_content, show_purged, show_queues, show_stats
+from rrq_cli.words import plural
 
 __all__ = ["queue"]
 
@@ -21,7 +34,7 @@ _FOREIGN = (
 
 @click.group()
 def queue() -> None:
-    """Look into queues: how many jobs wait, how they flow, which come next."""
+    """Look into queues: how many jobs wait, how they flow, which come next. Hold them, and empty them."""
 
 
 def _names(store: Store, chosen: Sequence[str], scan: int | None) -> list[str]:
@@ -29,7 +42,26 @@ def _names(store: Store, chosen: Sequence[str], scan: int | None) -> list[str]:
 
     for problem in wrong_sets(store):
         note(problem)
-    return sorted({validate_queue_name(name) for name in chosen}) if chosen else queue_names(store, scan=scan)
+    if not chosen:
+        return queue_names(store, scan=scan)
+    names = sorted({validate_queue_name(name) for name in chosen})
+    for name, known in unknown_queues(store, names):
+        note(unknown_queue(name, known))
+    return names
+
+
+def _one(store: Store, name: str) -> str:
+    """Return the name of a queue that is known.
+
+    Raises:
+        CliError: Nobody ever used it.
+    """
+    from rrq_protocol import validate_queue_name
+
+    checked = validate_queue_name(name)
+    for missing, known in unknown_queues(store, [checked]):
+        fail(unknown_queue(missing, known) + ("" if store.remark is None else f"\n{store.remark}"))
+    return checked
 
 
 @queue.command("list", epilog=_FOREIGN)
@@ -93,9 +125,79 @@ def inspect(options: GlobalOptions, name: str, limit: int, offset: int) -> int:
     JSON: {"name", "ready", "later", "paused", "offset", "jobs": [job], "problem"}
     """
     with open_store(options) as store:
-        (checked,) = _names(store, (name,), None)
+        for problem in wrong_sets(store):
+            note(problem)
+        checked = _one(store, name)
         content = inspect_queue(store, checked, limit=limit, offset=offset)
         remark = store.remark
     emit(options.as_json, content, show_content)
     note_if_none(content.waiting or content.problem, remark)
     return ExitCode.FINDING if content.problem else ExitCode.OK
+
+
+@queue.command()
+@common
+@click.argument("name", metavar="QUEUE")
+def pause(options: GlobalOptions, name: str) -> None:
+    """Stop handing out the jobs of a queue: new ones are accepted and wait, running ones go on.
+
+    JSON: {"name", "result": "paused" | "already", "waiting"}
+    """
+    _hold(options, name, paused=True)
+
+
+@queue.command()
+@common
+@click.argument("name", metavar="QUEUE")
+def resume(options: GlobalOptions, name: str) -> None:
+    """End the pause of a queue.
+
+    JSON: {"name", "result": "resumed" | "already", "waiting"}
+    """
+    _hold(options, name, paused=False)
+
+
+def _hold(options: GlobalOptions, name: str, *, paused: bool) -> None:
+    from rrq_protocol import transitions
+    from rrq_protocol.transitions import PauseReply
+
+    with open_store(options) as store:
+        (checked,) = _names(store, (name,), None)
+        done = store.run((transitions.pause if paused else transitions.resume)(store.keys, checked))
+    state = "paused" if paused else "open"
+    said = f"was {state} before" if done.reply is PauseReply.ALREADY else f"is {state} now"
+    jobs = f"{plural(done.waiting, 'job')} {'waits' if done.waiting == 1 else 'wait'} in it"
+    emit(
+        options.as_json,
+        {"name": checked, "result": done.reply.value, "waiting": done.waiting},
+        lambda out, _: out.print(shown(f"queue {checked} {said}; {jobs}"), overflow="fold"),
+    )
+
+
+@queue.command()
+@common
+@click.argument("name", metavar="QUEUE")
+@click.option("--dry-run", is_flag=True, help="Only say how many jobs it would be.")
+@yes_option
+def purge(options: GlobalOptions, name: str, dry_run: bool, yes: bool) -> int:
+    """Delete the jobs that wait in a queue, those due later too. Running jobs are left alone.
+
+    Producers go on: what comes in meanwhile stays. `rrq queue pause` first keeps jobs from starting.
+
+    JSON: {"dry_run", "ids": [], "results": {"ok": n, …}, "problem"}; with --dry-run "ok" is what waits now
+    """
+    with open_store(options) as store:
+        checked = _one(store, name)
+        (found,) = list_queues(store, [checked])
+        if found.problem is not None and not found.waiting:
+            fail(f"queue {checked}: {found.problem}")
+        if dry_run:
+            done = Purged(dry_run=True, results={"ok": found.waiting} if found.waiting else {})
+        else:
+            what = f"delete {plural(found.waiting, 'waiting job')} of queue {checked}"
+            if found.waiting:
+                require_consent(what, yes=yes, as_json=options.as_json)
+            with progress("deleted", total=found.waiting, quiet=options.as_json) as advance:
+                done = purge_queue(store, checked, progress=advance)
+    emit(options.as_json, done, show_purged)
+    return ExitCode.FINDING if done.problem else ExitCode.OK

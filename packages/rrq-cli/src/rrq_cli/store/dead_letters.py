@@ -11,7 +11,17 @@ from rrq_cli.store.records import key_problem, read_rows, text_of
 from rrq_protocol import InvalidName, transitions, validate_queue_name
 from rrq_protocol.transitions import RequeueReply
 
-__all__ = ["dead_ids", "dlq_names", "fingerprint", "group_dead", "list_dead", "requeue_dead", "wrong_dlqs"]
+__all__ = [
+    "choose_dead",
+    "dead_ids",
+    "dlq_names",
+    "fingerprint",
+    "group_dead",
+    "list_dead",
+    "requeue_dead",
+    "total_dead",
+    "wrong_dlqs",
+]
 
 _REQUEUE_STEP = 100
 Accepts = Callable[[JobRow], bool]
@@ -128,6 +138,21 @@ def group_dead(store: Store, names: Sequence[str], *, most: int, batch_size: int
     return stats
 
 
+def choose_dead(
+    store: Store, names: Sequence[str], accepts: Accepts, *, most: int | None, batch_size: int
+) -> dict[str, list[str]]:
+    """Return ids of dead letters that ``accepts`` takes, by DLQ, newest first; ``most``, None for all."""
+    chosen: dict[str, list[str]] = {}
+    count = 0
+    for name, found in _rows(store, names, batch_size):
+        if most is not None and count >= most:
+            break
+        if accepts(found):
+            chosen.setdefault(name, []).append(found.id)
+            count += 1
+    return chosen
+
+
 def requeue_dead(
     store: Store,
     names: Sequence[str],
@@ -136,17 +161,11 @@ def requeue_dead(
     most: int | None,
     target_queue: str | None,
     dry_run: bool,
-    progress: Callable[[int], None] = lambda done: None,
+    batch_size: int = _REQUEUE_STEP,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> Requeued:
     """Give dead letters a fresh start, or with ``dry_run`` say which; ``most`` of them, None for all."""
-    chosen: dict[str, list[str]] = {}
-    count = 0
-    for name, found in _rows(store, names, _REQUEUE_STEP):
-        if most is not None and count >= most:
-            break
-        if accepts(found):
-            chosen.setdefault(name, []).append(found.id)
-            count += 1
+    chosen = choose_dead(store, names, accepts, most=most, batch_size=batch_size)
     result = Requeued(dry_run=dry_run, ids=[job_id for ids in chosen.values() for job_id in ids])
     if dry_run:
         return result
@@ -154,12 +173,9 @@ def requeue_dead(
     for name, newest_first in chosen.items():
         # Oldest first: they come back in the order they failed in, and each is at the list's near end.
         ids = newest_first[::-1]
-        for start in range(0, len(ids), _REQUEUE_STEP):
-            replies = store.run(
-                transitions.requeue(
-                    store.keys, name, ids[start : start + _REQUEUE_STEP], target_queue=target_queue
-                )
-            )
+        for start in range(0, len(ids), batch_size):
+            page = ids[start : start + batch_size]
+            replies = store.run(transitions.requeue(store.keys, name, page, target_queue=target_queue))
             answers.update(reply.value for reply in replies)
             progress(len(replies))
     result.results = {reply.value: answers[reply.value] for reply in RequeueReply if answers[reply.value]}

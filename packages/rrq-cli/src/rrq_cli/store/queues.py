@@ -10,7 +10,15 @@ from rrq_cli.store.records import key_problem, read_rows, text_of
 from rrq_cli.words import plural
 from rrq_protocol import InvalidName, validate_queue_name
 
-__all__ = ["inspect_queue", "list_queues", "queue_names", "queue_stats", "scan_keys", "wrong_sets"]
+__all__ = [
+    "inspect_queue",
+    "list_queues",
+    "queue_names",
+    "queue_stats",
+    "scan_keys",
+    "unknown_queues",
+    "wrong_sets",
+]
 
 MINUTES = 60
 _LATEST_MS = 253_402_300_799_999
@@ -57,6 +65,14 @@ def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
         pattern = glob_escaped(store.keys.queue("")) + "*"
         names.update(store.keys.queue_name(key) for key in scan_keys(store, pattern, scan, "zset"))
     return sorted(name for name in names if _usable(name))
+
+
+def unknown_queues(store: Store, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return the names that are in no settings, no list and no key, each with those that are known."""
+    known = queue_names(store)
+    doubtful = [name for name in names if name not in known]
+    replies = store.ask(*(("EXISTS", store.keys.queue(name), store.keys.stats(name)) for name in doubtful))
+    return [(name, known) for name, reply in zip(doubtful, replies, strict=True) if reply == 0]
 
 
 def wrong_sets(store: Store) -> list[str]:

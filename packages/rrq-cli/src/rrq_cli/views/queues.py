@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from rrq_cli.hints import command, remark
 from rrq_cli.output import shown, titled
-from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats
+from rrq_cli.shapes import Purged, QueueContent, QueueInfo, QueueStats
 from rrq_cli.tables import Column, table
 from rrq_cli.views.jobs import print_rows
-from rrq_cli.words import duration, number, rate, sparkline
+from rrq_cli.words import duration, number, plural, rate, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["show_content", "show_queues", "show_stats"]
+__all__ = ["show_content", "show_purged", "show_queues", "show_stats"]
 
 _SPARK_COLUMNS = 12
 
@@ -131,3 +131,23 @@ def show_content(out: "Console", content: QueueContent) -> None:
                 f"{content.offset + 1} to {last} of {number(content.waiting)}; more: --offset {last}", "dim"
             )
         )
+
+
+_LEFT = {
+    "busy": "started meanwhile",
+    "gone": "had no record any more; orchestrators clear such entries away",
+    "wrong_type": "whose key holds something else; `rrq doctor` says which",
+}
+
+
+def show_purged(out: "Console", done: Purged) -> None:
+    """Print how many jobs were deleted, and what became of the others."""
+    count = done.results.get("ok", 0) if not done.ids or not done.dry_run else len(done.ids)
+    verb = "would be deleted" if done.dry_run else "deleted"
+    out.print(shown(f"{plural(count, 'job')} {verb}", "green" if count and not done.dry_run else ""))
+    for answer, left in done.results.items():
+        if answer != "ok":
+            said = f"{plural(left, 'entry', 'entries')} left alone: {_LEFT.get(answer, answer)}"
+            out.print(shown(said, "yellow"), overflow="fold")
+    if done.problem is not None:
+        out.print(shown(f"! {done.problem}", "red"), overflow="fold")

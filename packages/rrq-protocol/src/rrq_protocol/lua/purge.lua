@@ -1,12 +1,13 @@
 --[[
 purge: delete jobs that no longer run: dead-lettered ones (T13) and other terminal ones; with "all", waiting
-  ones too.
+  ones too; with "waiting", those only.
 
 KEYS[1] LIST, the DLQ
-ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] "terminal" or "all"  ARGV[4..] job ids
+ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] "terminal", "all" or "waiting"
+ARGV[4..] job ids
 The keys of jobs, queues, other DLQs, events, unique keys and counters are spelled from the prefix as in
   keys.py.
-Returns one of "ok", "busy" (ACTIVE, or waiting without "all"), "gone", "wrong_type" per job, in order
+Returns one of "ok", "busy" (ACTIVE, or not of the state asked for), "gone", "wrong_type" per job, in order
 Invariant: record, queue entry, DLQ entry and unique key go together; a job in a runner's hands is never
   deleted (I1, I3).
 ]]
@@ -26,7 +27,8 @@ local function purge(job_id)
     redis.pcall("LREM", KEYS[1], 0, job_id)
     return "gone"
   end
-  if status == "ACTIVE" or (not is_terminal(status) and which ~= "all") then return "busy" end
+  if status == "ACTIVE" or (not is_terminal(status) and which == "terminal") then return "busy" end
+  if is_terminal(status) and which == "waiting" then return "busy" end
   if status == "FAILED" then
     redis.pcall("LREM", KEYS[1], from_end, job_id)
     local own = held[4] and prefix .. ":dlq:" .. held[4]

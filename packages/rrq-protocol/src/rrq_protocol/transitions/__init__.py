@@ -9,7 +9,9 @@ settle          T3, T4, T5, T6, T9, crash  the orchestrator that holds the attem
 register, …     lease rows                 orchestrators, for themselves
 fence, recover  T7, T8, T9                 any orchestrator, for one that died
 cancel          T10, T11                   producers, ``rrq job cancel``
-requeue, purge  T12, T13                   ``rrq dlq``
+requeue, purge  T12, T13                   ``rrq dlq``, ``rrq queue purge``
+pause, resume   (no job changes)           ``rrq queue``
+drain           (no job changes)           ``rrq worker drain``
 repair          T15                        the reconciler, ``rrq doctor --repair``
 rescore         (6.4)                      any orchestrator, when the server's clock stepped back
 ==============  =========================  ==========================================================
@@ -37,6 +39,7 @@ from rrq_protocol.transitions.lease import (
     recover,
     register,
 )
+from rrq_protocol.transitions.operate import DrainReply, Paused, PauseReply, drain, pause, resume
 from rrq_protocol.transitions.repair import Evidence, Repair, RepairKind, RepairReply, repair
 from rrq_protocol.transitions.rescore import Rescored, rescore
 from rrq_protocol.transitions.settle import Charge, SettleKind, Settlement, SettleReply, settle
@@ -48,6 +51,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "ClaimedJob",
+    "DrainReply",
     "EnqueueDefaults",
     "EnqueueKind",
     "EnqueueReply",
@@ -55,6 +59,8 @@ __all__ = [
     "Guard",
     "Lease",
     "Malformed",
+    "PauseReply",
+    "Paused",
     "PreparedJob",
     "QueueReply",
     "Recovered",
@@ -70,9 +76,11 @@ __all__ = [
     "cancel",
     "claim",
     "deregister",
+    "drain",
     "enqueue",
     "fence",
     "heartbeat",
+    "pause",
     "prepare",
     "purge",
     "recover",
@@ -80,5 +88,6 @@ __all__ = [
     "repair",
     "requeue",
     "rescore",
+    "resume",
     "settle",
 ]

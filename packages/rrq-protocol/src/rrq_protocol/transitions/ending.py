@@ -87,8 +87,12 @@ def purge(
     job_ids: Sequence[str],
     *,
     waiting_too: bool = False,
+    waiting_only: bool = False,
     now_ms: int | None = None,
 ) -> ScriptCall[tuple[RequeueReply, ...]]:
-    """Return the call that deletes terminal jobs, and with ``waiting_too`` those that have not started."""
-    args = (keyspace.prefix, now_arg(now_ms), "all" if waiting_too else "terminal", *job_ids)
+    """Return the call that deletes terminal jobs, with ``waiting_too`` also those that have not started, with
+    ``waiting_only`` these alone.
+    """
+    which = "waiting" if waiting_only else "all" if waiting_too else "terminal"
+    args = (keyspace.prefix, now_arg(now_ms), which, *job_ids)
     return ScriptCall("purge", (keyspace.dlq(dlq_name),), args, _decode_each)

@@ -46,6 +46,9 @@ READING = (
     ("job", "show", "{id}"),
     ("job", "trace", "{id}"),
     ("job", "trace", "{id}"),
+    ("job", "why", "{id}"),
+    ("job", "why", "{id}"),
+    ("job", "wait", "{id}", "--timeout", "0"),
     ("dlq", "list"),
     ("dlq", "list", "--limit", "100", "--dlq-name", "default"),
     ("dlq", "inspect", "{id}"),
@@ -60,6 +63,7 @@ OTHERS = {
     ("debug", "submit"),
     ("demo",),
     ("job", "cancel"),
+    ("job", "replay"),
 }
 TOKENS = (
     *RECORDS.tokens, b"queue:default", b"queue:other", b"dlq:default", b"workers", b"reaping", b"queues",

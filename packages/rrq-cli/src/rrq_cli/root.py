@@ -20,7 +20,7 @@ __all__ = ["reader_gone", "root", "run"]
 _OWN = {
     "demo": Lazy("rrq_cli.commands.demo:demo", "Watch RRQ work on real files, from nothing."),
     "queue": Lazy("rrq_cli.commands.queue:queue", "Queues: list, stats, inspect, pause, resume, purge."),
-    "job": Lazy("rrq_cli.commands.job:job", "Look at jobs and cancel them: show, list, trace, cancel."),
+    "job": Lazy("rrq_cli.commands.job:job", "Jobs: show, list, trace, why, wait, replay, cancel."),
     "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue."),
     "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),
     "config": Lazy("rrq_cli.commands.config:config", "Show and check the settings."),

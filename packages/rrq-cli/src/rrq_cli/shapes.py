@@ -11,6 +11,9 @@ that is not finite is null.
 ``job list``            :class:`JobList`
 ``job trace``           :class:`Trace`
 ``job cancel``          ``{"id": …, "result": CancelReply}``
+``job wait``            :class:`Waited`
+``job replay``          :class:`Submitted`
+``job why``             :class:`Why`
 ``dlq list``            :class:`JobList`
 ``dlq inspect``         :class:`JobDetail`
 ``dlq stats``           :class:`DeadLetterStats`
@@ -47,6 +50,8 @@ __all__ = [
     "Totals",
     "Trace",
     "TraceEvent",
+    "Waited",
+    "Why",
 ]
 
 
@@ -291,7 +296,7 @@ class Health(msgspec.Struct, kw_only=True):
 
 
 class Submitted(msgspec.Struct, kw_only=True):
-    """Answer of ``rrq debug submit``; ``status`` and what follows only with ``--wait``."""
+    """Answer of ``debug submit`` and ``job replay``; ``status`` and what follows only with ``--wait``."""
 
     id: str
     queue_name: str
@@ -299,3 +304,33 @@ class Submitted(msgspec.Struct, kw_only=True):
     status: str | None = None
     result: Any = None
     error: str | None = None
+
+
+class Waited(msgspec.Struct, kw_only=True):
+    """Answer of ``rrq job wait``: the job after the wait. ``timed_out``: it had not ended by then."""
+
+    id: str
+    status: str | None
+    timed_out: bool
+    result: Any = None
+    error: str | None = None
+
+
+class Why(msgspec.Struct, kw_only=True):
+    """Answer of ``rrq job why``.
+
+    Attributes:
+        reason: ``done``, ``running``, ``recovering``, ``broken``, ``not_queued``, ``paused``, ``later``,
+            ``unknown_handler``, ``locked``, ``no_orchestrator``, ``stopping``, ``not_served``, ``no_runner``,
+            ``runner_broken``, ``runner_starting``, ``runner_full``, ``behind`` or ``next``.
+        text: The same in a sentence.
+        stuck: Whether it stays so unless somebody does something.
+        advice: A command that helps, or null.
+    """
+
+    id: str
+    status: str | None
+    reason: str
+    text: str
+    stuck: bool = False
+    advice: str | None = None

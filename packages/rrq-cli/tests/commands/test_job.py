@@ -132,3 +132,44 @@ def test_hints_have_the_options(world: World) -> None:
     assert (
         f"job odd: malformed job_params: missing; what can be read of it: rrq --prefix {prefix}" in answer.err
     )
+
+
+def test_wait(world: World) -> None:
+    """Exit code 0 for a job that completed, 1 for any other end and for a wait that was too short."""
+    done = world.completed(result=7)
+    assert world.rrq("job", "wait", done).out == "COMPLETED\n7\n"
+    dead = world.dead("boom")
+    assert world.rrq("job", "wait", dead).code == 1
+    answer = world.rrq("job", "wait", world.enqueue(), "--timeout", "0", "--json")
+    assert (answer.code, answer.json["timed_out"], answer.json["status"]) == (1, True, "PENDING")
+    assert world.rrq("job", "wait", "gone").code == 1
+    assert world.rrq("job", "wait", done, "--timeout", "soon").code == 2
+
+
+def test_replay(world: World) -> None:
+    """A new job of the same content, in the same queue or another; the old record stays."""
+    old = world.dead(params={"x": 1}, queue_name="media")
+    new = world.rrq("job", "replay", old, "--json").json
+    assert (new["queue_name"], new["created"], new["id"] != old) == ("media", True, True)
+    assert world.redis.hget(world.keys.job(new["id"]), "job_params") == b'{"x":1}'
+    assert world.redis.hget(world.keys.job(old), "status") == b"FAILED"
+    assert "enqueued in queue other" in world.rrq("job", "replay", old, "--queue", "other").out
+    answer = world.rrq("job", "replay", new["id"])
+    assert (answer.code, "has not ended" in answer.err) == (1, True)
+
+
+def test_why(world: World) -> None:
+    """What keeps a job, with a command that is whole; 1 where somebody has to do something."""
+    job_id = world.enqueue(queue_name="media")
+    answer = world.rrq("job", "why", job_id)
+    assert (answer.code, answer.out) == (1, "PENDING  no orchestrator lives\nrrq worker run\n")
+    world.rrq("queue", "pause", "media")
+    found = world.rrq("job", "why", job_id, "--json")
+    assert found.code == 1
+    assert found.json == {
+        "id": job_id, "status": "PENDING", "reason": "paused", "text": "queue media is paused", "stuck": True,
+        "advice": "rrq queue resume media",
+    }  # fmt: skip
+    later = world.enqueue(defer_by=3600)
+    answer = world.rrq("job", "why", later)
+    assert (answer.code, "it is due in 59m" in answer.out or "it is due in 1h 0m" in answer.out) == (0, True)

@@ -1,22 +1,19 @@
 """``rrq debug``: try things out."""
 
 import json
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from rrq_cli.exits import ExitCode, UsageProblem, fail
-from rrq_cli.hints import command, remark
-from rrq_cli.output import emit, shown
+from rrq_cli.exits import ExitCode, UsageProblem
+from rrq_cli.output import emit
 from rrq_cli.params import DURATION, GlobalOptions, KeyValue, common
 from rrq_cli.shapes import Submitted
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.records import read_detail
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from rrq_cli.store.enqueueing import enqueue_one
+from rrq_cli.store.waiting import TERMINAL, wait_for_end
+from rrq_cli.views.answers import show_submitted
 
 __all__ = ["debug"]
 
@@ -86,7 +83,7 @@ def submit(
 
     JSON: {"id", "queue_name", "created"}, with --wait also "status", "result", "error"
     """
-    from rrq_protocol import Job, transitions
+    from rrq_protocol import Job
 
     asked = Job(
         function,
@@ -99,65 +96,15 @@ def submit(
         job_timeout_seconds=job_timeout,
     )
     with open_store(options) as store:
-        settings = store.settings
-        prepared = transitions.prepare(
-            asked,
-            transitions.EnqueueDefaults(
-                queue_name=settings.default_queue_name,
-                max_retries=settings.default_max_retries,
-                job_timeout_seconds=settings.default_job_timeout_seconds,
-                result_ttl_seconds=settings.default_result_ttl_seconds,
-                unique_ttl_seconds=settings.default_unique_job_lock_ttl_seconds,
-                max_payload_bytes=settings.max_payload_bytes,
-            ),
-        )
-        (reply,) = store.run(transitions.enqueue(store.keys, [prepared]))
-        if reply.kind is transitions.EnqueueKind.TAKEN:
-            fail(f"job {prepared.job_id} exists with another content; choose another --job-id")
-        if reply.kind is transitions.EnqueueKind.WRONG_TYPE:
-            fail(
-                f"a key of job {prepared.job_id} or of queue {prepared.queue_name} holds something else; "
-                "nothing was enqueued"
-            )
-        created = reply.kind is transitions.EnqueueKind.CREATED
-        answer = Submitted(id=reply.job_id, queue_name=prepared.queue_name, created=created)
+        answer = enqueue_one(store, asked)
         if wait:
             _wait(store, answer, wait_timeout)
-    emit(options.as_json, answer, _show)
+    emit(options.as_json, answer, show_submitted)
     return ExitCode.OK if answer.status in (None, "COMPLETED") else ExitCode.FINDING
 
 
 def _wait(store: Store, answer: Submitted, timeout_s: float) -> None:
-    """Wait for the job to end: subscribe, read, wait, so no end is missed (REDIS_SCHEMA.md *Waiting*)."""
-    from rrq_protocol import JobStatus
-
-    give_up = time.monotonic() + timeout_s
-    # The client is typed in parts only.
-    with store.redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-        channel.subscribe(store.keys.channel(answer.id))
-        while True:
-            found = read_detail(store, answer.id)
-            answer.status, answer.result, answer.error = found.status, found.result, found.last_error
-            left = give_up - time.monotonic()
-            if found.status in {status.value for status in JobStatus if status.is_terminal}:
-                return
-            if found.problem is not None or left <= 0:
-                answer.error = found.problem or answer.error or f"not ended within {timeout_s:g} s"
-                return
-            # The channel is a hint and may be lost; the record is the truth, so it is read again from time to
-            # time.
-            channel.get_message(timeout=min(left, 1.0))
-
-
-def _show(out: "Console", answer: Submitted) -> None:
-    verb = "enqueued" if answer.created else "already there"
-    out.print(shown(f"{answer.id}  {verb} in queue {answer.queue_name}"), overflow="fold")
-    if answer.status is None:
-        follow = command("job", "trace", answer.id) + remark()
-        out.print(shown(f"follow it: {follow}", "dim"), soft_wrap=True)
-        return
-    out.print(shown(answer.status, "green" if answer.status == "COMPLETED" else "red"))
-    if answer.status == "COMPLETED":
-        out.print(shown(json.dumps(answer.result, ensure_ascii=False)), overflow="fold")
-    elif answer.error:
-        out.print(shown(answer.error, "red"), overflow="fold")
+    found = wait_for_end(store, answer.id, timeout_s)
+    answer.status, answer.result, answer.error = found.status, found.result, found.last_error
+    if found.status not in TERMINAL or found.problem is not None:
+        answer.error = found.problem or answer.error or f"not ended within {timeout_s:g} s"

@@ -1,4 +1,4 @@
-"""``rrq job``: look at jobs, and cancel them."""
+"""``rrq job``: look at jobs, wait for them, run them again, cancel them."""
 
 import sys
 from collections.abc import Mapping
@@ -8,12 +8,18 @@ import click
 from rrq_cli.exits import ExitCode, fail
 from rrq_cli.hints import command, remark
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal, shown
-from rrq_cli.params import GlobalOptions, common
+from rrq_cli.params import DURATION, GlobalOptions, common
+from rrq_cli.shapes import Waited
 from rrq_cli.store.client import open_store
+from rrq_cli.store.enqueueing import enqueue_one, replay_of
+from rrq_cli.store.facts import gather
 from rrq_cli.store.jobs import MOST_LOOKED_AT, JobFilter, find_jobs
 from rrq_cli.store.queues import wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
+from rrq_cli.store.waiting import TERMINAL, wait_for_end
+from rrq_cli.views.answers import show_submitted, show_waited, show_why
 from rrq_cli.views.jobs import show_detail, show_list, show_trace
+from rrq_cli.why import explain_wait
 
 __all__ = ["job"]
 
@@ -23,7 +29,7 @@ _NO_INDEX = {"COMPLETED", "CANCELLED"}
 
 @click.group()
 def job() -> None:
-    """Look at jobs one by one, follow what happened to them, cancel them."""
+    """Look at jobs one by one, follow what happened to them, wait for them, run them again, cancel them."""
 
 
 @job.command()
@@ -153,3 +159,66 @@ def cancel(options: GlobalOptions, job_id: str) -> int:
         lambda out, _: out.print(shown(f"job {name} {sentences[reply]}")),
     )
     return ExitCode.OK if done else ExitCode.FINDING
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "--timeout",
+    type=DURATION,
+    metavar="TIME",
+    help='Longest wait: seconds, "5m" [default: as long as it takes].',
+)
+def wait(options: GlobalOptions, job_id: str, timeout: float | None) -> int:
+    """Wait for a job to end; exit code 1 if it failed, was cancelled, or has not ended in time.
+
+    JSON: {"id", "status", "timed_out", "result", "error"}
+    """
+    with open_store(options) as store:
+        found = wait_for_end(store, job_id, timeout)
+    if found.problem is not None:
+        fail(f"job {job_id}: {found.problem}")
+    answer = Waited(
+        id=found.id,
+        status=found.status,
+        timed_out=found.status not in TERMINAL,
+        result=found.result,
+        error=None if found.status == "COMPLETED" else found.last_error,
+    )
+    emit(options.as_json, answer, show_waited)
+    return ExitCode.OK if found.status == "COMPLETED" else ExitCode.FINDING
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+@click.option("--queue", metavar="NAME", help="Queue of the new job [default: that of the old one].")
+def replay(options: GlobalOptions, job_id: str, queue: str | None) -> int:
+    """Enqueue a new job with the function, parameters and limits of one that has ended, however it ended.
+
+    The old record stays as it is, and the new job holds no unique key. A dead letter that should rather go on
+    under its own id: `rrq dlq requeue --job-id ID`.
+
+    JSON: {"id", "queue_name", "created", …}: the new job
+    """
+    with open_store(options) as store:
+        answer = enqueue_one(store, replay_of(store, job_id, queue))
+    emit(options.as_json, answer, show_submitted)
+    return ExitCode.OK
+
+
+@job.command()
+@common
+@click.argument("job_id", metavar="ID")
+def why(options: GlobalOptions, job_id: str) -> int:
+    """Say why a job does not run; exit code 1 where it never will unless somebody does something.
+
+    JSON: {"id", "status", "reason", "text", "stuck", "advice"}; reasons: done, running, recovering, broken,
+    not_queued, paused, later, unknown_handler, locked, no_orchestrator, stopping, not_served, no_runner,
+    runner_broken, runner_starting, runner_full, behind, next
+    """
+    with open_store(options) as store:
+        found = explain_wait(gather(store, job_id), command)
+    emit(options.as_json, found, show_why)
+    return ExitCode.FINDING if found.stuck else ExitCode.OK

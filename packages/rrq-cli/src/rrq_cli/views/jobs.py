@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["print_rows", "show_detail", "show_list", "show_trace"]
+__all__ = ["print_rows", "show_detail", "show_list", "show_trace", "status_text"]
 
 STYLES = {
     "PENDING": "cyan",

@@ -1,0 +1,54 @@
+"""What a job waits for, gathered for :mod:`rrq_cli.why`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rrq_cli.store.client import Store
+from rrq_cli.store.orchestrators import list_orchestrators
+from rrq_cli.store.records import detail, read_hash, text_of, time_of
+from rrq_cli.why import Facts
+from rrq_protocol import ErrorType
+
+__all__ = ["gather"]
+
+
+def gather(store: Store, job_id: str) -> Facts:
+    """Return what is known of a job and its surroundings.
+
+    Raises:
+        CliError: There is no such job.
+    """
+    raw, ttl = read_hash(store, job_id)
+    job = detail(store.keys, job_id, raw, ttl)
+    queue = job.queue_name or ""
+    keys, now_ms = store.keys, store.now_ms()
+    paused, score, rank, lock = store.ask(
+        ("SISMEMBER", keys.paused, queue),
+        ("ZSCORE", keys.queue(queue), job_id),
+        ("ZRANK", keys.queue(queue), job_id),
+        ("GET", keys.lock_job(job_id)),
+    )
+    last = job.failed_attempts[-1] if job.failed_attempts else {}
+    return Facts(
+        job=job,
+        now=time_of(now_ms) or datetime.now(UTC),
+        runner=_runner_of(store, job.function_name or "", queue),
+        now_ms=now_ms,
+        due_ms=None if score is None or isinstance(score, Exception) else float(score),
+        before=rank if isinstance(rank, int) else 0,
+        paused=paused == 1,
+        lock_holder=_text(lock),
+        unknown_handler=last.get("type") == ErrorType.HANDLER_NOT_FOUND,
+        cancel_requested="cancel_requested_at" in job.fields,
+        orchestrators=list_orchestrators(store),
+    )
+
+
+def _runner_of(store: Store, function_name: str, queue: str) -> str:
+    """Return the runner a job goes to, as an orchestrator with these settings decides."""
+    named, cut, _ = function_name.partition("#")
+    return named if cut else store.settings.runner_routes.get(queue, store.settings.default_runner_name)
+
+
+def _text(reply: Any) -> str | None:
+    return text_of(reply) if isinstance(reply, bytes) else None

@@ -1,0 +1,216 @@
+"""Why a job does not run: facts in, one reason out. Pure.
+
+The rules are asked in the order of the table below; the first that knows an answer gives it. Each looks at
+one thing a job needs before it starts: that it waits, in a queue that is open, for a time that has come, for
+an orchestrator that serves the queue, with a runner of the right name that has room.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from rrq_cli.shapes import JobRow, OrchestratorInfo, RunnerInfo, Why
+from rrq_cli.words import duration, plural
+
+__all__ = ["Facts", "explain_wait"]
+
+
+class Facts(msgspec.Struct, kw_only=True, frozen=True):
+    """What is known of a job and of what it waits for.
+
+    Attributes:
+        job: Its list entry.
+        now: The server's time.
+        runner: The runner it goes to, by its name or by the settings at hand.
+        due_ms: Its score in its queue, None where it is not in there; ``now_ms`` is the time to compare with.
+        before: Jobs that are due before it.
+        paused: Whether its queue is.
+        lock_holder: Who holds a lock of the public line on it.
+        unknown_handler: Whether its last attempt ended because no runner knew the function.
+        cancel_requested: Whether somebody asked for its cancellation while it ran.
+        orchestrators: Everyone with a lease.
+    """
+
+    job: JobRow
+    now: datetime
+    runner: str
+    now_ms: float = 0.0
+    due_ms: float | None = None
+    before: int = 0
+    paused: bool = False
+    lock_holder: str | None = None
+    unknown_handler: bool = False
+    cancel_requested: bool = False
+    orchestrators: Sequence[OrchestratorInfo] = ()
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """A reason, and the words of the ``rrq`` command that helps."""
+
+    reason: str
+    text: str
+    help: tuple[str, ...] = ()
+    stuck: bool = False
+
+
+def explain_wait(facts: Facts, command: Callable[..., str]) -> Why:
+    """Return why a job does not run; ``stuck`` where it never will unless somebody does something.
+
+    Args:
+        facts: What is known.
+        command: Makes a command line to copy of its words.
+    """
+    found = next(answer for rule in _RULES if (answer := rule(facts)) is not None)
+    return Why(
+        id=facts.job.id,
+        status=facts.job.status,
+        reason=found.reason,
+        text=found.text,
+        stuck=found.stuck,
+        advice=command(*found.help) if found.help else None,
+    )
+
+
+def _because(reason: str, text: str, *help_: str, stuck: bool = False) -> _Answer:
+    return _Answer(reason, text, help_, stuck)
+
+
+def _broken(facts: Facts) -> _Answer | None:
+    problem = facts.job.problem
+    if problem is None:
+        return None
+    return _because("broken", f"its record is broken: {problem}", "doctor", stuck=True)
+
+
+def _ended(facts: Facts) -> _Answer | None:
+    job = facts.job
+    match job.status:
+        case "COMPLETED":
+            return _because("done", "it ran and completed", "job", "replay", job.id)
+        case "CANCELLED":
+            return _because("done", "it was cancelled", "job", "replay", job.id)
+        case "FAILED":
+            first = (job.last_error or "no error was recorded").strip().split("\n")[0]
+            return _because("done", f"it failed for good: {first}", "dlq", "requeue", "--job-id", job.id)
+    return None
+
+
+def _running(facts: Facts) -> _Answer | None:
+    job = facts.job
+    if job.status != "ACTIVE":
+        return None
+    since = "" if job.started_at is None else f" for {duration((facts.now - job.started_at).total_seconds())}"
+    holder = next((each for each in facts.orchestrators if each.id == job.worker_id), None)
+    if holder is None or holder.state != "live":
+        text = f"it was claimed{since}, but its orchestrator {job.worker_id} lives no more"
+        takes_over = any(each.state == "live" for each in facts.orchestrators)
+        if takes_over:
+            return _because("recovering", f"{text}; another one takes it back in a moment")
+        return _because("recovering", f"{text}, and none is there to take it back", *_START, stuck=True)
+    asked = "; it was asked to cancel" if facts.cancel_requested else ""
+    return _because("running", f"it runs{since} on {job.worker_id}{asked}")
+
+
+def _not_queued(facts: Facts) -> _Answer | None:
+    if facts.due_ms is not None:
+        return None
+    text = f"it waits by its record, but is not in queue {facts.job.queue_name}; orchestrators put that right"
+    return _because("not_queued", text, "doctor", stuck=True)
+
+
+def _paused(facts: Facts) -> _Answer | None:
+    if not facts.paused:
+        return None
+    queue = facts.job.queue_name
+    return _because("paused", f"queue {queue} is paused", "queue", "resume", queue or "", stuck=True)
+
+
+def _later(facts: Facts) -> _Answer | None:
+    if facts.due_ms is None or facts.due_ms <= facts.now_ms:
+        return None
+    left = duration((facts.due_ms - facts.now_ms) / 1000)
+    if facts.unknown_handler:
+        text = (
+            f"no runner knew {facts.job.function_name}; it is tried again in {left}, so register the handler"
+        )
+        return _because("unknown_handler", text)
+    what = "its next attempt is due" if facts.job.status == "RETRYING" else "it is due"
+    return _because("later", f"{what} in {left}")
+
+
+def _locked(facts: Facts) -> _Answer | None:
+    if facts.lock_holder is None:
+        return None
+    return _because(
+        "locked", f"it is locked by {facts.lock_holder}, an orchestrator of another implementation"
+    )
+
+
+def _not_served(facts: Facts) -> _Answer | None:
+    live = [each for each in facts.orchestrators if each.state == "live"]
+    if not live:
+        return _because("no_orchestrator", "no orchestrator lives", *_START, stuck=True)
+    serving = _serving(facts)
+    if serving:
+        return None
+    queue = facts.job.queue_name
+    if any(queue in each.queues for each in live):
+        return _because("stopping", f"the orchestrators of queue {queue} are stopping", *_START, stuck=True)
+    text = f"{plural(len(live), 'orchestrator')} live, and none serves queue {queue}"
+    text = text.replace("orchestrator live", "orchestrator lives")
+    return _because("not_served", text, "worker", "run", "--queue", queue or "", stuck=True)
+
+
+def _serving(facts: Facts) -> list[OrchestratorInfo]:
+    """Return who serves the job's queue; one that reports no queues is taken to serve all."""
+    return [
+        each
+        for each in facts.orchestrators
+        if each.state == "live"
+        and each.status != "stopping"
+        and (not each.queues or facts.job.queue_name in each.queues)
+    ]
+
+
+def _no_runner(facts: Facts) -> _Answer | None:
+    serving = _serving(facts)
+    if any(each.runners is None for each in serving):
+        return None  # it does not tell, as those of the public line
+    found = _runners(facts)
+    name = facts.runner
+    if not found:
+        text = f"it goes to runner {name}, which no orchestrator of its queue has: add [rrq.runners.{name}]"
+        return _because("no_runner", f"{text} to their settings", stuck=True)
+    if all(each.state == "broken" for each in found):
+        text = f"runner {name} is broken: its processes do not start"
+        return _because("runner_broken", text, "check", stuck=True)
+    if all(not each.capacity for each in found):
+        return _because("runner_starting", f"runner {name} has no process yet that takes jobs")
+    if all(each.free == 0 for each in found):
+        slots = sum(each.capacity or 0 for each in found)
+        text = f"runner {name} is full: all of {plural(slots, 'slot')} hold a job; {_ahead(facts)}"
+        return _because("runner_full", text)
+    return None
+
+
+def _runners(facts: Facts) -> list[RunnerInfo]:
+    return [
+        runner for each in _serving(facts) for runner in each.runners or () if runner.name == facts.runner
+    ]
+
+
+def _ahead(facts: Facts) -> str:
+    return f"{plural(facts.before, 'job')} of its queue {'is' if facts.before == 1 else 'are'} due before it"
+
+
+def _turn(facts: Facts) -> _Answer | None:
+    if facts.before:
+        return _because("behind", f"it is due, and {_ahead(facts)}")
+    return _because("next", "it is the next of its queue and may start at any moment")
+
+
+_START = ("worker", "run")
+_RULES: tuple[Callable[[Facts], _Answer | None], ...] = (
+    _broken, _ended, _running, _not_queued, _paused, _later, _locked, _not_served, _no_runner, _turn
+)  # fmt: skip

@@ -54,6 +54,8 @@ READING = (
     ("dlq", "inspect", "{id}"),
     ("dlq", "stats"),
     ("dlq", "requeue", "--all", "--dry-run"),
+    ("dlq", "purge", "--all", "--dry-run"),
+    ("dlq", "purge", "--limit", "3", "--yes"),
     ("check",),
 )
 # What changes something, or looks at no key space.

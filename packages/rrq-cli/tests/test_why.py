@@ -54,15 +54,15 @@ CASES = [
     (
         facts(job=ACTIVE, orchestrators=[orchestrator(state="lapsed"), orchestrator(id="o2")]),
         "recovering", False,
-        "it was claimed for 30.0 s, but its orchestrator o1 lives no more; another one takes it back in a "
-        "moment",
+        ("it was claimed for 30.0 s, but its orchestrator o1 lives no more; another one takes it back in a "
+        "moment"),
         None,
     ),
     (
         facts(job=ACTIVE, orchestrators=[]),
         "recovering", True,
-        "it was claimed for 30.0 s, but its orchestrator o1 lives no more, and none is there to take it "
-        "back",
+        ("it was claimed for 30.0 s, but its orchestrator o1 lives no more, and none is there to take it "
+        "back"),
         "worker run",
     ),
     (
@@ -78,7 +78,8 @@ CASES = [
     ),
     (
         facts(job=job("RETRYING"), due_ms=NOW_MS + 5000, unknown_handler=True),
-        "unknown_handler", False, "no runner knew f; it is tried again in 5.0 s, so register the handler", None,
+        "unknown_handler", False, "no runner knew f; it is tried again in 5.0 s, so register the handler",
+        None,
     ),
     (
         facts(lock_holder="w9"),
@@ -100,8 +101,8 @@ CASES = [
     (
         facts(runner="rust"),
         "no_runner", True,
-        "it goes to runner rust, which no orchestrator of its queue has: add [rrq.runners.rust] to their "
-        "settings",
+        ("it goes to runner rust, which no orchestrator of its queue has: add [rrq.runners.rust] to their "
+        "settings"),
         None,
     ),
     (

@@ -21,7 +21,7 @@ _OWN = {
     "demo": Lazy("rrq_cli.commands.demo:demo", "Watch RRQ work on real files, from nothing."),
     "queue": Lazy("rrq_cli.commands.queue:queue", "Queues: list, stats, inspect, pause, resume, purge."),
     "job": Lazy("rrq_cli.commands.job:job", "Jobs: show, list, trace, why, wait, replay, cancel."),
-    "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue."),
+    "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue, purge."),
     "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),
     "config": Lazy("rrq_cli.commands.config:config", "Show and check the settings."),
     "debug": Lazy("rrq_cli.commands.debug:debug", "Try things out: submit one job."),

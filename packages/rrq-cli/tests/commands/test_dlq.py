@@ -74,3 +74,30 @@ def test_requeue(world: World) -> None:
     answer = world.rrq("dlq", "requeue", "--all")
     assert (answer.code, "no dead letter fits" in answer.err) == (1, True)
     assert "in none of the dead letter queues" in world.rrq("dlq", "requeue", "--job-id", first).err
+
+
+def test_requeue_in_small_batches(world: World) -> None:
+    """The batch size changes how, not what: oldest first, all of them."""
+    dead = [world.dead() for _ in range(5)]
+    answer = world.rrq("dlq", "requeue", "--all", "--batch-size", "2", "--json")
+    assert answer.json == {"dry_run": False, "ids": dead[::-1], "results": {"ok": 5}}
+    queued = world.redis.zrange(world.keys.queue("default"), 0, -1)
+    assert sorted(each.decode() for each in queued) == sorted(dead)
+
+
+def test_purge(world: World) -> None:
+    """Nothing goes without saying how many, and yes; then the entries and their records are gone."""
+    first, second, other = world.dead(), world.dead(), world.dead(queue_name="media")
+    assert world.rrq("dlq", "purge", "--yes").code == 2
+    assert world.rrq("dlq", "purge", "--all", "--limit", "1").code == 2
+    refused = world.rrq("dlq", "purge", "--all", "--queue", "media")
+    assert (refused.code, "this would delete 1 dead letter" in refused.err) == (2, True)
+    assert world.rrq("dlq", "purge", "--limit", "1", "--dry-run", "--json").json["ids"] == [other]
+    assert world.redis.llen(world.keys.dlq("default")) == 3
+    done = world.rrq("dlq", "purge", "--all", "--queue", "media", "--yes", "--json").json
+    assert done == {"dry_run": False, "ids": [other], "results": {"ok": 1}, "problem": None}
+    assert world.rrq("dlq", "purge", "--job-id", first, "--yes").out == "1 job deleted\n"
+    assert world.redis.lrange(world.keys.dlq("default"), 0, -1) == [second.encode()]
+    assert world.redis.exists(world.keys.job(first), world.keys.job(other)) == 0
+    answer = world.rrq("dlq", "purge", "--job-id", first, "--yes")
+    assert (answer.code, "in none of the dead letter queues" in answer.err) == (1, True)

@@ -1,10 +1,14 @@
 """``rrq dlq``: dead letters."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from rrq_cli.commands.job import print_raw
+from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.hints import command, remark
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal
@@ -12,19 +16,29 @@ from rrq_cli.params import GlobalOptions, common
 from rrq_cli.progress import progress
 from rrq_cli.shapes import JobRow
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.dead_letters import dlq_names, group_dead, list_dead, requeue_dead, wrong_dlqs
+from rrq_cli.store.dead_letters import (
+    dlq_names,
+    group_dead,
+    list_dead,
+    requeue_dead,
+    total_dead,
+    wrong_dlqs,
+)
 from rrq_cli.store.jobs import JobFilter
+from rrq_cli.store.purging import purge_dead
 from rrq_cli.store.queues import wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
+from rrq_cli.views.queues import show_purged
+from rrq_cli.words import plural
 
 __all__ = ["dlq"]
 
 
 @click.group()
 def dlq() -> None:
-    """Dead letters: jobs that will not run again unaided. Look at them, group them, requeue them."""
+    """Dead letters: jobs that will not run again unaided. Look at them, group, requeue or delete them."""
 
 
 def _names(store: Store, chosen: str | None) -> list[str]:
@@ -139,56 +153,160 @@ def stats(options: GlobalOptions, dlq_name: str | None, batch_size: int, max_sca
     note_if_none(found.groups, missing)
 
 
+def _chosen(deed: str, reach: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the options that say which dead letters a ``deed`` is done to.
+
+    The command gets a :class:`_Choice` as its second argument.
+    """
+
+    def declare(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(options: GlobalOptions, **values: Any) -> Any:
+            names = ("queue", "function", "job_id", "limit", "all_", "dry_run", "dlq_name", "batch_size")
+            choice = _Choice(deed, **{name: values.pop(name) for name in names})
+            return command(options, choice, **values)
+
+        declared: Callable[..., Any] = run
+        for option in (
+            _batch_size,
+            _dlq_name,
+            click.option("--dry-run", is_flag=True, help="Only say which jobs it would be."),
+            click.option("--all", "all_", is_flag=True, help=reach),
+            click.option("--limit", type=click.IntRange(min=1), help="Jobs at most, newest first."),
+            click.option("--job-id", metavar="ID", help="Only this job."),
+            _filter,
+        ):
+            declared = option(declared)
+        return declared
+
+    return declare
+
+
+@dataclass
+class _Choice:
+    """Which dead letters are meant; refuses what contradicts itself.
+
+    Raises:
+        UsageProblem: It is not said how many.
+        InvalidName: The id can be none.
+    """
+
+    deed: str
+    queue: str | None
+    function: str | None
+    job_id: str | None
+    limit: int | None
+    all_: bool
+    dry_run: bool
+    dlq_name: str | None
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        from rrq_protocol import validate_job_id
+
+        if self.all_ and self.limit is not None:
+            raise UsageProblem(f"dlq {self.deed}: --all and --limit exclude each other")
+        if not (self.all_ or self.limit or self.job_id or self.dry_run):
+            raise UsageProblem(
+                f"dlq {self.deed}: say how many: --all, --limit N, or --job-id ID "
+                "(--dry-run shows which it would be)"
+            )
+        if self.job_id is not None:
+            validate_job_id(self.job_id)
+
+    @property
+    def most(self) -> int | None:
+        """Jobs at most."""
+        return 1 if self.job_id is not None else self.limit
+
+    def accepts(self, row: JobRow) -> bool:
+        """Whether a dead letter is meant."""
+        return self.job_id in (None, row.id) and JobFilter(None, self.queue, self.function).accepts(row)
+
+    def none_found(self) -> str:
+        """Return what to say where no dead letter is meant."""
+        return (
+            "no dead letter fits"
+            if self.job_id is None
+            else f"job {self.job_id} is in none of the dead letter queues"
+        )
+
+
 @dlq.command()
 @common
-@_filter
-@click.option("--job-id", metavar="ID", help="Only this job.")
-@click.option("--limit", type=click.IntRange(min=1), help="Jobs at most.")
-@click.option("--all", "all_", is_flag=True, help="Every dead letter that fits the filters.")
+@_chosen("requeue", "Every dead letter that fits the filters.")
 @click.option("--target-queue", metavar="NAME", help="Queue to put them into [default: each job's own].")
-@click.option("--dry-run", is_flag=True, help="Only say which jobs it would be.")
-@_dlq_name
-def requeue(
-    options: GlobalOptions,
-    queue: str | None,
-    function: str | None,
-    job_id: str | None,
-    limit: int | None,
-    all_: bool,
-    target_queue: str | None,
-    dry_run: bool,
-    dlq_name: str | None,
-) -> int:
+def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -> int:
     """Give dead letters a fresh start, with all their attempts, newest first.
 
     JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}}; exit code 1 when nothing was requeued
     """
-    from rrq_protocol import validate_job_id, validate_queue_name
+    from rrq_protocol import validate_queue_name
 
-    if all_ and limit is not None:
-        raise UsageProblem("dlq requeue: --all and --limit exclude each other")
-    if not (all_ or limit or job_id or dry_run):
-        raise UsageProblem(
-            "dlq requeue: say how many: --all, --limit N, or --job-id ID (--dry-run shows which it would be)"
-        )
-    wanted_id = None if job_id is None else validate_job_id(job_id)
     target = None if target_queue is None else validate_queue_name(target_queue)
-    base = JobFilter(None, queue, function)
-
-    def accepts(row: JobRow) -> bool:
-        return wanted_id in (None, row.id) and base.accepts(row)
-
-    most = 1 if wanted_id is not None else limit
     with open_store(options) as store:
-        names = _names(store, dlq_name)
-        with progress("requeued", quiet=options.as_json) as advance:
+        names = _names(store, choice.dlq_name)
+        with progress("requeued", total=_most(store, names, choice), quiet=options.as_json) as advance:
             done = requeue_dead(
-                store, names, accepts, most=most, target_queue=target, dry_run=dry_run, progress=advance
+                store,
+                names,
+                choice.accepts,
+                most=choice.most,
+                target_queue=target,
+                dry_run=choice.dry_run,
+                batch_size=choice.batch_size,
+                progress=advance,
             )
         missing = store.remark
     emit(options.as_json, done, show_requeued)
-    if not done.ids:
-        note(f"job {wanted_id} is in none of the dead letter queues" if wanted_id else "no dead letter fits")
-        note_if_none(done.ids, missing)
-    moved = len(done.ids) if dry_run else done.results.get("ok", 0)
-    return ExitCode.OK if moved else ExitCode.FINDING
+    return _code(done.dry_run, done.ids, done.results, choice, missing)
+
+
+def _most(store: Store, names: Sequence[str], choice: _Choice) -> int:
+    """Return how many it will be at most, for the progress bar."""
+    total = total_dead(store, names)
+    return total if choice.most is None else min(total, choice.most)
+
+
+def _code(
+    dry_run: bool, ids: Sequence[str], results: Mapping[str, int], choice: _Choice, missing: str | None
+) -> int:
+    if not ids:
+        note(choice.none_found())
+        note_if_none(ids, missing)
+    return ExitCode.OK if (ids if dry_run else results.get("ok", 0)) else ExitCode.FINDING
+
+
+@dlq.command()
+@common
+@_chosen("purge", "Every dead letter that fits the filters.")
+@yes_option
+def purge(options: GlobalOptions, choice: _Choice, yes: bool) -> int:
+    """Delete dead letters for good, newest first: the entries and the job records.
+
+    JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}, "problem"}; exit code 1 when nothing was deleted
+    """
+    with open_store(options) as store:
+        names = _names(store, choice.dlq_name)
+        wanted = purge_dead(
+            store, names, choice.accepts, most=choice.most, dry_run=True, batch_size=choice.batch_size
+        )
+        done = wanted
+        if wanted.ids and not choice.dry_run:
+            what = f"delete {plural(len(wanted.ids), 'dead letter')}"
+            require_consent(what, yes=yes, as_json=options.as_json)
+            meant = set(wanted.ids)  # what was agreed to, and nothing that failed meanwhile
+            with progress("deleted", total=len(meant), quiet=options.as_json) as advance:
+                done = purge_dead(
+                    store,
+                    names,
+                    lambda row: row.id in meant,
+                    most=len(meant),
+                    dry_run=False,
+                    batch_size=choice.batch_size,
+                    progress=advance,
+                )
+        missing = store.remark
+    done.dry_run = choice.dry_run
+    emit(options.as_json, done, show_purged)
+    return _code(done.dry_run, done.ids, done.results, choice, missing)

@@ -95,8 +95,10 @@ class QueueStats(QueueInfo, kw_only=True):
         mean_run_seconds: Mean time in the runner, over all attempts that ended.
         per_second_1m: Completed jobs per second over the last minute.
         per_second_1h: The same over the last hour.
+        per_second_24h: The same over the last 24 hours.
         completed_per_minute: Completed jobs in each of the last 60 minutes, oldest first, the running minute
             last.
+        completed_per_hour: The same for the last 24 hours, 60 minutes each.
         scanned: With ``--max-scan``: records found by status, null otherwise.
     """
 
@@ -107,7 +109,9 @@ class QueueStats(QueueInfo, kw_only=True):
     mean_run_seconds: float | None = None
     per_second_1m: float = 0.0
     per_second_1h: float = 0.0
+    per_second_24h: float = 0.0
     completed_per_minute: list[int] = []
+    completed_per_hour: list[int] = []
     scanned: dict[str, int] | None = None
 
 

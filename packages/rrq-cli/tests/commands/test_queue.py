@@ -152,3 +152,15 @@ def test_an_unknown_queue_is_told(world: World) -> None:
     assert (answer.code, answer.err) == (0, hint)
     # One may hold a queue before the first job comes.
     assert world.rrq("queue", "pause", "medai").err == hint
+
+
+def test_stats_tell_of_a_day(world: World) -> None:
+    """Throughput is given for a minute, an hour and a day; a watch needs a terminal and is no JSON."""
+    world.completed()
+    (default,) = world.rrq("queue", "stats", "--json").json["queues"]
+    assert (len(default["completed_per_hour"]), sum(default["completed_per_hour"])) == (24, 1)
+    assert default["per_second_1m"] > default["per_second_1h"] > default["per_second_24h"] > 0
+    assert "Throughput" in world.rrq("queue", "stats").out
+    answer = world.rrq("queue", "stats", "--watch")
+    assert (answer.code, answer.err) == (2, "rrq: queue stats --watch needs a terminal\n")
+    assert world.rrq("queue", "stats", "--watch", "--json").code == 2

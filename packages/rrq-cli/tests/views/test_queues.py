@@ -40,6 +40,8 @@ def test_figures_of_queues(shown_at_80: Show) -> None:
         mean_run_seconds=1.5,
         per_second_1m=230.4,
         per_second_1h=0.05,
+        per_second_24h=1.5,
+        completed_per_hour=[0] * 23 + [7],
         completed_per_minute=[0] * 30 + [5] * 15 + [10] * 15,
     )
     assert shown_at_80(show_stats, [stats]) == (
@@ -48,10 +50,15 @@ def test_figures_of_queues(shown_at_80: Show) -> None:
         "──────────────────────────────────────────────\n"
         "default     12      3       4         2.1 s\n"
         "\n"
-        "So far  means per job; the bars are jobs done in the last hour\n"
-        "Queue         Done  Failed  Retries   Wait    Run  1 min      1 h  Last hour\n"
-        "───────────────────────────────────────────────────────────────────────────────\n"
-        "default  1,234,567      11       44  12 ms  1.5 s  230/s  3.0/min  ▁▁▁▁▁▁▅▅▅███\n"
+        "So far  means per job\n"
+        "Queue         Done  Failed  Retries   Wait    Run\n"
+        "─────────────────────────────────────────────────\n"
+        "default  1,234,567      11       44  12 ms  1.5 s\n"
+        "\n"
+        "Throughput  jobs done; the bars are the last hour and the last day\n"
+        "Queue    1 min      1 h   24 h  Hour          Day\n"
+        "──────────────────────────────────────────────────────────\n"
+        "default  230/s  3.0/min  1.5/s  ▁▁▁▁▁▁▅▅▅███  ▁▁▁▁▁▁▁▁▁▁▁█\n"
     )
     assert "first job" in shown_at_80(show_stats, [])
 

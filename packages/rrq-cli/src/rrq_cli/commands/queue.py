@@ -1,15 +1,17 @@
 """``rrq queue``: look into queues, hold them, empty them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from rrq_cli.consent import require_consent, yes_option
-from rrq_cli.exits import ExitCode, fail
+from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.known import unknown_queue
 from rrq_cli.output import emit, note, note_if_none, shown
-from rrq_cli.params import GlobalOptions, common
+from rrq_cli.params import DURATION, GlobalOptions, common
 from rrq_cli.progress import progress
+from rrq_cli.screen import keep_showing
 from rrq_cli.shapes import Purged
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.purging import purge_queue
@@ -21,8 +23,12 @@ from rrq_cli.store.queues import (
     unknown_queues,
     wrong_sets,
 )
+from rrq_cli.store.throughput import Throughput
 from rrq_cli.views.queues import show_content, show_purged, show_queues, show_stats
 from rrq_cli.words import plural
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["queue"]
 
@@ -96,22 +102,53 @@ def list_(options: GlobalOptions, show_empty: bool, scan: int | None) -> None:
     metavar="N",
     help="Also count records by status, looking at N keys of the server (0: all; may take long).",
 )
-def stats(options: GlobalOptions, chosen: Sequence[str], max_scan: int | None) -> None:
+@click.option("--watch", is_flag=True, help="Show them again and again until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=DURATION,
+    default=2.0,
+    metavar="TIME",
+    show_default=True,
+    help="Time between looks with --watch.",
+)
+def stats(
+    options: GlobalOptions, chosen: Sequence[str], max_scan: int | None, watch: bool, interval: float
+) -> None:
     """Show the figures of queues: waiting, active, done, failed, waits, run times, throughput.
 
     They come from counters kept with every change, so this costs the same with ten jobs or ten million.
 
     JSON: {"at": time, "queues": [{"name", "ready", "later", "active", "oldest_ready_age_seconds", "totals",
-    …}]}
+    "per_second_1m", "per_second_1h", "per_second_24h", "completed_per_minute", "completed_per_hour", …}]}
     """
     from rrq_cli.store.records import time_of
 
+    if watch and options.as_json:
+        raise UsageProblem("queue stats: --watch is for people; without it, --json answers once")
     with open_store(options) as store:
+        if watch:
+            _names(store, chosen, max_scan)  # says what is unknown, before the screen is taken
+            keep_showing("queue stats --watch", interval, _looking(store, chosen, max_scan))
+            return
         found = queue_stats(store, _names(store, chosen, max_scan), max_scan=max_scan)
         at, remark = time_of(store.now_ms()), store.remark
 
     emit(options.as_json, {"at": at, "queues": found}, lambda out, _: show_stats(out, found))
     note_if_none(any(each.waiting or each.totals.enqueued or each.problem for each in found), remark)
+
+
+def _looking(
+    store: Store, chosen: Sequence[str], max_scan: int | None
+) -> "Callable[[], Callable[[Console], None]]":
+    """Return what looks at the figures and returns what draws them."""
+    flow = Throughput()
+
+    def look() -> "Callable[[Console], None]":
+        names = sorted(set(chosen)) or queue_names(store, scan=max_scan)
+        found = queue_stats(store, names, max_scan=max_scan, flow=flow)
+        return lambda out: show_stats(out, found)
+
+    return look
 
 
 @queue.command()

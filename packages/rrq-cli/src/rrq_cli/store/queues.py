@@ -7,6 +7,7 @@ from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
 from rrq_cli.store.client import Store
 from rrq_cli.store.orchestrators import active_by_queue
 from rrq_cli.store.records import key_problem, read_rows, text_of
+from rrq_cli.store.throughput import HOUR, Throughput, count_of, per_hour, per_second
 from rrq_cli.words import plural
 from rrq_protocol import InvalidName, validate_queue_name
 
@@ -20,7 +21,6 @@ __all__ = [
     "wrong_sets",
 ]
 
-MINUTES = 60
 _LATEST_MS = 253_402_300_799_999
 _SCAN_STEP = 1000
 _TOTALS = Totals.__struct_fields__
@@ -147,37 +147,38 @@ def inspect_queue(store: Store, name: str, *, limit: int, offset: int) -> QueueC
     return content
 
 
-def queue_stats(store: Store, names: Sequence[str], *, max_scan: int | None = None) -> list[QueueStats]:
+def queue_stats(
+    store: Store, names: Sequence[str], *, max_scan: int | None = None, flow: Throughput | None = None
+) -> list[QueueStats]:
     """Return the figures of these queues.
 
     Args:
         store: The connection.
         names: The queues.
         max_scan: Count the records by status too, looking at so many keys (0: all); None counts nothing.
+        flow: Remembers the minutes that are over, for whoever asks again.
     """
+    flow = flow or Throughput()
     now = store.now_ms()
     active = active_by_queue(store)
     stopped = _members(store.ask(("SMEMBERS", store.keys.paused))[0])
     scanned = None if max_scan is None else _scan_statuses(store, max_scan)
     result = []
     for name in names:
-        stats = _stats_of(store, name, now)
+        stats = _stats_of(store, name, now, flow)
         stats.active, stats.paused = active.get(name, 0), name in stopped
         stats.scanned = None if scanned is None else scanned.get(name, {})
         result.append(stats)
     return result
 
 
-def _stats_of(store: Store, name: str, now_ms: float) -> QueueStats:
-    keys, this_minute = store.keys, int(now_ms // 60_000)
-    minutes = range(this_minute - MINUTES + 1, this_minute + 1)
-    first, totals, *replies = store.ask(
+def _stats_of(store: Store, name: str, now_ms: float, flow: Throughput) -> QueueStats:
+    keys = store.keys
+    first, totals, *sizes = store.ask(
         ("ZRANGE", keys.queue(name), 0, 0, "WITHSCORES"),
         ("HMGET", keys.stats(name), *_TOTALS, *_SUMS),
         *_sizes(store, name, now_ms),
-        *(("HGET", keys.stats_minute(name, minute), "completed") for minute in minutes),
     )
-    sizes, per_minute = replies[:4], replies[4:]
     stats = QueueStats(name=name, **_at_a_glance(*sizes))
     if stats.ready and first and not isinstance(first, Exception):
         ((_, score),) = _scored(first)
@@ -186,12 +187,9 @@ def _stats_of(store: Store, name: str, now_ms: float) -> QueueStats:
         stats.problem = stats.problem or f"{keys.stats(name)}: {problem}"
     else:
         _add_totals(stats, totals)
-    stats.completed_per_minute = [0 if isinstance(n, Exception) else _count(n) for n in per_minute]
-    into_minute = (now_ms % 60_000) / 60_000
-    # The running minute, and of the one before as much as makes it a whole one.
-    last_minute = stats.completed_per_minute[-1] + stats.completed_per_minute[-2] * (1 - into_minute)
-    stats.per_second_1m = last_minute / 60
-    stats.per_second_1h = sum(stats.completed_per_minute) / ((MINUTES - 1 + into_minute) * 60)
+    minutes = flow.of(store, name, now_ms)
+    stats.completed_per_minute, stats.completed_per_hour = minutes[-HOUR:], per_hour(minutes)
+    stats.per_second_1m, stats.per_second_1h, stats.per_second_24h = per_second(minutes, now_ms)
     return stats
 
 
@@ -202,14 +200,8 @@ def _scored(reply: Any) -> list[tuple[str, float]]:
     return [(text_of(member), float(score)) for member, score in reply]
 
 
-def _count(raw: bytes | None) -> int:
-    """Return a counter; one that a stranger has overwritten counts as 0."""
-    text = b"0" if raw is None else raw
-    return int(text) if text.isdigit() and len(text) < 19 else 0
-
-
 def _add_totals(stats: QueueStats, reply: Sequence[bytes | None]) -> None:
-    counts = [_count(raw) for raw in reply]
+    counts = [count_of(raw) for raw in reply]
     stats.totals = Totals(**dict(zip(_TOTALS, counts, strict=False)))
     wait_ms, run_ms = counts[len(_TOTALS) :]
     ended = stats.totals.completed + stats.totals.failed + stats.totals.retried

@@ -77,15 +77,22 @@ def show_stats(out: "Console", queues: Sequence[QueueStats]) -> None:
     out.print(table(columns, rows))
     _print_problems(out, queues)
     out.print()
-    titled(out, "So far", "means per job; the bars are jobs done in the last hour")
-    right = ("Done", "Failed", "Retries", "Wait", "Run", "1 min", "1 h")
-    columns = [Column("Queue"), *(Column(title, right=True) for title in right), Column("Last hour")]
+    titled(out, "So far", "means per job")
+    columns = [
+        Column("Queue"),
+        *(Column(t, right=True) for t in ("Done", "Failed", "Retries", "Wait", "Run")),
+    ]
+    out.print(table(columns, [_so_far(each) for each in queues]))
+    out.print()
+    titled(out, "Throughput", "jobs done; the bars are the last hour and the last day")
+    columns = [Column("Queue"), *(Column(title, right=True) for title in ("1 min", "1 h", "24 h"))]
+    columns += [Column("Hour", keep=1), Column("Day")]
     out.print(table(columns, [_flow(each) for each in queues]))
     if any(each.scanned is not None for each in queues):
         _show_scanned(out, queues)
 
 
-def _flow(stats: QueueStats) -> Sequence[object]:
+def _so_far(stats: QueueStats) -> Sequence[object]:
     totals = stats.totals
     return (
         stats.name,
@@ -94,9 +101,17 @@ def _flow(stats: QueueStats) -> Sequence[object]:
         number(totals.retried),
         duration(stats.mean_wait_seconds),
         duration(stats.mean_run_seconds),
+    )
+
+
+def _flow(stats: QueueStats) -> Sequence[object]:
+    return (
+        stats.name,
         rate(stats.per_second_1m),
         rate(stats.per_second_1h),
+        rate(stats.per_second_24h),
         shown(sparkline(stats.completed_per_minute, _SPARK_COLUMNS), "cyan"),
+        shown(sparkline(stats.completed_per_hour, _SPARK_COLUMNS), "cyan"),
     )
 
 

@@ -145,3 +145,37 @@ def test_options_before_a_plugins_name_reach_it(
     group.callback, group.params = root, root.__click_params__[::-1]  # type: ignore[attr-defined]
     _call(group, "--prefix", "x", "--json", "served", name)
     assert f"{capsys.readouterr().out.strip()} {os.environ['RRQ_KEY_PREFIX']}" == said
+
+
+def _joined(monkeypatch: pytest.MonkeyPatch, *points: _Point) -> LazyGroup:
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    ours = {"list": Lazy("rrq_cli.commands.worker:list_", "List."), "run": Lazy("no.such:module", "Run.")}
+    known = {"worker": Missing("rrq-orchestrator", "Orchestrators.", ours)}
+    return LazyGroup(name="rrq", own={}, elsewhere=known)
+
+
+def test_our_subcommands_join_a_plugin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plugin's group keeps its commands, of the same name too, and gets ours beside them."""
+    theirs = click.Group("worker", commands={"run": fine}, help="Run an orchestrator.")
+    group = _joined(monkeypatch, _Point("worker", theirs))
+    _call(group, "worker", "run")
+    assert capsys.readouterr().out == "fine\n"
+    _call(group, "worker", "--help")
+    shown = capsys.readouterr().out
+    assert "Run an orchestrator." in shown
+    assert "list" in shown
+    _call(group, "worker", "list", "--help")
+    assert "List the orchestrators" in capsys.readouterr().out
+
+
+def test_our_subcommands_work_without_the_plugin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the other wheel is missing, ours are there, and the others say what to install."""
+    group = _joined(monkeypatch)
+    _call(group, "worker", "list", "--help")
+    assert "List the orchestrators" in capsys.readouterr().out
+    with pytest.raises(UsageProblem, match="rrq worker: install rrq-orchestrator"):
+        _call(group, "worker", "watch", "--path", ".")

@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rrq_cli.words import age, ago, clock_time, duration, local_time, number, plural, rate, since, sparkline
+from rrq_cli.words import (
+    age,
+    ago,
+    clock_time,
+    duration,
+    local_time,
+    number,
+    plural,
+    rate,
+    short_worker,
+    since,
+    sparkline,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -98,3 +110,9 @@ def test_instants_in_sentences() -> None:
     assert since(NOW - timedelta(seconds=9), NOW) == "9.0 s ago"
     assert since(NOW + timedelta(seconds=9), NOW) == "in 9.0 s"
     assert since(None, NOW) == "–"
+
+
+def test_workers_of_others_keep_their_names() -> None:
+    """Only ids of our own form are shortened."""
+    assert short_worker("worker-1") == "worker-1"
+    assert short_worker("rrq_worker_a_b_12_" + "f" * 32) == "a_b:12"

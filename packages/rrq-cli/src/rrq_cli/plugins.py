@@ -7,7 +7,7 @@ command but its own.
 import importlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from rrq_cli.exits import CliError, UsageProblem
 from rrq_cli.params import LOG_FORMAT, as_environment, options_of
 from rrq_cli.text import escape
 
-__all__ = ["ENTRY_POINTS", "LazyGroup", "Lazy", "Missing"]
+__all__ = ["ENTRY_POINTS", "Joined", "LazyGroup", "Lazy", "Missing"]
 
 ENTRY_POINTS = "rrq.commands"
 
@@ -31,10 +31,17 @@ class Lazy:
 
 @dataclass(frozen=True)
 class Missing:
-    """A command of another wheel, for as long as that wheel is not installed."""
+    """A command of another wheel, for as long as that wheel is not installed.
+
+    Attributes:
+        wheel: Which one brings it.
+        help: Its line in the help.
+        ours: Subcommands of this wheel in that group, for they need nothing but Redis.
+    """
 
     wheel: str
     help: str
+    ours: Mapping[str, Lazy] = field(default_factory=dict)
 
 
 class LazyGroup(click.Group):
@@ -74,11 +81,15 @@ class LazyGroup(click.Group):
         """Return the command, imported now; None where there is none of that name."""
         if cmd_name in self.own:
             return _load(self.own[cmd_name].target)
+        known = (self.elsewhere or {}).get(cmd_name)
         if cmd_name in self.plugins:
-            return _load_plugin(self.plugins[cmd_name], ctx)
-        if self.elsewhere is not None and cmd_name in self.elsewhere:
-            return _absent(cmd_name, self.elsewhere[cmd_name])
-        return None
+            command = _load_plugin(self.plugins[cmd_name], ctx)
+            joined = known is not None and known.ours and isinstance(command, click.Group)
+            return Joined(command, known) if joined else command  # type: ignore[arg-type]
+        if known is None:
+            return None
+        absent = _absent(cmd_name, known)
+        return Joined(absent, known) if known.ours else absent
 
     def hand_over(self, ctx: click.Context) -> None:
         """Hand the global options given so far to the command to come, if it is one of another wheel."""
@@ -105,6 +116,44 @@ class LazyGroup(click.Group):
             return known.help if plugin is not None else f"{known.help} (install {known.wheel})"
         source = plugin.dist.name if plugin is not None and plugin.dist is not None else "another package"
         return escape(f"From {source}.")
+
+
+class Joined(click.Group):
+    """A group of another wheel with subcommands of ours in it.
+
+    Args:
+        theirs: The other wheel's group, or the command that says it is missing.
+        known: What we know of it, and our subcommands.
+    """
+
+    def __init__(self, theirs: click.Command, known: Missing) -> None:
+        super().__init__(
+            theirs.name,
+            help=theirs.help,
+            callback=theirs.callback if isinstance(theirs, click.Group) else None,
+            params=theirs.params if isinstance(theirs, click.Group) else None,
+        )
+        self.theirs, self.known = theirs, known
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of theirs and of ours."""
+        theirs = self.theirs.list_commands(ctx) if isinstance(self.theirs, click.Group) else []
+        return sorted({*theirs, *self.known.ours})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a subcommand: theirs where they have it, else ours."""
+        found = self.theirs.get_command(ctx, cmd_name) if isinstance(self.theirs, click.Group) else None
+        if found is None and cmd_name in self.known.ours:
+            return _load(self.known.ours[cmd_name].target)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; where their wheel is missing, any other name says which one to install."""
+        if not isinstance(self.theirs, click.Group) and args[0] not in self.known.ours:
+            return self.theirs.name, self.theirs, args
+        return super().resolve_command(ctx, args)
 
 
 def _load(target: str) -> click.Command:
@@ -147,6 +196,8 @@ def _add_json(command: click.Command) -> None:
 
 def _json_wanted(command: click.Command) -> dict[str, Any]:
     """Return what ``--json`` before a plugin's name means as defaults of its commands."""
+    if isinstance(command, Joined):
+        return _json_wanted(command.theirs)
     if isinstance(command, click.Group):
         return {name: _json_wanted(each) for name, each in command.commands.items()}
     return {param.name: True for param in command.params if "--json" in param.opts and param.name is not None}

@@ -32,7 +32,14 @@ _ELSEWHERE = {
     "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),
     "executor": Missing("rrq-runner", "The old name of runner."),
     "runner": Missing("rrq-runner", "Serve Python handlers."),
-    "worker": Missing("rrq-orchestrator", "Run an orchestrator."),
+    "worker": Missing(
+        "rrq-orchestrator",
+        "Orchestrators: run, list, drain.",
+        {
+            "list": Lazy("rrq_cli.commands.worker:list_", "List the orchestrators."),
+            "drain": Lazy("rrq_cli.commands.worker:drain", "Ask orchestrators to stop in order."),
+        },
+    ),
 }
 _WHEELS = ("rrq-cli", "rrq-protocol", "rrq-producer", "rrq-runner", "rrq-orchestrator")
 

@@ -19,6 +19,8 @@ that is not finite is null.
 ``dlq stats``           :class:`DeadLetterStats`
 ``dlq requeue``         :class:`Requeued`
 ``dlq purge``           :class:`Purged`
+``worker list``         ``{"orchestrators": [OrchestratorInfo]}``
+``worker drain``        ``{"orchestrators": [Drained]}``
 ``check``               :class:`Health`
 ``debug submit``        :class:`Submitted`
 ======================  =====================================================
@@ -35,6 +37,7 @@ import msgspec
 __all__ = [
     "DeadLetterGroup",
     "DeadLetterStats",
+    "Drained",
     "Health",
     "JobDetail",
     "JobList",
@@ -283,6 +286,14 @@ class OrchestratorInfo(msgspec.Struct, kw_only=True):
     problem: str | None = None
     status: str | None = None
     runners: list[RunnerInfo] | None = None
+
+
+class Drained(msgspec.Struct, kw_only=True):
+    """Answer of ``rrq worker drain`` for one orchestrator; ``gone`` is null where nobody waited."""
+
+    id: str
+    result: str
+    gone: bool | None = None
 
 
 class Health(msgspec.Struct, kw_only=True):

@@ -1,6 +1,7 @@
 """Numbers, times and series in the words people read. Pure."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,11 +15,13 @@ __all__ = [
     "number",
     "plural",
     "rate",
+    "short_worker",
     "since",
     "sparkline",
 ]
 
 _BARS = "▁▂▃▄▅▆▇█"
+_OUR_ID = re.compile(r"rrq_worker_(.+)_(\d+)_[0-9a-f]{32}").fullmatch
 _LONGEST_S = 10_000 * 365.25 * 86_400
 
 
@@ -121,3 +124,9 @@ def sparkline(values: Sequence[float], columns: int) -> str:
         return _BARS[0] * columns
     # Anything above zero rises above the line.
     return "".join(_BARS[0 if each <= 0 else max(1, round(each / top * (len(_BARS) - 1)))] for each in sums)
+
+
+def short_worker(name: str) -> str:
+    """Return an orchestrator's id in few words: host and process id of one of ours, others whole."""
+    ours = _OUR_ID(name)
+    return f"{ours[1]}:{ours[2]}" if ours else name

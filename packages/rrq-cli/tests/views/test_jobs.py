@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
-from rrq_cli.views.jobs import print_block, short_worker, show_detail, show_list, show_trace
+from rrq_cli.views.jobs import print_block, show_detail, show_list, show_trace
 from support.cli import HOSTILE
 
 Show = Callable[..., str]
@@ -154,9 +154,3 @@ def test_the_life_of_a_job(shown_at_80: Show) -> None:
         "03:04:11.000     +6.0 s  next run  attempt 2\n"
         "now RETRYING, waited 1.0 s in all, ran 250 ms in all\n"
     )
-
-
-def test_workers_of_others_keep_their_names() -> None:
-    """Only ids of our own form are shortened."""
-    assert short_worker("worker-1") == "worker-1"
-    assert short_worker("rrq_worker_a_b_12_" + "f" * 32) == "a_b:12"

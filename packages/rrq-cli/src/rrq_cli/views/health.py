@@ -1,5 +1,6 @@
 """Orchestrators and Redis on the terminal."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rrq_cli.output import shown
@@ -11,7 +12,7 @@ from rrq_cli.words import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["show_health"]
+__all__ = ["orchestrator_table", "show_health"]
 
 _STYLES = {"live": "green", "stray": "red", "lapsed": "red", "reaping": "yellow"}
 _LONGEST_ID = 128
@@ -25,15 +26,7 @@ def show_health(out: "Console", health: Health) -> None:
     out.print(line, overflow="fold")
     if health.orchestrators:
         out.print()
-        columns = [
-            Column("Orchestrator", whole=True),
-            Column("State", keep=2),
-            Column("Lease", right=True, keep=1),
-            Column("Active", right=True, keep=1),
-        ]
-        columns += [Column("Queues", elastic=True), Column("Where", elastic=True)]
-        grid = table(columns, [_row(each) for each in health.orchestrators])
-        out.print(grid)
+        out.print(orchestrator_table(health.orchestrators))
         for each in health.orchestrators:
             if each.problem:
                 out.print(shown(f"! {_id_of(each)}: {each.problem}", "yellow"), overflow="fold")
@@ -43,6 +36,18 @@ def show_health(out: "Console", health: Health) -> None:
         out.print(shown(f"{mark} {finding}", style), overflow="fold")
     if health.healthy:
         out.print(shown("✓ healthy", "green"))
+
+
+def orchestrator_table(found: Sequence[OrchestratorInfo]) -> object:
+    """Return a table of orchestrators, one per line."""
+    columns = [
+        Column("Orchestrator", whole=True),
+        Column("State", keep=2),
+        Column("Lease", right=True, keep=1),
+        Column("Active", right=True, keep=1),
+    ]
+    columns += [Column("Queues", elastic=True), Column("Where", elastic=True)]
+    return table(columns, [_row(each) for each in found])
 
 
 def _id_of(each: OrchestratorInfo) -> str:

@@ -1,7 +1,6 @@
 """Jobs on the terminal: lists, one job, its timeline."""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from rrq_cli.output import shown, titled
 from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape, escape_lines, width
-from rrq_cli.words import age, ago, clock_time, duration, local_time, number, since
+from rrq_cli.words import age, ago, clock_time, duration, local_time, number, short_worker, since
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +30,6 @@ _MOST_LINES = 40
 _LONGEST_ID = 128
 _LONGEST_PROBLEM = 300
 _INDENT = 25
-_OUR_ID = re.compile(r"rrq_worker_(.+)_(\d+)_[0-9a-f]{32}").fullmatch
 
 
 def status_text(status: str | None) -> "Text":
@@ -258,9 +256,3 @@ def _error_of(event: TraceEvent) -> str:
     first = text.splitlines()[0] if text else ""
     known = not event.error_type or first.startswith(event.error_type)
     return first if known else f"{event.error_type}: {first}"
-
-
-def short_worker(name: str) -> str:
-    """Return an orchestrator's id in few words: host and process id of one of ours, others whole."""
-    ours = _OUR_ID(name)
-    return f"{ours[1]}:{ours[2]}" if ours else name

@@ -64,6 +64,10 @@ READING = (
 OTHERS = {
     ("config", "check"),
     ("config", "show"),
+    ("debug", "clear"),
+    ("debug", "generate-jobs"),
+    ("debug", "generate-workers"),
+    ("debug", "stress-test"),
     ("debug", "submit"),
     ("demo",),
     ("job", "cancel"),

@@ -24,7 +24,7 @@ _OWN = {
     "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue, purge."),
     "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),
     "config": Lazy("rrq_cli.commands.config:config", "Show and check the settings."),
-    "debug": Lazy("rrq_cli.commands.debug:debug", "Try things out: submit one job."),
+    "debug": Lazy("rrq_cli.commands.debug:debug", "Try things out: submit, generate, stress-test, clear."),
 }
 _ELSEWHERE = {
     "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),

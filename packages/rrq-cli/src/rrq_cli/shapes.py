@@ -23,6 +23,9 @@ that is not finite is null.
 ``worker drain``        ``{"orchestrators": [Drained]}``
 ``check``               :class:`Health`
 ``debug submit``        :class:`Submitted`
+``debug generate-…``    :class:`Generated`
+``debug clear``         :class:`Cleared`
+``debug stress-test``   :class:`Stressed`
 ======================  =====================================================
 
 ``problem`` is null, or one sentence about what is wrong with the entry in Redis; the other fields then hold
@@ -35,9 +38,11 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "Cleared",
     "DeadLetterGroup",
     "DeadLetterStats",
     "Drained",
+    "Generated",
     "Health",
     "JobDetail",
     "JobList",
@@ -49,6 +54,7 @@ __all__ = [
     "QueueStats",
     "Requeued",
     "RunnerInfo",
+    "Stressed",
     "Submitted",
     "Totals",
     "Trace",
@@ -349,3 +355,32 @@ class Why(msgspec.Struct, kw_only=True):
     text: str
     stuck: bool = False
     advice: str | None = None
+
+
+class Generated(msgspec.Struct, kw_only=True):
+    """Answer of ``debug generate-jobs`` (``jobs`` by status) and ``generate-workers`` (``orchestrators``)."""
+
+    jobs: dict[str, int] = {}
+    orchestrators: int = 0
+    queues: list[str] = []
+
+
+class Cleared(msgspec.Struct, kw_only=True):
+    """Answer of ``debug clear``; ``results`` counts the answers, only ``ok`` is a job deleted."""
+
+    dry_run: bool = False
+    results: dict[str, int] = {}
+    orchestrators: int = 0
+
+
+class Stressed(msgspec.Struct, kw_only=True):
+    """Answer of ``debug stress-test``; times of one enqueue call in ms, the last two only with ``--wait``."""
+
+    enqueued: int
+    seconds: float
+    jobs_per_second: float
+    call_ms_p50: float | None = None
+    call_ms_p95: float | None = None
+    call_ms_p99: float | None = None
+    ended: int | None = None
+    ended_per_second: float | None = None

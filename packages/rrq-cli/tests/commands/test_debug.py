@@ -90,3 +90,11 @@ def test_the_hint_has_the_options(world: World) -> None:
     world.environment.pop("RRQ_REDIS_DSN")
     answer = world.rrq("debug", "submit", "f", "--redis-dsn", named)
     assert "canary" not in answer.out + answer.err
+
+
+def test_earlier_names_of_options(world: World) -> None:
+    """`--kwargs` and `--delay` are `--params` and `--defer`, and the help does not list them."""
+    made = world.rrq("debug", "submit", "f", "--kwargs", '{"x": 1}', "--delay", "60", "--json").json
+    assert world.redis.hget(world.keys.job(made["id"]), "job_params") == b'{"x":1}'
+    assert world.rrq("queue", "list", "--json").json["queues"][0]["later"] == 1
+    assert "--kwargs" not in world.rrq("debug", "submit", "--help").out

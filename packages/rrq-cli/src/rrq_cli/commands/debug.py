@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rrq_cli.commands.generating import clear_, generate_jobs, generate_workers, stress_test
 from rrq_cli.exits import ExitCode, UsageProblem
 from rrq_cli.output import emit
 from rrq_cli.params import DURATION, GlobalOptions, KeyValue, common
@@ -20,7 +21,11 @@ __all__ = ["debug"]
 
 @click.group()
 def debug() -> None:
-    """Try things out."""
+    """Try things out: submit a job, generate jobs and orchestrators, see what rate is borne, clear up."""
+
+
+for _command in (generate_jobs, generate_workers, clear_, stress_test):
+    debug.add_command(_command)
 
 
 def _params(pairs: Sequence[tuple[str, Any]], text: str | None) -> dict[str, Any]:
@@ -49,12 +54,14 @@ def _params(pairs: Sequence[tuple[str, Any]], text: str | None) -> dict[str, Any
     help="One parameter; the value is JSON or text.",
 )
 @click.option("--params", metavar="JSON", help="All parameters as a JSON object.")
+@click.option("--kwargs", metavar="JSON", hidden=True, help="The earlier name of --params.")
 @click.option("--queue", metavar="NAME", help="Queue [default: that of the settings].")
 @click.option("--job-id", metavar="ID", help="Id of the job [default: a new one].")
 @click.option("--unique-key", metavar="KEY", help="No second job while one of this key has not ended.")
 @click.option(
     "--defer", type=DURATION, metavar="TIME", help='Start no earlier than this from now: seconds, "5m", "2h".'
 )
+@click.option("--delay", type=DURATION, hidden=True, help="The earlier name of --defer.")
 @click.option("--max-retries", type=click.IntRange(min=1), help="Attempts in all.")
 @click.option("--timeout", "job_timeout", type=DURATION, metavar="TIME", help="Longest run of one attempt.")
 @click.option("--wait", is_flag=True, help="Wait for the job to end; exit code 1 unless it completed.")
@@ -70,10 +77,12 @@ def submit(
     function: str,
     pairs: Sequence[tuple[str, Any]],
     params: str | None,
+    kwargs: str | None,
     queue: str | None,
     job_id: str | None,
     unique_key: str | None,
     defer: float | None,
+    delay: float | None,
     max_retries: int | None,
     job_timeout: float | None,
     wait: bool,
@@ -87,11 +96,11 @@ def submit(
 
     asked = Job(
         function,
-        _params(pairs, params),
+        _params(pairs, kwargs if params is None else params),
         queue_name=queue,
         job_id=job_id,
         unique_key=unique_key,
-        defer_by=defer,
+        defer_by=delay if defer is None else defer,
         max_retries=max_retries,
         job_timeout_seconds=job_timeout,
     )

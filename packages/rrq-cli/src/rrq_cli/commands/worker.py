@@ -48,13 +48,13 @@ def list_(options: GlobalOptions) -> None:
     help="Longest wait with --wait [default: 60].",
 )
 def drain(options: GlobalOptions, ids: Sequence[str], all_: bool, wait: bool, wait_timeout: float) -> int:
-    """Ask orchestrators to stop in order: claim nothing more, let running attempts finish, leave.
+    """Ask orchestrators to stop in order: claim nothing, let running attempts end, leave.
 
     An ID may be shortened to its beginning, or given as host:pid. A drained orchestrator ends with code 0, so
     a service manager that always restarts it has to be told as well.
 
-    JSON: {"orchestrators": [{"id", "result": "asked" | "lapsed" | "unknown", "gone"}]}; "gone" is null without
-    --wait
+    JSON: {"orchestrators": [{"id", "result": "asked" | "lapsed" | "unknown", "gone"}]}; without --wait "gone"
+    is null
     """
     if bool(ids) == all_:
         raise UsageProblem("worker drain: name orchestrators (`rrq worker list` shows them), or give --all")

@@ -39,7 +39,10 @@ def _group(monkeypatch: pytest.MonkeyPatch, *points: _Point) -> LazyGroup:
     return LazyGroup(
         name="rrq",
         own={"queue": Lazy("rrq_cli.commands.queue:queue", "Queues.")},
-        elsewhere={"worker": Missing("rrq-orchestrator", "Run an orchestrator.")},
+        elsewhere={
+            "worker": Missing("rrq-orchestrator", "Run an orchestrator."),
+            "shared": Missing("rrq-runner", "Share.", {"late": Missing("rrq-late", "Come late.")}),
+        },
     )
 
 
@@ -179,3 +182,33 @@ def test_our_subcommands_work_without_the_plugin(
     assert "List the orchestrators" in capsys.readouterr().out
     with pytest.raises(UsageProblem, match="rrq worker: install rrq-orchestrator"):
         _call(group, "worker", "watch", "--path", ".")
+
+
+def test_wheels_share_a_group(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands of both are there; one that is not installed names its wheel, an unknown one is unknown."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    group = _group(
+        monkeypatch, _Point("shared", served), _Point("shared", click.Group(commands={"fine": fine}))
+    )
+    _call(group, "shared", "status")
+    _call(group, "shared", "fine")
+    assert capsys.readouterr().out == "False\nfine\n"
+    with pytest.raises(UsageProblem, match="rrq shared late: install rrq-late"):
+        _call(group, "shared", "late", "--whatever")
+    with pytest.raises(click.UsageError, match="No such command"):
+        _call(group, "shared", "nothing")
+
+
+def test_a_broken_part_of_a_group_breaks_itself_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other wheel's commands work; a command that is not there says what could not be loaded."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    broken = _Point("shared", ImportError("no module x"))
+    group = _group(monkeypatch, broken, _Point("shared", served))
+    _call(group, "shared", "status")
+    assert capsys.readouterr().out == "False\n"
+    with pytest.raises(CliError, match="no module x"):
+        _call(group, "shared", "late")
+    with pytest.raises(CliError, match="no module x"):
+        _call(_group(monkeypatch, broken), "shared", "status")

@@ -6,7 +6,7 @@ command but its own.
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from rrq_cli.exits import CliError, UsageProblem
 from rrq_cli.params import LOG_FORMAT, as_environment, options_of
 from rrq_cli.text import escape
 
-__all__ = ["ENTRY_POINTS", "Joined", "LazyGroup", "Lazy", "Missing"]
+__all__ = ["ENTRY_POINTS", "LazyGroup", "Lazy", "Missing"]
 
 ENTRY_POINTS = "rrq.commands"
 
@@ -36,12 +36,13 @@ class Missing:
     Attributes:
         wheel: Which one brings it.
         help: Its line in the help.
-        ours: Subcommands of this wheel in that group, for they need nothing but Redis.
+        parts: Of a group whose commands come from several wheels: those of this wheel, and which wheel brings
+            the others.
     """
 
     wheel: str
     help: str
-    ours: Mapping[str, Lazy] = field(default_factory=dict)
+    parts: Mapping[str, "Lazy | Missing"] = field(default_factory=dict)
 
 
 class LazyGroup(click.Group):
@@ -61,16 +62,18 @@ class LazyGroup(click.Group):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.own, self.elsewhere = own, elsewhere
-        self._plugins: dict[str, Any] | None = None
+        self._plugins: dict[str, list[Any]] | None = None
 
     @property
-    def plugins(self) -> Mapping[str, Any]:
+    def plugins(self) -> Mapping[str, list[Any]]:
         """The entry points of other wheels by command name; ours cannot be replaced."""
         if self._plugins is None:
             from importlib.metadata import entry_points
 
-            found = entry_points(group=ENTRY_POINTS) if self.elsewhere is not None else ()
-            self._plugins = {each.name: each for each in found if each.name not in self.own}
+            self._plugins = {}
+            for each in entry_points(group=ENTRY_POINTS) if self.elsewhere is not None else ():
+                if each.name not in self.own:
+                    self._plugins.setdefault(each.name, []).append(each)
         return self._plugins
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -82,14 +85,11 @@ class LazyGroup(click.Group):
         if cmd_name in self.own:
             return _load(self.own[cmd_name].target)
         known = (self.elsewhere or {}).get(cmd_name)
+        if known is not None and known.parts:
+            return _load_parts(cmd_name, self.plugins.get(cmd_name, []), known)
         if cmd_name in self.plugins:
-            command = _load_plugin(self.plugins[cmd_name], ctx)
-            joined = known is not None and known.ours and isinstance(command, click.Group)
-            return Joined(command, known) if joined else command  # type: ignore[arg-type]
-        if known is None:
-            return None
-        absent = _absent(cmd_name, known)
-        return Joined(absent, known) if known.ours else absent
+            return _load_plugin(self.plugins[cmd_name][-1])
+        return _absent(cmd_name, known) if known is not None else None
 
     def hand_over(self, ctx: click.Context) -> None:
         """Hand the global options given so far to the command to come, if it is one of another wheel."""
@@ -111,49 +111,53 @@ class LazyGroup(click.Group):
         if name in self.own:
             return self.own[name].help
         known = (self.elsewhere or {}).get(name)
-        plugin = self.plugins.get(name)
+        plugins = self.plugins.get(name, [])
         if known is not None:
-            return known.help if plugin is not None else f"{known.help} (install {known.wheel})"
-        source = plugin.dist.name if plugin is not None and plugin.dist is not None else "another package"
-        return escape(f"From {source}.")
+            return known.help if plugins else f"{known.help} (install {known.wheel})"
+        sources = [plugin.dist.name for plugin in plugins if plugin.dist is not None]
+        return escape(f"From {', '.join(sources) or 'another package'}.")
 
 
-class Joined(click.Group):
-    """A group of another wheel with subcommands of ours in it.
+class SharedGroup(click.Group):
+    """A group several wheels bring commands of; the one that cannot be loaded breaks only its own.
 
     Args:
-        theirs: The other wheel's group, or the command that says it is missing.
-        known: What we know of it, and our subcommands.
+        name: Its name.
+        theirs: The groups of other wheels.
+        broken: Why others could not be loaded.
+        known: Its help, our own commands in it, and who brings the others.
     """
 
-    def __init__(self, theirs: click.Command, known: Missing) -> None:
+    def __init__(
+        self, name: str, theirs: Sequence[click.Group], broken: Sequence[CliError], known: Missing
+    ) -> None:
+        only = theirs[0] if len(theirs) == 1 else None
         super().__init__(
-            theirs.name,
-            help=theirs.help,
-            callback=theirs.callback if isinstance(theirs, click.Group) else None,
-            params=theirs.params if isinstance(theirs, click.Group) else None,
+            name,
+            help=only.help if only is not None and only.help else known.help,
+            callback=only.callback if only is not None else None,
+            params=only.params if only is not None else None,
         )
-        self.theirs, self.known = theirs, known
+        self.theirs, self.broken, self.known = theirs, broken, known
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of theirs and of ours."""
-        theirs = self.theirs.list_commands(ctx) if isinstance(self.theirs, click.Group) else []
-        return sorted({*theirs, *self.known.ours})
+        """Return the names of all commands that are there, ours too."""
+        ours = [name for name, part in self.known.parts.items() if isinstance(part, Lazy)]
+        return sorted({*ours, *(name for group in self.theirs for name in group.list_commands(ctx))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a subcommand: theirs where they have it, else ours."""
-        found = self.theirs.get_command(ctx, cmd_name) if isinstance(self.theirs, click.Group) else None
-        if found is None and cmd_name in self.known.ours:
-            return _load(self.known.ours[cmd_name].target)
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand; where their wheel is missing, any other name says which one to install."""
-        if not isinstance(self.theirs, click.Group) and args[0] not in self.known.ours:
-            return self.theirs.name, self.theirs, args
-        return super().resolve_command(ctx, args)
+        """Return a command; of one that is not there, say why."""
+        for group in self.theirs:
+            if (found := group.get_command(ctx, cmd_name)) is not None:
+                return found
+        part = self.known.parts.get(cmd_name)
+        if isinstance(part, Lazy):
+            return _load(part.target)
+        if self.broken:
+            raise self.broken[0]
+        if part is not None:
+            return _absent(cmd_name, part, f"{self.name} {cmd_name}")
+        return None if self.theirs else _absent(cmd_name, self.known, self.name)
 
 
 def _load(target: str) -> click.Command:
@@ -162,7 +166,30 @@ def _load(target: str) -> click.Command:
     return command
 
 
-def _load_plugin(plugin: Any, ctx: click.Context) -> click.Command:
+def _load_parts(name: str, plugins: Sequence[Any], known: Missing) -> click.Command:
+    """Import what other wheels bring of a group.
+
+    Raises:
+        CliError: None of it can be imported, and nothing of it is ours.
+    """
+    groups, broken = [], []
+    for plugin in sorted(plugins, key=lambda each: str(each.value)):
+        try:
+            command = _load_plugin(plugin)
+        except CliError as error:
+            broken.append(error)
+            continue
+        if isinstance(command, click.Group):
+            groups.append(command)
+    ours = any(isinstance(part, Lazy) for part in known.parts.values())
+    if not groups and not ours:
+        if broken:
+            raise broken[0]
+        return _absent(name, known)
+    return SharedGroup(name, groups, broken, known)
+
+
+def _load_plugin(plugin: Any) -> click.Command:
     """Import another wheel's command; whatever goes wrong there is told as that command's own failure.
 
     Raises:
@@ -196,8 +223,8 @@ def _add_json(command: click.Command) -> None:
 
 def _json_wanted(command: click.Command) -> dict[str, Any]:
     """Return what ``--json`` before a plugin's name means as defaults of its commands."""
-    if isinstance(command, Joined):
-        return _json_wanted(command.theirs)
+    if isinstance(command, SharedGroup):
+        return {name: wanted for group in command.theirs for name, wanted in _json_wanted(group).items()}
     if isinstance(command, click.Group):
         return {name: _json_wanted(each) for name, each in command.commands.items()}
     return {param.name: True for param in command.params if "--json" in param.opts and param.name is not None}
@@ -208,10 +235,11 @@ def _log_as_json(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
         os.environ[LOG_FORMAT] = "json"
 
 
-def _absent(name: str, missing: Missing) -> click.Command:
+def _absent(name: str, missing: Missing, full_name: str | None = None) -> click.Command:
     def refuse(ctx: click.Context, args: tuple[str, ...]) -> None:
         raise UsageProblem(
-            f"rrq {name}: install {missing.wheel}, which brings this command: pip install {missing.wheel}"
+            f"rrq {full_name or name}: install {missing.wheel}, which brings this command: "
+            f"pip install {missing.wheel}"
         )
 
     return click.Command(

@@ -31,7 +31,14 @@ _ELSEWHERE = {
     "doctor": Missing("rrq-orchestrator", "Is the server fit, and is every stored job in order?"),
     "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),
     "executor": Missing("rrq-runner", "The old name of runner."),
-    "runner": Missing("rrq-runner", "Serve Python handlers."),
+    "runner": Missing(
+        "rrq-runner",
+        "Serve Python handlers; try a runner of any language.",
+        {
+            "conformance": Missing("rrq-orchestrator", "Try whether a program is a runner."),
+            "python": Missing("rrq-runner", "Serve Python job handlers to an orchestrator."),
+        },
+    ),
     "worker": Missing(
         "rrq-orchestrator",
         "Orchestrators: run, list, drain.",

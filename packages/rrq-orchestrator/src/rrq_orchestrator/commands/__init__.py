@@ -1,9 +1,10 @@
 """The commands of this wheel (entry points ``rrq.commands``): ``rrq worker``, ``dev``, ``doctor``,
-``embedded``."""
+``embedded``, ``runner conformance``."""
 
 from rrq_orchestrator.commands.dev import dev
 from rrq_orchestrator.commands.doctor import doctor
 from rrq_orchestrator.commands.embedded import embedded
+from rrq_orchestrator.commands.runner import runner
 from rrq_orchestrator.commands.worker import worker
 
-__all__ = ["dev", "doctor", "embedded", "worker"]
+__all__ = ["dev", "doctor", "embedded", "runner", "worker"]

@@ -28,7 +28,12 @@ def test_show_tells_values_and_origins(world: World) -> None:
     settings = found["settings"]
     assert settings["default_max_retries"]["value"] == 7
     assert "rrq.toml" in settings["default_max_retries"]["origin"]
-    assert settings["default_queue_name"] == {"value": "fromenv", "origin": "RRQ_DEFAULT_QUEUE_NAME"}
+    assert settings["default_queue_name"] == {
+        "value": "fromenv",
+        "origin": "RRQ_DEFAULT_QUEUE_NAME",
+        "source": "environment",
+    }
+    assert settings["default_max_retries"]["source"] == "file"
     assert settings["lease_seconds"]["origin"] == "default"
     changed = world.rrq("config", "show", "--changed", "--origin", environment=environment)
     assert "default_max_retries" in changed.out
@@ -53,3 +58,67 @@ def test_check(world: World) -> None:
     assert answer.code == 78
     assert "lease_seconds" in answer.err
     assert "default_max_retries" in answer.err
+
+
+def test_every_key_has_an_origin(world: World) -> None:
+    """The settings shown are all there are; a command line, a variable and a file are told apart."""
+    from rrq_protocol.settings import Settings
+    from rrq_protocol.settings.schema import fields_of
+
+    environment = _write(world)
+    found = world.rrq(
+        "config", "show", "--json", "--prefix", "mine", environment={**environment, "RRQ_LOG_LEVEL": "error"}
+    ).json["settings"]
+    shown = {key.partition(".")[0] for key in found}
+    assert shown == set(fields_of(Settings))
+    told = {key: found[key]["origin"] for key in ("key_prefix", "log_level", "default_max_retries")}
+    assert told == {
+        "key_prefix": "command line",
+        "log_level": "RRQ_LOG_LEVEL",
+        "default_max_retries": "rrq.toml:4",
+    }
+
+
+def test_the_origin_of_a_secret_is_its_file(world: World) -> None:
+    """A DSN from redis_dsn_file says so, with the file and what named it; the password is masked."""
+    environment = _write(world)
+    secret = Path(world.folder, "secret")
+    secret.write_text("redis://me:canary@localhost/3")
+    secret.chmod(0o600)
+    Path(world.folder, "rrq.toml").write_text(f'redis_dsn_file = "{secret}"\n')
+    found = world.rrq("config", "show", "--json", environment=environment).json["settings"]["redis_dsn"]
+    assert found["value"] == "redis://me:***@localhost/3"
+    assert str(secret) in found["origin"]
+    assert "rrq.toml:1" in found["origin"]
+
+
+def test_check_tells_programs_everything(world: World) -> None:
+    """With --json wrong settings are a document too: each problem with key path and nearest key."""
+    _write(world)
+    Path(world.folder, "rrq.toml").write_text(
+        "[rrq]\nlease_second = 3\n[rrq.runners.python]\napp = 'a:b'\npool_siz = 3\nmax_jobs = 'x'\n"
+    )
+    answer = world.rrq("config", "check", "--json")
+    assert answer.code == 78
+    document = answer.json
+    assert document["ok"] is False
+    texts = "\n".join(document["problems"])
+    assert 'rrq.lease_second: unknown key, did you mean "lease_seconds"? (rrq.toml:2)' in texts
+    assert 'rrq.runners.python.pool_siz: unknown key, did you mean "pool_size"? (rrq.toml:5)' in texts
+    assert "rrq.runners.python.max_jobs: expected" in texts
+
+
+def test_check_warns(world: World) -> None:
+    """Old names and secrets that other users can read are said, and are no failure."""
+    environment = _write(world)
+    Path(world.folder, "rrq.toml").chmod(0o644)
+    with Path(world.folder, "rrq.toml").open("a") as file:
+        file.write("[rrq.routing]\nmedia = 'python'\n")
+    answer = world.rrq("config", "check", "--json", environment=environment)
+    assert answer.code == 0
+    warnings = "\n".join(answer.json["warnings"])
+    assert "runner_routes" in warnings
+    assert "chmod o-r" in warnings
+    shown = world.rrq("config", "check", environment=environment)
+    assert "chmod o-r" in shown.words
+    assert "canary" not in answer.out + shown.out + shown.err

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from rrq_cli.configuration import settings_with_origins
+from rrq_cli.exits import ExitCode
 from rrq_cli.output import emit, shown, titled
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.tables import Column, table
@@ -13,19 +14,12 @@ from rrq_cli.tables import Column, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rrq_protocol import Settings
-
 __all__ = ["config"]
 
 
 @click.group()
 def config() -> None:
     """Show and check the settings: file, environment and command line together."""
-
-
-def _load(options: GlobalOptions) -> "tuple[Settings, dict[str, str]]":
-    settings, origins = settings_with_origins(options)
-    return settings, {key: str(origin) for key, origin in origins.items()}
 
 
 def _at(settings: Any, dotted: str) -> Any:
@@ -51,16 +45,18 @@ def _is_private(dotted: str) -> bool:
 def show(options: GlobalOptions, origin: bool, changed: bool) -> None:
     """Show the settings in force; secrets are masked.
 
-    JSON: {"file", "settings": {"key.path": {"value", "origin"}}}
+    JSON: {"file", "settings": {"key.path": {"value", "origin", "source"}}}; "source" is one of default, file,
+    dotenv, environment, override (the command line), "origin" says the same with file and line or variable.
     """
-    settings, origins = _load(options)
+    settings, origins = settings_with_origins(options)
     entries = {
         key: {
-            "value": "***" if _is_private(key) and source != "default" else _at(settings, key),
-            "origin": source,
+            "value": "***" if _is_private(key) and source.kind != "default" else _at(settings, key),
+            "origin": str(source),
+            "source": source.kind,
         }
         for key, source in origins.items()
-        if not changed or source != "default"
+        if not changed or source.kind != "default"
     }
 
     def view(out: "Console", _: object) -> None:
@@ -91,15 +87,44 @@ def _value_text(value: Any) -> str:
 def check(options: GlobalOptions) -> None:
     """Check the settings without connecting to anything; exit code 78 when something is wrong.
 
-    JSON: {"ok": true, "file"}
+    Every problem is named, with the key, where it was set, and the nearest known key. Warnings (old names,
+    secrets that other users can read) leave the exit code 0.
+
+    JSON: {"ok", "file", "problems": [text], "warnings": [text]}
     """
-    settings, _ = _load(options)
-    file = settings.provenance.config_file
+    file, problems, warnings = _judged(options)
+    if problems and not options.as_json:
+        from rrq_protocol import SettingsError
+
+        raise SettingsError(problems)
+
+    def view(out: "Console", _: object) -> None:
+        right = f"✓ the settings are right ({file or 'no file; defaults and environment'})"
+        out.print(shown(right, "green"), overflow="fold")
+        for warning in warnings:
+            out.print(shown(f"! {warning}", "yellow"), overflow="fold")
+
     emit(
         options.as_json,
-        {"ok": True, "file": file},
-        lambda out, _: out.print(
-            shown(f"✓ the settings are right ({file or 'no file; defaults and environment'})", "green"),
-            overflow="fold",
-        ),
+        {"ok": not problems, "file": file, "problems": problems, "warnings": warnings},
+        view,
     )
+    if problems:
+        raise click.exceptions.Exit(int(ExitCode.CONFIGURATION))
+
+
+def _judged(options: GlobalOptions) -> tuple[str | None, list[str], list[str]]:
+    """Return the file that was read, the problems, and the warnings."""
+    import warnings
+
+    from rrq_protocol import SettingsError
+    from rrq_protocol.settings import find_exposed
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeprecationWarning)
+        try:
+            settings, origins = settings_with_origins(options)
+        except SettingsError as error:
+            return None, list(error.problems), []
+    old = [str(each.message) for each in caught if issubclass(each.category, DeprecationWarning)]
+    return settings.provenance.config_file, [], [*old, *find_exposed(settings, origins)]

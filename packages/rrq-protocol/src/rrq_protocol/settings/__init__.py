@@ -1,5 +1,6 @@
 """Settings of RRQ: the model, and reading it from ``rrq.toml``, the environment and overrides."""
 
+from rrq_protocol.settings.exposure import find_exposed
 from rrq_protocol.settings.model import (
     DEFAULT_HTTP_ADDRESS,
     DEFAULT_REDIS_DSN,
@@ -37,6 +38,7 @@ __all__ = [
     "WatchConfig",
     "WorkerConfig",
     "available_cpus",
+    "find_exposed",
     "load_settings",
     "load_settings_with_origins",
     "mask_url",

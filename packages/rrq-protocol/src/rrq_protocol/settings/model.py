@@ -46,10 +46,12 @@ class Provenance(msgspec.Struct, frozen=True):
     Attributes:
         config_file: Path of the file that was read, or None.
         given: Top-level keys that were set somewhere, or None for an object built in code.
+        dsn_file: Absolute path of the file that ``redis_dsn`` was read from, or None.
     """
 
     config_file: str | None = None
     given: frozenset[str] | None = None
+    dsn_file: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

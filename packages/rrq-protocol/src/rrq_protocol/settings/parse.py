@@ -42,7 +42,7 @@ def layer(values: Mapping[str, Any], origin: Origin) -> tuple[Table, list[str]]:
 
 
 def parse_tree(
-    tree: Table, *, config_file: str | None, problems: list[str]
+    tree: Table, *, config_file: str | None, problems: list[str], dsn_file: str | None = None
 ) -> tuple[Settings, Mapping[str, Origin]]:
     """Return the settings of a merged tree, and the origin of every value by dotted key path.
 
@@ -50,6 +50,7 @@ def parse_tree(
         tree: All layers in one, with today's key names.
         config_file: Path of the file among the layers, if any.
         problems: What was found before; reported together with what is found here.
+        dsn_file: The file that ``redis_dsn`` was read from, if it was.
 
     Raises:
         SettingsError: With every problem found.
@@ -64,7 +65,7 @@ def parse_tree(
         converter.note(path, text, converter.origin_of(path))
     if problems or converter.problems:
         raise SettingsError([*problems, *converter.problems])
-    provenance = Provenance(config_file=config_file, given=frozenset(tree.entries))
+    provenance = Provenance(config_file=config_file, given=frozenset(tree.entries), dsn_file=dsn_file)
     settings = msgspec.structs.replace(settings, provenance=provenance)
     return settings, MappingProxyType(_all_origins(settings, converter.origins))
 

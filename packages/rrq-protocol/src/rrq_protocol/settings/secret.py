@@ -1,10 +1,29 @@
 """A text that never shows itself by accident (RELIABILITY.md S8)."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["MASK", "Secret", "mask_url"]
+__all__ = ["MASK", "Secret", "mask_url", "read_dsn_file"]
 
 MASK = "***"
+_MAX_DSN_BYTES = 64 * 1024
+
+
+def read_dsn_file(path: str) -> str:
+    """Return the DSN in ``redis_dsn_file``: a mounted secret, say. White space around it is taken off.
+
+    Raises:
+        ConnectionError: It cannot be read, or nothing stands in it.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_MAX_DSN_BYTES).decode().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise ConnectionError(f"redis_dsn_file: {path} cannot be read: {reason}") from None
+    if not text:
+        raise ConnectionError(f"redis_dsn_file: {path} is empty")
+    return text
 
 
 def mask_url(url: str) -> str:

@@ -11,13 +11,13 @@ from rrq_protocol.settings.aliases import rename_old_keys
 from rrq_protocol.settings.environ import align_names, read_environment
 from rrq_protocol.settings.model import Settings
 from rrq_protocol.settings.parse import layer, parse_tree
+from rrq_protocol.settings.secret import read_dsn_file
 from rrq_protocol.settings.toml_file import ALLOW_INSECURE, OLD_CONFIG_VARIABLE, find_config, read_config
 from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Leaf, Origin, Table, merge
 
 __all__ = ["load_settings", "load_settings_with_origins"]
 
 _PRECEDENCE: Final = ("default", "file", "dotenv", "environment", "override")
-_MAX_DSN_BYTES: Final = 64 * 1024
 
 
 def load_settings(
@@ -81,8 +81,10 @@ def load_settings_with_origins(
     upper, found_problems = layer(_nested(overrides or {}), OVERRIDE)
     problems += found_problems
     table = merge(table, upper)
-    problems += _read_dsn_file(table, folder, None if config_file is None else Path(config_file).parent)
-    return parse_tree(table, config_file=config_file, problems=problems)
+    config_folder = None if config_file is None else Path(config_file).parent
+    dsn_file, found_problems = _read_dsn_file(table, folder, config_folder)
+    problems += found_problems
+    return parse_tree(table, config_file=config_file, problems=problems, dsn_file=dsn_file)
 
 
 def _read_dotenv(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -120,26 +122,33 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _read_dsn_file(table: Table, cwd: Path, config_folder: Path | None) -> list[str]:
-    """Put the content of ``redis_dsn_file`` in place of ``redis_dsn``, unless a higher source gave that."""
+def _read_dsn_file(table: Table, cwd: Path, config_folder: Path | None) -> tuple[str | None, list[str]]:
+    """Put the content of ``redis_dsn_file`` in place of ``redis_dsn``, unless a higher source gave that.
+
+    Returns:
+        The path of the file, if its content counts, and problems.
+    """
     node, given = table.entries.get("redis_dsn_file"), table.entries.get("redis_dsn")
     if not isinstance(node, Leaf) or not isinstance(node.value, str):
-        return []
+        return None, []
     if given is not None:
         rank, other = _PRECEDENCE.index(node.origin.kind), _PRECEDENCE.index(given.origin.kind)
         if rank == other:
-            return [f"rrq.redis_dsn_file: is set together with redis_dsn; keep one ({node.origin})"]
+            return None, [f"rrq.redis_dsn_file: is set together with redis_dsn; keep one ({node.origin})"]
         if rank < other:
-            return []
-    from_file = node.origin.kind == "file" and config_folder is not None
-    path = (config_folder if from_file and config_folder is not None else cwd) / node.value
+            return None, []
+    path = str(_absolute(node, cwd, config_folder))
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_DSN_BYTES).decode().strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        return [f"rrq.redis_dsn_file: {path} cannot be read: {reason} ({node.origin})"]
-    if not text:
-        return [f"rrq.redis_dsn_file: {path} is empty ({node.origin})"]
-    table.entries["redis_dsn"] = Leaf(text, node.origin, text=True)
-    return []
+        text = read_dsn_file(path)
+    except ConnectionError as error:
+        return None, [f"rrq.{error} ({node.origin})"]
+    origin = Origin("file", f"{path} (redis_dsn_file, {node.origin})")
+    table.entries["redis_dsn"] = Leaf(text, origin, text=True)
+    return path, []
+
+
+def _absolute(node: Leaf, cwd: Path, config_folder: Path | None) -> Path:
+    """Return the path in a leaf: relative ones start where their source is."""
+    from_file = node.origin.kind == "file" and config_folder is not None
+    folder = config_folder if from_file and config_folder is not None else cwd
+    return (folder / str(node.value)).absolute()

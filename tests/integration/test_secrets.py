@@ -8,10 +8,11 @@ import pytest
 import redis
 
 from rrq_producer import Producer, RedisRefused
-from rrq_protocol import Keyspace, load_settings
+from rrq_protocol import JobStatus, Keyspace, load_settings
 from support.redis_servers import RedisServer
 from support.road import Road
 
+WITHIN_S = 30
 CANARY = "canary-5d1e9a7c"
 WRONG = "wrong-canary-33b1"
 
@@ -118,3 +119,37 @@ def test_a_broken_file_is_not_repeated(guarded: Road) -> None:
         assert done.returncode == 78
         assert "rrq.redis_dsn" in done.stderr
         assert CANARY not in done.stdout + done.stderr
+
+
+def test_a_rotated_password_is_taken_up(guarded: Road) -> None:
+    """Whoever runs reads redis_dsn_file again when the connection is lost: orchestrator and producers."""
+    settings = load_settings(guarded.folder / "rrq.toml", environ={})
+    with guarded.running() as daemon, Producer.from_settings(settings) as producer:
+        before = producer.enqueue("plain", {"word": "x"})
+        guarded.result(before.id)
+        guarded.client.config_set("requirepass", "another")
+        rotated = guarded.url.replace(CANARY, "another")
+        with redis.Redis.from_url(rotated) as admin:
+            admin.client_kill_filter(_type="normal", skipme=True)
+            # The old password is tried, and refused; then the file is there.
+            daemon.wait_for("redis.lost")
+            _write(_secret(guarded), rotated)
+            daemon.wait_for("redis.back")
+            job = producer.enqueue("plain", {"word": "y"})
+            assert producer.wait(job.id, WITHIN_S).status is JobStatus.COMPLETED
+            admin.config_set("requirepass", CANARY)
+        assert guarded.command("rrq_cli", "check").returncode == 1  # the file still names the other
+        _write(_secret(guarded), guarded.url)
+    assert guarded.command("rrq_cli", "queue", "list").returncode == 0
+
+
+def test_a_file_that_vanished_is_named(guarded: Road) -> None:
+    """While the file cannot be read, the log says so; the orchestrator goes on when it is there again."""
+    with guarded.running() as daemon:
+        hidden = _secret(guarded).rename(guarded.folder / "hidden")
+        guarded.client.client_kill_filter(_type="normal", skipme=True)
+        told = daemon.wait_for("redis_dsn_file")
+        hidden.rename(_secret(guarded))
+        daemon.wait_for("redis.back")
+    assert "cannot be read: No such file" in told
+    assert CANARY not in "".join(daemon.lines)

@@ -28,6 +28,7 @@ from rrq_orchestrator.identity import new_orchestrator_id
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.store.redis import RedisLinks
 from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply, reply_of
+from rrq_protocol.settings import RedisTarget, connection_pool
 from rrq_protocol.transitions import Lease, deregister, heartbeat, register
 
 __all__ = ["Heartbeat", "HeartbeatTimes"]
@@ -52,7 +53,7 @@ class Heartbeat:
         self,
         *,
         keyspace: Keyspace,
-        url: str,
+        url: RedisTarget | str,
         times: HeartbeatTimes,
         report: Callable[[str], bytes],
         on_fenced: Callable[[str], None],
@@ -61,7 +62,8 @@ class Heartbeat:
     ) -> None:
         self.passes = PassSignal()
         self._links = links
-        self._keyspace, self._url, self._times = keyspace, url, times
+        self._target = RedisTarget.of(url) if isinstance(url, str) else url
+        self._keyspace, self._times = keyspace, times
         self._build_report, self._on_fenced, self._log = report, on_fenced, log
         self._id = new_orchestrator_id()
         self._report = b"{}"
@@ -195,16 +197,19 @@ class Heartbeat:
             self._registered.set()
 
     def _client(self) -> "redis_client.Redis":
-        options: dict[str, Any] = {"socket_keepalive": True} if not self._url.startswith("unix:") else {}
+        assert self._target.url is not None
+        over_tcp = not self._target.url.reveal().startswith("unix:")
         timeout_s = max(0.5, self._times.lease_s / 4)
-        return redis_client.Redis.from_url(
-            self._url,
+        pool = connection_pool(
+            self._target,
+            redis_client,
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
-            **options,
+            **({"socket_keepalive": True} if over_tcp else {}),
         )
+        return redis_client.Redis.from_pool(pool)
 
     def leave(self) -> ScriptCall[int]:
         """Return the call that takes the current id off the list, for a clean stop."""

@@ -61,8 +61,8 @@ class Orchestrator:
 
     Args:
         settings: Everything configured.
-        url: Redis URL, with its password; by default the one the settings mean.
-        address: The same for messages, without it.
+        url: Redis, by its URL with the password or as a target; by default the one the settings mean.
+        address: The same for messages, without the password.
         advice: What to tell people whose Redis is away.
         runners: Makes the runners; by default those of the settings, as processes.
         burst: End once no job is ready and none runs, or when no runner works.
@@ -78,7 +78,7 @@ class Orchestrator:
         self,
         settings: Settings,
         *,
-        url: str | None = None,
+        url: RedisTarget | str | None = None,
         address: str = "",
         advice: Advice | None = None,
         runners: RunnerFactory | None = None,
@@ -88,15 +88,14 @@ class Orchestrator:
         rng: random.Random | None = None,
     ) -> None:
         if url is None:
-            target = _redis_of(settings)
-            url = target.url.reveal() if target.url is not None else ""
-            address, advice = target.display, Advice.about(target)
+            url = _redis_of(settings)
+            address, advice = url.display, Advice.about(url)
         self._settings, self._burst = settings, burst
         self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger()
         self._rng = rng or random.Random()
         clock = clock or SystemClock()
         keyspace = Keyspace(settings.key_prefix)
-        address = address or url.partition("@")[2] or url
+        address = address or (RedisTarget.of(url) if isinstance(url, str) else url).display
         self._links = RedisLinks(url, address, self._log, self._rng, advice)
         self._keyspace = keyspace
         self._pools: list[asyncio.Task[None]] = []

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from rrq_producer.errors import RedisRefused
 from rrq_protocol import Secret, Settings, SettingsError
-from rrq_protocol.settings import Provenance, RedisTarget, resolve_redis
+from rrq_protocol.settings import Provenance, RedisTarget, connection_pool, resolve_redis
 
 __all__ = ["Address", "AsyncConnection", "BlockingConnection"]
 
@@ -110,12 +110,12 @@ class Address:
         """Return the address in a DSN: ``redis://``, ``rediss://``, ``unix://`` or ``embedded://<folder>``."""
         return cls(Settings(redis_dsn=Secret(dsn), provenance=Provenance(given=frozenset({"redis_dsn"}))))
 
-    def _url(self) -> str:
+    def _current(self) -> RedisTarget:
         if self._target.embedded_dir is not None:
             self._target = self._embedded(self._target)
         if self._target.url is None:
             raise RedisRefused(self.display, "not running", hint=self._target.problem or "")
-        return self._target.url.reveal()
+        return self._target
 
     def _embedded(self, before: RedisTarget) -> RedisTarget:
         # It may have been started, or started anew elsewhere, since. While one that was there is gone, it is
@@ -130,7 +130,7 @@ class Address:
             RedisRefused: The embedded server is not running.
             SettingsError: The address is unusable.
         """
-        from redis.asyncio.connection import ConnectionPool
+        import redis.asyncio as library
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
@@ -139,7 +139,7 @@ class Address:
             "socket_timeout": None,
             "retry": Retry(NoBackoff(), 0),
         }
-        connection: AsyncConnection = self._make(ConnectionPool, options)
+        connection: AsyncConnection = self._make(library, options)
         return connection
 
     def blocking_connection(self, limit_s: float, connect_s: float = CONNECT_S) -> BlockingConnection:
@@ -149,8 +149,8 @@ class Address:
             RedisRefused: The embedded server is not running.
             SettingsError: The address is unusable.
         """
+        import redis as library
         from redis.backoff import NoBackoff
-        from redis.connection import ConnectionPool
         from redis.retry import Retry
 
         options = {
@@ -158,14 +158,14 @@ class Address:
             "socket_timeout": limit_s,
             "retry": Retry(NoBackoff(), 0),
         }
-        connection: BlockingConnection = self._make(ConnectionPool, options)
+        connection: BlockingConnection = self._make(library, options)
         return connection
 
-    def _make(self, pool_type: Any, options: Mapping[str, Any]) -> Any:
-        url = self._url()
+    def _make(self, library: Any, options: Mapping[str, Any]) -> Any:
+        target = self._current()
         try:
             # Only its reading of the address is used: which connection goes back to which pool is ours to
             # say. Protocol 2 needs no HELLO, which old servers and narrow access rules refuse.
-            return pool_type.from_url(url, protocol=2, **options).make_connection()
+            return connection_pool(target, library, protocol=2, **options).make_connection()
         except (ValueError, TypeError) as error:
             raise SettingsError([f"rrq.redis_dsn: {self.display} cannot be used: {error}"]) from error

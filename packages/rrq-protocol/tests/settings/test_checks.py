@@ -182,3 +182,20 @@ def test_broken_values_are_left_out() -> None:
 def test_cron_schedules(schedule: str, fine: bool) -> None:
     """A schedule has five or six fields, or is a word; what they mean is the orchestrator's to check."""
     assert (_problems(cron_jobs=(CronJob(function_name="f", schedule=schedule),)) == []) is fine
+
+
+@pytest.mark.parametrize("key", ["redis_tls_ca_file", "redis_tls_cert_file"])
+@pytest.mark.parametrize("scheme", ["redis", "unix", "embedded"])
+def test_certificates_need_tls(scheme: str, key: str) -> None:
+    """Certificates for a server without TLS are a mistake that would go unseen (S20)."""
+    dsn = "redis://h" if scheme == "redis" else f"{scheme}:///x"
+    (problem,) = _problems(redis_dsn=Secret(dsn), **{key: "f"})
+    assert problem.startswith(f"{key}: ")
+    assert "rediss://" in problem
+
+
+def test_a_key_needs_its_certificate() -> None:
+    """The certificate may hold its key, not the other way round."""
+    (problem,) = _problems(redis_dsn=Secret("rediss://h"), redis_tls_key_file="k")
+    assert "redis_tls_cert_file" in problem
+    assert _problems(redis_dsn=Secret("rediss://h"), redis_tls_cert_file="c") == []

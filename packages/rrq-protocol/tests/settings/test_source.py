@@ -179,3 +179,42 @@ def test_python_values_as_overrides() -> None:
         cwd="/nonexistent",
     )
     assert settings.worker.queues == {"critical": 6, "low": 1}
+
+
+def test_certificates_are_looked_for_beside_the_file(tmp_path: Path) -> None:
+    """Paths of certificates start where their source is, and are absolute afterwards."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    text = "redis_dsn = 'rediss://h'\nredis_tls_ca_file = 'ca.pem'\n"
+    settings = load_settings(_write(folder, text), environ={}, cwd=tmp_path)
+    assert settings.redis_tls_ca_file == str(folder / "ca.pem")
+
+
+def test_bad_certificates(tmp_path: Path) -> None:
+    """A file that is missing, or holds no certificate, is a problem at the start, not at the connection."""
+    (tmp_path / "empty").touch()
+    problems = _problems(
+        environ={
+            "RRQ_REDIS_DSN": "rediss://h",
+            "RRQ_REDIS_TLS_CA_FILE": "empty",
+            "RRQ_REDIS_TLS_CERT_FILE": "gone",
+        },
+        cwd=tmp_path,
+    )
+    assert "rrq.redis_tls_ca_file:" in problems[0]
+    assert "PEM" in problems[0]
+    assert "rrq.redis_tls_cert_file:" in problems[1]
+    assert "No such file" in problems[1]
+
+
+def test_the_file_of_the_dsn_is_remembered(tmp_path: Path) -> None:
+    """So that it can be read again; not where a higher source gave the DSN."""
+    (tmp_path / "dsn").write_text("redis://h")
+    (tmp_path / "dsn").chmod(0o600)
+    variables = {"RRQ_REDIS_DSN_FILE": "dsn"}
+    settings, origins = load_settings_with_origins(environ=variables, cwd=tmp_path)
+    assert settings.provenance.dsn_file == str(tmp_path / "dsn")
+    assert str(tmp_path / "dsn") in str(origins["redis_dsn"])
+    other = load_settings(environ=variables, overrides={"redis_dsn": "redis://other"}, cwd=tmp_path)
+    assert other.provenance.dsn_file is None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import redis
 from redis import Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -12,28 +13,38 @@ from rrq_cli.configuration import no_file, settings_for
 from rrq_cli.exits import fail
 from rrq_cli.params import GlobalOptions
 from rrq_protocol import Keyspace, ScriptCall, Settings
-from rrq_protocol.settings import RedisTarget, resolve_redis
+from rrq_protocol.settings import RedisTarget, connection_pool, resolve_redis
 
 __all__ = ["Store", "connect", "open_store"]
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 15.0
 T = TypeVar("T")
+_ADVICE = (
+    (
+        ("certificate", "SSL", "TLS", "PEM"),
+        (
+            "check rediss:// against redis://, redis_tls_ca_file, and our own redis_tls_cert_file and "
+            "redis_tls_key_file where the server asks for them"
+        ),
+    ),
+    (("redis_dsn_file",), "put the DSN into that file, or name another one"),
+)
 
 
 class Store:
     """A connection together with its keys and settings.
 
     Attributes:
-        redis: The client; it answers in bytes.
+        redis: The client (``client``); it answers in bytes.
         keys: Every key name.
         settings: What was configured.
         display: The server's address without secrets.
         remark: What to add where nothing is found: that no settings file said where to look.
     """
 
-    def __init__(self, redis: "Redis", settings: Settings, display: str, remark: str | None = None) -> None:
-        self.redis, self.settings, self.display, self.remark = redis, settings, display, remark
+    def __init__(self, client: "Redis", settings: Settings, display: str, remark: str | None = None) -> None:
+        self.redis, self.settings, self.display, self.remark = client, settings, display, remark
         self.keys = Keyspace(settings.key_prefix)
 
     def run(self, call: ScriptCall[T]) -> T:
@@ -91,13 +102,15 @@ def connect(target: RedisTarget, remark: str | None = None) -> Iterator["Redis"]
     """
     assert target.url is not None
     try:
-        client = Redis.from_url(
-            target.url.reveal(),
+        pool = connection_pool(
+            target,
+            redis,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=ANSWER_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),  # whoever typed the command waits for the answer
             client_name="rrq-cli",
         )
+        client = Redis.from_pool(pool)
     except (ValueError, TypeError) as error:
         fail(f"{target.display} cannot be used: {error}")
     with client:
@@ -123,6 +136,7 @@ def _unreachable(target: RedisTarget, error: Exception) -> str:
     said = " ".join(str(error).split()).rstrip(".")
     advice = (
         target.hint
+        or next((advice for marks, advice in _ADVICE if any(mark in said for mark in marks)), None)
         or "start it, or name another one with --redis-dsn, RRQ_REDIS_DSN or redis_dsn in rrq.toml"
     )
     return f"cannot reach Redis at {target.display} ({said}): {advice}"

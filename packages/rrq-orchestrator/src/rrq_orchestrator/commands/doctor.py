@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rrq_orchestrator.audit import Finding, Level
     from rrq_orchestrator.examination import Diagnosis
     from rrq_protocol import Settings
+    from rrq_protocol.settings import RedisTarget
 
 __all__ = ["doctor"]
 
@@ -49,9 +50,10 @@ def doctor(
 
     with explained():
         settings = load(config, {"redis_dsn": redis_dsn, "key_prefix": prefix})
-        address, url = _redis_of(settings)
+        target = _redis_of(settings)
+        address = target.display
         try:
-            diagnosis = asyncio.run(_diagnose(settings, url, address, repair))
+            diagnosis = asyncio.run(_diagnose(settings, target, repair))
         except RedisGone as error:
             fail(str(error), ExitCode.UNEXPECTED)
         except ValueError as error:
@@ -62,16 +64,16 @@ def doctor(
         raise click.exceptions.Exit(int(ExitCode.UNEXPECTED))
 
 
-def _redis_of(settings: "Settings") -> tuple[str, str]:
+def _redis_of(settings: "Settings") -> "RedisTarget":
     from rrq_protocol.settings import resolve_redis
 
     target = resolve_redis(settings)
     if target.url is None:
         fail(target.problem or f"rrq.redis_dsn: cannot use {target.display}", ExitCode.CONFIGURATION)
-    return target.display, target.url.reveal()
+    return target
 
 
-async def _diagnose(settings: "Settings", url: str, address: str, repair: bool) -> "Diagnosis":
+async def _diagnose(settings: "Settings", target: "RedisTarget", repair: bool) -> "Diagnosis":
     import random
 
     import msgspec
@@ -85,7 +87,7 @@ async def _diagnose(settings: "Settings", url: str, address: str, repair: bool) 
 
     # What is wrong is the answer of this command, not an event beside it.
     quiet: Any = structlog.wrap_logger(None, processors=[_drop])
-    links = RedisLinks(url, address, quiet, random.Random())
+    links = RedisLinks(target, target.display, quiet, random.Random())
     rules = msgspec.structs.replace(audit_rules(settings), conserved=True)
     examination = Examination(
         Keyspace(settings.key_prefix), links.make("doctor"), rules, SystemClock(), sleep=_saying_so

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from rrq_orchestrator.identity import is_of_family
 from rrq_orchestrator.plan import recovery_policy
 from rrq_protocol import Keyspace, ScriptCall, Settings
-from rrq_protocol.settings import resolve_redis
+from rrq_protocol.settings import connection_pool, resolve_redis
 from rrq_protocol.transitions import fence, recover
 
 __all__ = ["give_back"]
@@ -37,7 +37,7 @@ def give_back(settings: Settings, token: str) -> dict[str, int]:
     if target.url is None:
         raise ConnectionError(target.problem)
     options: dict[str, Any] = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
-    client: Any = redis.Redis.from_url(target.url.reveal(), protocol=2, **options)
+    client: Any = redis.Redis.from_pool(connection_pool(target, redis, protocol=2, **options))
     keyspace, done = Keyspace(settings.key_prefix), Counter[str]()
     try:
         for raw, lease in client.zrange(keyspace.workers, 0, -1, withscores=True):

@@ -45,12 +45,9 @@ def make_orchestrator(
     from rrq_orchestrator.orchestrator import Orchestrator
     from rrq_orchestrator.store import Advice
 
-    assert target.url is not None
     advice = Advice.about(target)
     try:
-        return Orchestrator(
-            settings, url=target.url.reveal(), address=target.display, advice=advice, burst=burst, log=log
-        )
+        return Orchestrator(settings, url=target, address=target.display, advice=advice, burst=burst, log=log)
     except ValueError as error:
         raise SettingsError([f"rrq.redis_dsn: {error} ({target.display})"]) from error
 

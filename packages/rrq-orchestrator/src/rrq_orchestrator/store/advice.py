@@ -39,7 +39,14 @@ _BY_PROBLEM: Final = (
         r"Timeout|timed out",
         "the server does not answer: is it overloaded or stopped, or does a firewall stand between?",
     ),
-    (r"certificate|SSL|TLS", "check redis_dsn: its scheme (redis:// or rediss://) and certificates"),
+    (r"redis_dsn_file", "put the DSN into that file, or name another one"),
+    (
+        r"certificate|SSL|TLS",
+        (
+            "check redis_dsn: its scheme (redis:// or rediss://); certificates: redis_tls_ca_file, and "
+            "redis_tls_cert_file and redis_tls_key_file where the server asks for them"
+        ),
+    ),
 )
 
 

@@ -22,6 +22,7 @@ from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.store.advice import Advice
 from rrq_orchestrator.store.condition import Condition
 from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
+from rrq_protocol.settings import RedisTarget, connection_pool
 
 __all__ = ["NoScript", "RedisLink", "RedisLinks"]
 
@@ -49,7 +50,7 @@ class RedisLinks:
 
     def __init__(
         self,
-        url: str,
+        url: RedisTarget | str,
         address: str,
         log: FilteringBoundLogger,
         rng: random.Random,
@@ -57,7 +58,8 @@ class RedisLinks:
     ) -> None:
         self.address, self.reached = address, False
         self.outages = 0
-        self._url, self._rng = url, rng
+        self._target = RedisTarget.of(url) if isinstance(url, str) else url
+        self._rng = rng
         self._advice = advice or Advice()
         self._log = log.bind(address=address)
         self._away = Condition(self._log, "redis.lost", "redis.still_lost", "redis.back")
@@ -79,17 +81,19 @@ class RedisLinks:
 
     def make(self, name: str, *, reply_timeout_s: float = COMMAND_TIMEOUT_S) -> "RedisLink":
         """Return a new link; ``reply_timeout_s`` must exceed the longest blocking read on it."""
-        options: dict[str, Any] = {"socket_keepalive": True} if not self._url.startswith("unix:") else {}
-        client = aioredis.Redis.from_url(
-            self._url,
+        assert self._target.url is not None
+        over_tcp = not self._target.url.reveal().startswith("unix:")
+        pool = connection_pool(
+            self._target,
+            aioredis,
             protocol=2,
             max_connections=1,
             socket_timeout=reply_timeout_s,
             socket_connect_timeout=COMMAND_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
-            **options,
+            **({"socket_keepalive": True} if over_tcp else {}),
         )
-        link = RedisLink(name, client.connection_pool.make_connection(), self)  # type: ignore[no-untyped-call]
+        link = RedisLink(name, pool.make_connection(), self)
         self._links.append(link)
         return link
 

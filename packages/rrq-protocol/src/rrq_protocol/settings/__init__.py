@@ -14,7 +14,14 @@ from rrq_protocol.settings.model import (
     WorkerConfig,
 )
 from rrq_protocol.settings.parse import parse_settings
-from rrq_protocol.settings.redis_target import SERVER_FILE, EmbeddedServer, RedisTarget, resolve_redis
+from rrq_protocol.settings.redis_pool import connection_pool
+from rrq_protocol.settings.redis_target import (
+    SERVER_FILE,
+    EmbeddedServer,
+    RedisTarget,
+    TlsFiles,
+    resolve_redis,
+)
 from rrq_protocol.settings.secret import Secret, mask_url
 from rrq_protocol.settings.source import load_settings, load_settings_with_origins
 from rrq_protocol.settings.tables import available_cpus
@@ -35,9 +42,11 @@ __all__ = [
     "SERVER_FILE",
     "Secret",
     "Settings",
+    "TlsFiles",
     "WatchConfig",
     "WorkerConfig",
     "available_cpus",
+    "connection_pool",
     "find_exposed",
     "load_settings",
     "load_settings_with_origins",

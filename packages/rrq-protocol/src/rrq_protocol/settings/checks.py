@@ -17,6 +17,7 @@ Path = tuple[str, ...]
 Problem = tuple[Path, str]
 
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "embedded")
+_TLS_FILES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 _BEATS_PER_LEASE: Final = 3
 _module_attribute = re.compile(
     r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*|\.[^\W\d]\w*)"
@@ -77,6 +78,20 @@ def _redis_problems(settings: Settings) -> Iterator[Problem]:
             yield path, f"expected a database number after the last slash, got {dsn.masked()}"
         elif port == 0:
             yield path, f"expected a port from 1 to 65535, got {dsn.masked()}"
+
+
+def _tls_problems(settings: Settings) -> Iterator[Problem]:
+    if settings.redis_tls_key_file is not None and settings.redis_tls_cert_file is None:
+        yield ("redis_tls_key_file",), "needs redis_tls_cert_file, the certificate it belongs to"
+    scheme = settings.redis_dsn.reveal().partition("://")[0]
+    given = [key for key in _TLS_FILES if getattr(settings, key) is not None]
+    if scheme in REDIS_SCHEMES and not scheme.startswith("rediss"):
+        # Silence would mean that somebody believes in TLS where there is none (RELIABILITY.md S20).
+        for key in given:
+            yield (
+                (key,),
+                f"is of use with rediss:// only, but redis_dsn is {scheme}://; write rediss:// there",
+            )
 
 
 def _prefix_problems(settings: Settings) -> Iterator[Problem]:
@@ -143,6 +158,7 @@ def _http_problems(settings: Settings) -> Iterator[Problem]:
 # What each rule needs, and the rule.
 _RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Problem]]], ...]] = (
     (("redis_dsn",), _redis_problems),
+    (("redis_dsn", *_TLS_FILES), _tls_problems),
     (("key_prefix",), _prefix_problems),
     (("base_retry_delay_seconds", "max_retry_delay_seconds"), _backoff_problems),
     (("default_runner_name",), _default_runner_problems),

@@ -56,7 +56,10 @@ def _in_the_config(settings: Settings, origins: Mapping[str, Origin]) -> Iterato
 
 
 def _in_files(settings: Settings) -> Iterator[str]:
-    for key, path in (("redis_dsn_file", settings.provenance.dsn_file),):
+    for key, path in (
+        ("redis_dsn_file", settings.provenance.dsn_file),
+        ("redis_tls_key_file", settings.redis_tls_key_file),
+    ):
         mode = 0 if path is None else _mode(path)
         if mode & stat.S_IWOTH:
             yield f"rrq.{key}: any user can change {path}; run `chmod o-rwx` on it"

@@ -70,8 +70,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = Secret(DEFAULT_REDIS_DSN)
     redis_dsn_file: Annotated[
-        str | None, doc("File that holds the DSN, so that it appears nowhere else.")
+        str | None,
+        doc(
+            "File that holds the DSN, so that it appears nowhere else: a mounted secret. Its password is "
+            "read again for each new connection."
+        ),
     ] = None
+    redis_tls_ca_file: Annotated[
+        str | None,
+        doc(
+            "Certificates (PEM) of the authority that signed the certificate of a `rediss://` server.",
+            default="the system's",
+        ),
+    ] = None
+    redis_tls_cert_file: Annotated[
+        str | None, doc("Our own certificate (PEM), for a `rediss://` server that asks for one.")
+    ] = None
+    redis_tls_key_file: Annotated[
+        str | None,
+        doc("The key (PEM) of `redis_tls_cert_file`, without a passphrase.", default="in the same file"),
+    ] = None
+    redis_tls_check_hostname: Annotated[
+        bool, doc("Whether the certificate of a `rediss://` server must bear the name in `redis_dsn`.")
+    ] = True
     key_prefix: Annotated[
         str, doc("What every Redis key starts with; `{name}` puts all keys into one cluster slot.")
     ] = "rrq"

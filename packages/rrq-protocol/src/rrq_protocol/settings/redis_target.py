@@ -12,9 +12,9 @@ from urllib.parse import quote
 import msgspec
 
 from rrq_protocol.settings.model import DEFAULT_REDIS_DSN, Settings
-from rrq_protocol.settings.secret import Secret
+from rrq_protocol.settings.secret import Secret, mask_url
 
-__all__ = ["SERVER_FILE", "EmbeddedServer", "RedisTarget", "resolve_redis"]
+__all__ = ["SERVER_FILE", "EmbeddedServer", "RedisTarget", "TlsFiles", "resolve_redis"]
 
 # What `rrq dev` writes into the folder of an embedded server.
 SERVER_FILE: Final = "server.json"
@@ -40,6 +40,22 @@ class EmbeddedServer(msgspec.Struct, frozen=True):
     version: str = ""
 
 
+class TlsFiles(msgspec.Struct, frozen=True):
+    """What a connection by TLS is checked with (RELIABILITY.md S20).
+
+    Attributes:
+        ca: Certificates of the authority that signed the server's; None for those of the system.
+        cert: Our own certificate, where the server asks for one.
+        key: Its key; None where it stands in the same file.
+        check_hostname: Whether the server's certificate must bear its name.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    check_hostname: bool = True
+
+
 class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where to connect.
 
@@ -50,6 +66,8 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
         problem: What is missing and what to do about it.
         hint: What to add to the text of a connection error.
         embedded_dir: The folder of the embedded server, where the settings mean one.
+        tls: Certificates, where the URL is one by TLS.
+        dsn_file: The file the URL was read from, and passwords of later connections are.
     """
 
     url: Secret | None
@@ -57,6 +75,13 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     hint: str | None = None
     embedded_dir: str | None = None
+    tls: TlsFiles | None = None
+    dsn_file: str | None = None
+
+    @classmethod
+    def of(cls, url: str) -> "RedisTarget":
+        """Return a server given by its URL alone."""
+        return cls(url=Secret(url), display=mask_url(url))
 
 
 def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = None) -> RedisTarget:
@@ -70,7 +95,12 @@ def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = No
     dsn = settings.redis_dsn
     scheme, _, embedded_folder = dsn.reveal().partition("://")
     if scheme != "embedded":
-        return RedisTarget(url=dsn, display=dsn.masked())
+        return RedisTarget(
+            url=dsn,
+            display=dsn.masked(),
+            tls=_tls_files(settings) if scheme == "rediss" else None,
+            dsn_file=settings.provenance.dsn_file,
+        )
     config_file = settings.provenance.config_file
     base = Path(config_file).parent if config_file else Path(cwd) if cwd is not None else Path.cwd()
     folder = (base / embedded_folder).absolute()
@@ -89,6 +119,15 @@ def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = No
         )
     url = f"unix://{quote(str(folder / server.socket))}"
     return RedisTarget(url=Secret(url), display=url, embedded_dir=str(folder))
+
+
+def _tls_files(settings: Settings) -> TlsFiles:
+    return TlsFiles(
+        ca=settings.redis_tls_ca_file,
+        cert=settings.redis_tls_cert_file,
+        key=settings.redis_tls_key_file,
+        check_hostname=settings.redis_tls_check_hostname,
+    )
 
 
 def _is_unset(settings: Settings) -> bool:

@@ -17,6 +17,8 @@ from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Leaf, Origin, Table, m
 
 __all__ = ["load_settings", "load_settings_with_origins"]
 
+_CERTIFICATES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
+_MAX_PEM_BYTES: Final = 4 * 1024 * 1024
 _PRECEDENCE: Final = ("default", "file", "dotenv", "environment", "override")
 
 
@@ -83,7 +85,7 @@ def load_settings_with_origins(
     table = merge(table, upper)
     config_folder = None if config_file is None else Path(config_file).parent
     dsn_file, found_problems = _read_dsn_file(table, folder, config_folder)
-    problems += found_problems
+    problems += found_problems + _check_certificates(table, folder, config_folder)
     return parse_tree(table, config_file=config_file, problems=problems, dsn_file=dsn_file)
 
 
@@ -145,6 +147,27 @@ def _read_dsn_file(table: Table, cwd: Path, config_folder: Path | None) -> tuple
     origin = Origin("file", f"{path} (redis_dsn_file, {node.origin})")
     table.entries["redis_dsn"] = Leaf(text, origin, text=True)
     return path, []
+
+
+def _check_certificates(table: Table, cwd: Path, config_folder: Path | None) -> list[str]:
+    """Make the paths of certificates absolute, and return what is wrong with the files."""
+    problems = []
+    for key in _CERTIFICATES:
+        node = table.entries.get(key)
+        if not isinstance(node, Leaf) or not isinstance(node.value, str) or not node.value:
+            continue
+        path = _absolute(node, cwd, config_folder)
+        table.entries[key] = Leaf(str(path), node.origin, node.text)
+        try:
+            with path.open("rb") as file:
+                text = file.read(_MAX_PEM_BYTES)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            problems.append(f"rrq.{key}: {path} cannot be read: {reason} ({node.origin})")
+        else:
+            if b"-----BEGIN " not in text:
+                problems.append(f"rrq.{key}: {path} holds nothing in PEM form ({node.origin})")
+    return problems
 
 
 def _absolute(node: Leaf, cwd: Path, config_folder: Path | None) -> Path:

@@ -7,20 +7,20 @@ from typing import Any, Protocol
 
 from rrq_producer.errors import RedisRefused
 from rrq_protocol import Secret, Settings, SettingsError
-from rrq_protocol.settings import Provenance, RedisTarget, connection_pool, resolve_redis
+from rrq_protocol.settings import Provenance, RedisTarget, lone_connection, resolve_redis
 
 __all__ = ["Address", "AsyncConnection", "BlockingConnection"]
 
 CONNECT_S = 3.0
 """Longest time to open a connection, in seconds."""
 
-_SCHEMES = ("redis", "rediss", "unix", "embedded")
+_SCHEMES = ("redis", "rediss", "unix", "embedded", "redis+sentinel", "rediss+sentinel")
 _TLS_MISSING = "if the server expects TLS, write rediss:// in the address"
 _TLS_UNKNOWN = (
     "if the server does not speak TLS, write redis:// in the address; the files of certificates that it "
     "names must be there"
 )
-_SCHEMES_TEXT = "redis://, rediss://, unix:// or embedded://"
+_SCHEMES_TEXT = "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel:// or embedded://"
 
 
 class BlockingConnection(Protocol):
@@ -166,6 +166,6 @@ class Address:
         try:
             # Only its reading of the address is used: which connection goes back to which pool is ours to
             # say. Protocol 2 needs no HELLO, which old servers and narrow access rules refuse.
-            return connection_pool(target, library, protocol=2, **options).make_connection()
+            return lone_connection(target, library, protocol=2, **options)
         except (ValueError, TypeError) as error:
             raise SettingsError([f"rrq.redis_dsn: {self.display} cannot be used: {error}"]) from error

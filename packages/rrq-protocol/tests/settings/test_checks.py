@@ -32,10 +32,12 @@ def test_defaults_are_fine() -> None:
         "unix:///run/r.sock?db=1",
         "embedded://.rrq",
         "embedded:///var/rrq",
+        "redis+sentinel://a:26379,b:26379/service/0",
+        "rediss+sentinel://u:p@a/service",
     ],
 )
 def test_good_dsn(dsn: str) -> None:
-    """The four kinds of server."""
+    """The kinds of server."""
     assert _problems(redis_dsn=Secret(dsn)) == []
 
 

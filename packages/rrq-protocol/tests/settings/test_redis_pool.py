@@ -7,7 +7,15 @@ import pytest
 import redis
 import redis.asyncio
 
-from rrq_protocol.settings import RedisTarget, Secret, Settings, TlsFiles, connection_pool, resolve_redis
+from rrq_protocol.settings import (
+    RedisTarget,
+    Secret,
+    Settings,
+    TlsFiles,
+    connection_pool,
+    lone_connection,
+    resolve_redis,
+)
 
 LIBRARIES = pytest.mark.parametrize("library", [redis, redis.asyncio], ids=["blocking", "async"])
 
@@ -88,3 +96,34 @@ def test_a_broken_file(tmp_path: Path, text: str | None) -> None:
     with pytest.raises(ConnectionError, match="redis_dsn_file: ") as caught:
         provider.get_credentials()
     assert "secret-c4n4ry" not in str(caught.value)
+
+
+@LIBRARIES
+def test_sentinels(library: Any) -> None:
+    """The password of the servers is not told to the sentinels, nor theirs to the servers."""
+    dsn = "rediss+sentinel://me:pw@a:1,b/svc/3?sentinel_password=other"
+    target = resolve_redis(Settings(redis_dsn=dsn, redis_tls_ca_file="/ca"))  # type: ignore[arg-type]
+    connection = lone_connection(target, library, socket_timeout=3)
+    pool = connection.connection_pool
+    kwargs = pool.connection_kwargs
+    assert [kwargs[key] for key in ("db", "username", "password", "ssl_ca_certs", "socket_timeout")] == [
+        *(3, "me", "pw", "/ca", 3)
+    ]
+    assert isinstance(connection, library.sentinel.SentinelManagedSSLConnection)
+    asked = pool.sentinel_manager._sentinels().sentinels
+    told = [each.connection_pool.connection_kwargs for each in asked]
+    assert [(each["host"], each["port"], each["password"], each["username"]) for each in told] == [
+        ("a", 1, "other", None),
+        ("b", 26379, "other", None),
+    ]
+    assert told[0]["ssl_ca_certs"] == "/ca"
+
+
+def test_a_password_of_sentinels_in_a_file(tmp_path: Path) -> None:
+    """A DSN of sentinels may stand in a file too."""
+    path = tmp_path / "dsn"
+    path.write_text("redis+sentinel://:first@a/svc")
+    provider = _of_file(path, redis)
+    assert provider.get_credentials() == ("first",)
+    path.write_text("redis+sentinel://me:second@a/svc")
+    assert provider.get_credentials() == ("me", "second")

@@ -39,6 +39,7 @@ _BY_PROBLEM: Final = (
         r"Timeout|timed out",
         "the server does not answer: is it overloaded or stopped, or does a firewall stand between?",
     ),
+    (r"No master found", "check that the sentinels run, and the name of the service in redis_dsn"),
     (r"redis_dsn_file", "put the DSN into that file, or name another one"),
     (
         r"certificate|SSL|TLS",

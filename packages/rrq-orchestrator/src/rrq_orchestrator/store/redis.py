@@ -22,7 +22,7 @@ from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.store.advice import Advice
 from rrq_orchestrator.store.condition import Condition
 from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
-from rrq_protocol.settings import RedisTarget, connection_pool
+from rrq_protocol.settings import RedisTarget, lone_connection
 
 __all__ = ["NoScript", "RedisLink", "RedisLinks"]
 
@@ -83,7 +83,7 @@ class RedisLinks:
         """Return a new link; ``reply_timeout_s`` must exceed the longest blocking read on it."""
         assert self._target.url is not None
         over_tcp = not self._target.url.reveal().startswith("unix:")
-        pool = connection_pool(
+        connection = lone_connection(
             self._target,
             aioredis,
             protocol=2,
@@ -93,7 +93,7 @@ class RedisLinks:
             retry=Retry(NoBackoff(), 0),
             **({"socket_keepalive": True} if over_tcp else {}),
         )
-        link = RedisLink(name, pool.make_connection(), self)
+        link = RedisLink(name, connection, self)
         self._links.append(link)
         return link
 

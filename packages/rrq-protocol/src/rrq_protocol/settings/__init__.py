@@ -14,7 +14,7 @@ from rrq_protocol.settings.model import (
     WorkerConfig,
 )
 from rrq_protocol.settings.parse import parse_settings
-from rrq_protocol.settings.redis_pool import connection_pool
+from rrq_protocol.settings.redis_pool import connection_pool, lone_connection
 from rrq_protocol.settings.redis_target import (
     SERVER_FILE,
     EmbeddedServer,
@@ -50,6 +50,7 @@ __all__ = [
     "find_exposed",
     "load_settings",
     "load_settings_with_origins",
+    "lone_connection",
     "mask_url",
     "parse_duration",
     "parse_settings",

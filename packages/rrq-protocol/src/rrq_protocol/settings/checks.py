@@ -9,6 +9,7 @@ from rrq_protocol.endpoint import parse_tcp_socket
 from rrq_protocol.errors import EndpointError, InvalidName
 from rrq_protocol.keys import Keyspace
 from rrq_protocol.settings.model import CronJob, RunnerConfig, Settings
+from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, parse_sentinel
 
 __all__ = ["Problem", "find_problems"]
 
@@ -16,7 +17,7 @@ Path = tuple[str, ...]
 # A key path and what is wrong there.
 Problem = tuple[Path, str]
 
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "embedded")
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "embedded", *SENTINEL_SCHEMES)
 _TLS_FILES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 _BEATS_PER_LEASE: Final = 3
 _module_attribute = re.compile(
@@ -54,6 +55,12 @@ def find_problems(settings: Settings, broken: frozenset[Path] = frozenset()) -> 
 
 def _redis_problems(settings: Settings) -> Iterator[Problem]:
     dsn, path = settings.redis_dsn, ("redis_dsn",)
+    if dsn.reveal().partition("://")[0] in SENTINEL_SCHEMES:
+        try:
+            parse_sentinel(dsn.reveal())
+        except ValueError as error:
+            yield path, str(error)
+        return
     try:
         parts = urlsplit(dsn.reveal())
         port = parts.port

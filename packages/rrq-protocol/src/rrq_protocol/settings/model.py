@@ -64,8 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_dsn: Annotated[
         Secret,
         doc(
-            "Redis or Valkey server: `redis://`, `rediss://`, `unix://`, or `embedded://<folder>`, a server "
-            "of the project's own started by `rrq dev`. Not set, and no `.rrq` folder: localhost:6379.",
+            "Redis or Valkey server: `redis://`, `rediss://`, `unix://`, "
+            "`redis+sentinel://host:port,host:port/service/db` (`rediss+sentinel://` by TLS), or "
+            "`embedded://<folder>`, a server of the project's own started by `rrq dev`. Not set, and no "
+            "`.rrq` folder: localhost:6379.",
             default='"embedded://.rrq"',
         ),
     ] = Secret(DEFAULT_REDIS_DSN)

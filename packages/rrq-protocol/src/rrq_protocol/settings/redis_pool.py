@@ -4,21 +4,26 @@ The library is handed in (``redis`` or ``redis.asyncio``), for this wheel import
 is what its versions 6 to 8 have in common.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rrq_protocol.settings.redis_target import RedisTarget
-from rrq_protocol.settings.secret import read_dsn_file
+from rrq_protocol.settings.secret import Secret, read_dsn_file
+from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, SentinelAddress, parse_sentinel
 
-__all__ = ["connection_pool"]
+__all__ = ["connection_pool", "lone_connection"]
 
 _CREDENTIALS: Final = ("username", "password")
+# A sentinel that is gone must not use up the time that a caller has: the next one knows as much.
+_SENTINEL_TIMEOUT_S: Final = 1.0
 
 
 def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
     """Return a connection pool of ``library`` for ``target``; nothing is connected yet.
 
     A password from ``redis_dsn_file`` is read again for each new connection, so that a rotated one is taken
-    up without a restart. The rest of the DSN stays as it was.
+    up without a restart. The rest of the DSN stays as it was. Where the DSN names sentinels, each new
+    connection asks them for the primary.
 
     Args:
         target: Where to connect; it must have a ``url``.
@@ -30,12 +35,26 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
         TypeError: The URL has options that the library does not know.
     """
     assert target.url is not None
-    pool = library.ConnectionPool.from_url(target.url.reveal(), **options, **_tls_options(target))
+    url, tls = target.url.reveal(), _tls_options(target)
+    if url.partition("://")[0] in SENTINEL_SCHEMES:
+        pool = _sentinel_pool(parse_sentinel(url), library, options, tls)
+    else:
+        pool = library.ConnectionPool.from_url(url, **options, **tls)
     if target.dsn_file is not None:
         for name in _CREDENTIALS:
             pool.connection_kwargs.pop(name, None)
         pool.connection_kwargs["credential_provider"] = _FileCredentials(target.dsn_file, library)
     return pool
+
+
+def lone_connection(target: RedisTarget, library: Any, **options: Any) -> Any:
+    """Return one connection that belongs to no pool, not connected yet; else as :func:`connection_pool`."""
+    pool = connection_pool(target, library, **options)
+    connection = pool.make_connection()
+    if hasattr(connection, "connection_pool"):
+        # It asks its pool where the primary is, and knows it by a weak reference only.
+        connection.connection_pool = pool
+    return connection
 
 
 def _tls_options(target: RedisTarget) -> dict[str, Any]:
@@ -45,6 +64,63 @@ def _tls_options(target: RedisTarget) -> dict[str, Any]:
     files = {"ssl_ca_certs": tls.ca, "ssl_certfile": tls.cert, "ssl_keyfile": tls.key}
     given = {name: path for name, path in files.items() if path is not None}
     return {"ssl_check_hostname": tls.check_hostname, **given}
+
+
+def _sentinel_pool(
+    address: SentinelAddress, library: Any, options: Mapping[str, Any], tls: Mapping[str, Any]
+) -> Any:
+    secure = {"ssl": True, **tls} if address.tls else {}
+    asked_with = {
+        "socket_timeout": _SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
+        "username": address.sentinel_username,
+        "password": _revealed(address.sentinel_password),
+        **({"retry": options["retry"]} if "retry" in options else {}),
+        **secure,
+    }
+    is_async = library.__name__.endswith(".asyncio")
+    discovery = (_AsyncDiscovery if is_async else _Discovery)(library, address, asked_with)
+    return library.sentinel.SentinelConnectionPool(
+        address.service,
+        discovery,
+        db=address.db,
+        username=address.username,
+        password=_revealed(address.password),
+        **options,
+        **secure,
+    )
+
+
+class _Discovery:
+    """Asks the sentinels, and closes the connections to them: they are asked once in a while."""
+
+    def __init__(self, library: Any, address: SentinelAddress, asked_with: Mapping[str, Any]) -> None:
+        self._library, self._address, self._asked_with = library, address, asked_with
+
+    def discover_master(self, service: str) -> Any:
+        """Return host and port of the primary."""
+        asked = self._sentinels()
+        try:
+            return asked.discover_master(service)
+        finally:
+            for each in asked.sentinels:
+                each.close()
+
+    def _sentinels(self) -> Any:
+        return self._library.sentinel.Sentinel(self._address.nodes, sentinel_kwargs=dict(self._asked_with))
+
+
+class _AsyncDiscovery(_Discovery):
+    """The same, without holding up the event loop."""
+
+    async def discover_master(self, service: str) -> Any:
+        """Return host and port of the primary."""
+        asked = self._sentinels()
+        try:
+            return await asked.discover_master(service)
+        finally:
+            for each in asked.sentinels:
+                await each.aclose()
 
 
 class _FileCredentials:
@@ -61,10 +137,9 @@ class _FileCredentials:
         """
         text = read_dsn_file(self._path)
         try:
-            given = self._library.ConnectionPool.from_url(text).connection_kwargs
+            user, password = self._given(text)
         except (ValueError, TypeError):
             raise ConnectionError(f"redis_dsn_file: {self._path} holds no DSN; expected redis://…") from None
-        user, password = (given.get(name) for name in _CREDENTIALS)
         if password is None:
             return ()
         return (user, password) if user else (password,)
@@ -72,3 +147,14 @@ class _FileCredentials:
     async def get_credentials_async(self) -> tuple[str, ...]:
         """Return the same; reading a small local file does not hold up an event loop."""
         return self.get_credentials()
+
+    def _given(self, text: str) -> tuple[str | None, str | None]:
+        if text.partition("://")[0] in SENTINEL_SCHEMES:
+            address = parse_sentinel(text)
+            return address.username, _revealed(address.password)
+        given = self._library.ConnectionPool.from_url(text).connection_kwargs
+        return given.get("username"), given.get("password")
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.reveal()

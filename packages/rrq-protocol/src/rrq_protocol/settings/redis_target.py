@@ -98,7 +98,7 @@ def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = No
         return RedisTarget(
             url=dsn,
             display=dsn.masked(),
-            tls=_tls_files(settings) if scheme == "rediss" else None,
+            tls=_tls_files(settings) if scheme.startswith("rediss") else None,
             dsn_file=settings.provenance.dsn_file,
         )
     config_file = settings.provenance.config_file

@@ -1,0 +1,98 @@
+"""A primary, a replica, and sentinels that watch them: real processes on loopback ports."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+from support.redis_servers import LOOPBACK, ProcessServer, free_port
+
+__all__ = ["SERVICE", "Sentinels"]
+
+SERVICE = "rrq-primary"
+WITHIN_S = 30
+# How long a primary must be silent; a busy machine must not be taken for a dead server.
+_DOWN_AFTER_MS = 3000
+
+
+class _Sentinel(ProcessServer):
+    """One sentinel; it keeps what it learns in its configuration file."""
+
+    def __init__(self, binary: Path, primary_port: int) -> None:
+        super().__init__(binary, port=free_port())
+        self.port = int(self.url.rpartition(":")[2].partition("/")[0])
+        file = self.folder / "sentinel.conf"
+        lines = [
+            f"port {self.port}",
+            f"bind {LOOPBACK}",
+            f"dir {self.folder}",
+            f"sentinel monitor {SERVICE} {LOOPBACK} {primary_port} 2",
+            f"sentinel down-after-milliseconds {SERVICE} {_DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {SERVICE} 10000",
+        ]
+        file.write_text("\n".join(lines) + "\n")
+        self._command = [str(binary), str(file), "--sentinel"]
+        self.url = self.url.removesuffix("/0")
+
+
+class Sentinels:
+    """See the module; started and ended as a context.
+
+    Attributes:
+        primary: The server that is the primary at first.
+        replica: The one that follows it, and takes its place.
+        url: The DSN that names the sentinels.
+    """
+
+    def __init__(self, binary: Path, count: int = 3) -> None:
+        # Nothing is acknowledged to nobody: without its replica the primary takes no writes.
+        self.primary = ProcessServer(binary, append_only=True)
+        port = int(self.primary.url.rpartition(":")[2].partition("/")[0])
+        self.replica = ProcessServer(binary, arguments=["--replicaof", LOOPBACK, str(port)])
+        self.sentinels = [_Sentinel(binary, port) for _ in range(count)]
+        nodes = ",".join(f"{LOOPBACK}:{each.port}" for each in self.sentinels)
+        self.url = f"redis+sentinel://{nodes}/{SERVICE}/0"
+
+    def __enter__(self) -> Self:
+        try:
+            for server in (self.primary, self.replica, *self.sentinels):
+                server.start()
+            self._wait(lambda info: int(info["connected_slaves"]) == 1, self.primary, "a replica")
+            for each in self.sentinels:
+                self._wait(self._knows_all, each, "sentinels that know each other and the replica")
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def wait_for_promotion(self) -> None:
+        """Wait until the replica is the primary."""
+        self._wait(lambda info: info["role"] == "master", self.replica, "a new primary")
+
+    def replicated(self, client: "redis.Redis") -> bool:
+        """Return whether everything written before this call is on the replica too."""
+        client.set("replicated", "?")
+        done: Any = client.wait(1, 5000)
+        return bool(done)
+
+    def _knows_all(self, info: dict[str, Any]) -> bool:
+        known = info.get("master0", {})
+        return int(known.get("sentinels", 0)) == len(self.sentinels) and int(known.get("slaves", 0)) == 1
+
+    def _wait(self, good: Any, server: ProcessServer, what: str) -> None:
+        give_up = time.monotonic() + WITHIN_S
+        with redis.Redis.from_url(server.url) as client:
+            while not good(info := client.info()):
+                assert time.monotonic() < give_up, f"expected {what}, got {info}"
+                time.sleep(0.02)  # servers announce no roles
+
+    def _close(self) -> None:
+        for server in (*self.sentinels, self.replica, self.primary):
+            server.close()

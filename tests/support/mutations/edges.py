@@ -166,7 +166,7 @@ def _producer() -> Iterator[Mutant]:
         "U26",
         "a waiter blocks a connection that enqueues need (async)",
         "rrq_producer/aio.py",
-        "await self._listener.next(signal, RECHECK_S)",
+        "await self._listener.next(signal, waiting.pause_s())",
         f"await {blocked.format(0.25)}",
         f"{_PRODUCER}/test_aio.py::test_waiters_never_hold_up_an_enqueue",
     )
@@ -174,7 +174,7 @@ def _producer() -> Iterator[Mutant]:
         "U26b",
         "a waiter blocks a connection that enqueues need (blocking)",
         "rrq_producer/producer.py",
-        "signal.next(min(left_s, RECHECK_S))",
+        "signal.next(min(left_s, waiting.pause_s()))",
         blocked.format(1),
         f"{_PRODUCER}/test_producer.py::test_waiters_never_hold_up_an_enqueue",
     )

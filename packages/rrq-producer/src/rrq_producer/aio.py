@@ -22,7 +22,7 @@ from rrq_producer.jobs import (
     rate_limit,
 )
 from rrq_producer.packing import pack
-from rrq_producer.results import RECHECK_S, Waiting, read_status, status_command
+from rrq_producer.results import Waiting, read_status, status_command
 from rrq_protocol import Job, JobResult
 from rrq_protocol.transitions import CancelReply, Guard
 
@@ -257,7 +257,7 @@ class AsyncProducer(ProducerBase):
     async def _until_ended(self, job_id: str, waiting: Waiting) -> JobResult:
         async with self._listener.subscribed(self._rules.keyspace.channel(job_id)) as signal:
             while True:
-                await self._listener.next(signal, RECHECK_S)
+                await self._listener.next(signal, waiting.pause_s())
                 if signal.status is not None:
                     waiting.announced(signal.status)
                 try:

@@ -24,7 +24,7 @@ from rrq_producer.jobs import (
 from rrq_producer.listener import Listener
 from rrq_producer.packing import pack
 from rrq_producer.pool import BlockingPool
-from rrq_producer.results import RECHECK_S, Waiting, read_status, status_command
+from rrq_producer.results import Waiting, read_status, status_command
 from rrq_protocol import Job, JobResult
 from rrq_protocol.transitions import CancelReply, Guard
 
@@ -262,7 +262,7 @@ class Producer(ProducerBase):
         command = status_command(self._rules.keyspace, job_id)
         with self._listener.subscribed(self._rules.keyspace.channel(job_id)) as signal:
             while (left_s := until - time.monotonic()) > 0:
-                signal.next(min(left_s, RECHECK_S))
+                signal.next(min(left_s, waiting.pause_s()))
                 if signal.status is not None:
                     waiting.announced(signal.status)
                 try:

@@ -12,6 +12,8 @@ __all__ = ["RECHECK_S", "Waiting", "read_status", "status_command"]
 RECHECK_S = 5.0
 """A waiter reads the record at least this often, whatever was or was not announced."""
 
+_FIRST_RECHECK_S = 0.2
+
 # What a result is made of; not the parameters, which may be large.
 _FIELDS = ("id", "function_name", "enqueue_time", "status", "result", "last_error", "current_retries")
 _NO_PARAMS = {b"job_params": b"{}"}
@@ -40,6 +42,18 @@ class Waiting:
         self._job_id = job_id
         self._seen: str | None = None
         self._announced: str | None = None
+        self._pause_s, self._fresh = RECHECK_S, True
+
+    def pause_s(self) -> float:
+        """Return how long to listen before the record is read again.
+
+        The first time is for the subscription to begin, which needs no haste. Then short, and doubling: an
+        orchestrator of the public line announces nothing, and its jobs must not all seem to take 5 s.
+        """
+        pause_s = self._pause_s
+        self._pause_s = _FIRST_RECHECK_S if self._fresh else min(2 * pause_s, RECHECK_S)
+        self._fresh = False
+        return pause_s
 
     def announced(self, status: bytes) -> None:
         """Take note of the message that the job has ended."""

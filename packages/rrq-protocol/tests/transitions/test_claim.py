@@ -289,6 +289,21 @@ def test_upstream_locks_are_respected_and_written_when_asked(t: Transitions) -> 
     assert t.client.exists(t.keyspace.lock_job("locked")) == 0
 
 
+def test_a_job_that_is_being_given_back_stays_in_its_queue(t: Transitions) -> None:
+    """The public line's janitor locks a job, puts it into its queue, and calls it PENDING a moment later: a
+    claim in between leaves it there (F97).
+    """
+    t.register("a")
+    t.add("theirs")
+    t.client.hset(t.keyspace.job("theirs"), mapping={"status": "ACTIVE", "worker_id": "upstream"})
+    t.client.set(t.keyspace.lock_job("theirs"), "orphan-recovery-upstream")
+    assert t.claim().jobs == ()
+    assert t.queued() == ["theirs"]
+    t.client.hset(t.keyspace.job("theirs"), "status", "PENDING")
+    t.client.delete(t.keyspace.lock_job("theirs"))
+    assert ids(t.claim().jobs) == ["theirs"]
+
+
 @pytest.mark.parametrize("score", [float("-inf"), 0.0, 1e10, NOON_MS + 0.123])
 def test_odd_scores_do_no_harm(t: Transitions, score: float) -> None:
     """A job with a score of long ago runs; its waiting time does not spoil the counters."""

@@ -196,6 +196,17 @@ def test_a_lock_of_the_dead_goes_too(t: Transitions) -> None:
     assert t.client.get(t.keyspace.lock_job("other")) == b"upstream"
 
 
+def test_a_lock_of_a_dead_one_of_the_public_line_goes_too(t: Transitions) -> None:
+    """Its value is the id alone; left in place it would hold the job up for its timeout and a minute (F97)."""
+    t.register("a")
+    t.enqueue(Job("f", job_id="j"))
+    t.claim()
+    t.client.set(t.keyspace.lock_job("j"), "a")
+    t.fence("a")
+    t.recover("a")
+    assert t.client.exists(t.keyspace.lock_job("j")) == 0
+
+
 def test_a_job_without_a_queue_goes_to_the_default_one(t: Transitions) -> None:
     """A queue name that leads elsewhere is replaced, and the record says so (I1)."""
     t.start("j")

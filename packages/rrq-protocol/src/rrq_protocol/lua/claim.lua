@@ -81,7 +81,10 @@ local function may_run(queue, job_id, job_key, row, lock, runner)
   end
   local status = row[STATUS]
   if status ~= "PENDING" and status ~= "RETRYING" then
-    if is_terminal(status) or status == "ACTIVE" then return nil end
+    if is_terminal(status) then return nil end
+    -- An orchestrator of the public line gives a job back in steps: it locks it, puts it into the queue, and
+    -- only then is it PENDING. Taken out in between it would be in no queue.
+    if status == "ACTIVE" then if lock then return false else return nil end end
     if redis.call("EXISTS", job_key) == 1 then
       refuse(queue, job_id, job_key, "status")
     else

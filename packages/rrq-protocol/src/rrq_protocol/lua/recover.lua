@@ -55,7 +55,9 @@ local function take_back(job_id)
   local queue, crash_count = queue_of(prefix, held[4]), plus_one(held[3])
   local crashes = tonumber(crash_count)
   local lock = prefix .. ":lock:job:" .. job_id
-  if redis.pcall("GET", lock) == dead .. ":" .. (held[7] or "") then redis.call("DEL", lock) end
+  local holder = redis.pcall("GET", lock)
+  -- One of the public line locks with its id alone, for longer than it is dead.
+  if holder == dead .. ":" .. (held[7] or "") or holder == dead then redis.call("DEL", lock) end
   if held[6] then
     close(job_id, job_key, held, "CANCELLED", "cancelled; its orchestrator died", cancel_ttl)
     cancelled = cancelled + 1

@@ -28,8 +28,18 @@ def install(requirement: str = f"rrq=={VERSION}") -> Path | str:
     PEERS.mkdir(exist_ok=True)
     (PEERS / ".gitignore").write_text("*\n")
     steps: list[list[str | Path]] = [
-        [sys.executable, "-m", "venv", "--clear", folder],
-        [commands / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+        [sys.executable, "-m", "uv", "venv", "--quiet", "--clear", "--python", sys.executable, folder],
+        [
+            sys.executable,
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            commands / "python",
+            requirement,
+        ],
     ]
     for step in steps:
         try:

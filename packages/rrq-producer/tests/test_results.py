@@ -48,8 +48,8 @@ def test_a_missing_record_is_told_by_what_was_known() -> None:
 
 
 def test_a_waiter_looks_often_at_first() -> None:
-    """Without announcements, as under an orchestrator of the public line, the pauses start short and double up
-    to the longest. The very first ends with the subscription.
+    """Without announcements, as under an orchestrator of the public line, the pauses start short and double
+    up to the longest. The very first ends with the subscription.
     """
     waiting = Waiting("a")
     assert [waiting.pause_s() for _ in range(8)] == [5.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

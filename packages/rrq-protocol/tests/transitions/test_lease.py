@@ -197,7 +197,7 @@ def test_a_lock_of_the_dead_goes_too(t: Transitions) -> None:
 
 
 def test_a_lock_of_a_dead_one_of_the_public_line_goes_too(t: Transitions) -> None:
-    """Its value is the id alone; left in place it would hold the job up for its timeout and a minute (F97)."""
+    """Its value is the id alone; left there it would hold the job up for its timeout and a minute (F97)."""
     t.register("a")
     t.enqueue(Job("f", job_id="j"))
     t.claim()

@@ -1,5 +1,6 @@
 """``rrq dev``: everything a developer needs, in one terminal."""
 
+from functools import partial
 from typing import Final
 
 import click
@@ -31,8 +32,15 @@ async def hello(ctx: Context, name: str) -> str:
 @click.command()
 @config_option
 @queue_option
+@click.option("--watch", is_flag=True, help="Start the orchestrator again when a file changes ([rrq.watch]).")
 @log_options
-def dev(config: str | None, queues: tuple[str, ...], log_format: str | None, log_level: str | None) -> None:
+def dev(
+    config: str | None,
+    queues: tuple[str, ...],
+    watch: bool,
+    log_format: str | None,
+    log_level: str | None,
+) -> None:
     """Run Redis, an orchestrator and your handlers, until Ctrl-C.
 
     Redis is a Valkey server of the project's own, in the folder redis_dsn names ("embedded://.rrq");
@@ -40,26 +48,29 @@ def dev(config: str | None, queues: tuple[str, ...], log_format: str | None, log
     started again when it was killed, and its data stays there. With another redis_dsn that server is used.
     """
     from rrq_orchestrator.commands.exits import ExitCode, explained, fail
-    from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
+    from rrq_orchestrator.commands.process import keep_standard_streams, make_orchestrator, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
+    from rrq_orchestrator.commands.watch import watching
     from rrq_orchestrator.embedded import Keeper, serving
     from rrq_orchestrator.logs import get_logger
 
     exit_cleanly_on_signal()
     keep_standard_streams()
     with explained():
-        settings = load(config, {"log_format": log_format, "log_level": log_level}, queues)
+        reload = partial(load, config, {"log_format": log_format, "log_level": log_level}, queues)
+        settings = reload()
         if not settings.runners:
             fail(_what_to_create(settings.provenance.config_file), ExitCode.CONFIGURATION)
         if "log_format" not in (settings.provenance.given or ()):
             settings = msgspec.structs.replace(settings, log_format="pretty")
+        factory = watching(reload, settings) if watch else make_orchestrator
         folder = embedded_folder(settings)
         if folder is None:
-            code = run_orchestrator(settings, hangup_stops=True)
+            code = run_orchestrator(settings, hangup_stops=True, factory=factory)
         else:
             with serving(folder) as server, Keeper(folder, get_logger):
                 click.echo(f"rrq dev: Valkey {server.version} in {server.folder}; Ctrl-C ends all", err=True)
-                code = run_orchestrator(settings, hangup_stops=True)
+                code = run_orchestrator(settings, hangup_stops=True, factory=factory)
     raise click.exceptions.Exit(int(code))
 
 

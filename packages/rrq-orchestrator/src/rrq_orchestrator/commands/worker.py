@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from rrq_orchestrator.commands.options import config_option, load, log_options, queue_option, redis_options
+from rrq_orchestrator.commands.watch import watch
 
 __all__ = ["daemon", "run", "worker"]
 
@@ -91,3 +92,4 @@ def worker() -> None:
 
 
 worker.add_command(run)
+worker.add_command(watch)

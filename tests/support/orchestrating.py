@@ -112,6 +112,9 @@ class StandInRunner:
     def recycle(self) -> None:
         self.recycled += 1
 
+    def has_handler(self, name: str) -> bool:
+        return name == "work"
+
     def pids(self) -> list[int]:
         return []
 

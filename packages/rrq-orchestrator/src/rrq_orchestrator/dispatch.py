@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from rrq_orchestrator.attempts import Attempt, AttemptTable, Stage
 from rrq_orchestrator.decision import Decision, Lost, Policy, Unanswered, decide
 from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded
+from rrq_orchestrator.meters import Meters
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
 from rrq_orchestrator.settle import Settler
@@ -75,7 +76,7 @@ class Dispatcher:
         rng: random.Random,
         log: FilteringBoundLogger,
     ) -> None:
-        self.attempts = AttemptTable()
+        self.attempts, self.meters = AttemptTable(), Meters()
         self.runners: Mapping[str, Runner] = {}
         self._suspects = Suspects()
         self._routes, self._policy, self._limits = routes, policy, limits
@@ -124,6 +125,7 @@ class Dispatcher:
             )
             timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
             attempt = Attempt(job, owner, name, handler, timeout_s)
+            self.meters.claim(job.queue, now_ms - job.due_ms)
             attempt.start(now_s, now_ms)
             if job.cancel_requested:
                 attempt.stage = Stage.CANCELLING
@@ -140,6 +142,7 @@ class Dispatcher:
     def refuse(self, malformed: Iterable[Malformed], owner: str) -> None:
         """Dead-letter records that cannot be read; they never reach a runner (F83)."""
         for record in malformed:
+            self.meters.refuse(record.queue)
             self._log.warning("job.malformed", job_id=record.id, queue=record.queue, reason=record.reason)
             self._settler.put(
                 owner, self._dead_letter(record.id, record.claim_seq, record.queue, record.reason)
@@ -305,6 +308,7 @@ class Dispatcher:
 
     def _close(self, attempt: Attempt, ended: WireOutcome | Lost | Unanswered, traceback: str | None) -> None:
         decision = decide(attempt.job, ended, attempt.stage, self._policy, self._rng)
+        self.meters.end(attempt, decision.kind, self._clock.monotonic(), self.runners)
         if decision.kind is SettleKind.COMPLETE and isinstance(ended, WireOutcome):
             self._settler.put(attempt.owner, self._completed(attempt, ended))
         else:

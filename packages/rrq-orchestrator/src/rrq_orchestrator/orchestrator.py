@@ -22,6 +22,7 @@ from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import RedisGone
 from rrq_orchestrator.farewell import Farewell, StopRequest
 from rrq_orchestrator.heartbeat import Heartbeat
+from rrq_orchestrator.http import Endpoint, View
 from rrq_orchestrator.overlap import OverlapGuard
 from rrq_orchestrator.plan import (
     audit_rules,
@@ -194,6 +195,25 @@ class Orchestrator:
             log=self._log,
         )
 
+        self.endpoint = Endpoint(
+            settings.http.address,
+            View(
+                version=self._version,
+                queues=list(served_queues(settings)),
+                dlqs=[settings.default_dlq_name],
+                keyspace=keyspace,
+                link=self._links.make("http"),
+                links=self._links,
+                settler=self.settler,
+                dispatcher=self.dispatcher,
+                heartbeat=self.heartbeat,
+                janitor=self.janitor,
+                claims=self.claims,
+                stopping=self._stop.asked.is_set,
+            ),
+            self._log,
+        )
+
     def request_stop(self) -> None:
         """Ask for an orderly stop; asked again, the running attempts are not waited for. Callable from signal
         handlers.
@@ -216,12 +236,15 @@ class Orchestrator:
 
         Raises:
             RedisRefused: Redis does not accept us (password, rights).
+            SettingsError: ``http.address`` cannot be had.
         """
         try:
+            await self.endpoint.open()
             if not await self._reach_redis():
                 return EXIT_OK
             return await self._work()
         finally:
+            await self.endpoint.close()
             await self._links.aclose()
 
     async def _reach_redis(self) -> bool:

@@ -158,6 +158,9 @@ class Runner(Protocol):
     def processes(self) -> int:
         """How many processes it should have."""
 
+    def has_handler(self, name: str) -> bool:
+        """Return whether a live process said that it has a handler of this name."""
+
     def pids(self) -> list[int]:
         """Return the process ids of the pool's live processes, those on their way out included."""
 

@@ -184,6 +184,10 @@ class IsolatingRunner:
         """See :class:`.base.Runner`."""
         return self._ordinary.processes
 
+    def has_handler(self, name: str) -> bool:
+        """See :class:`.base.Runner`."""
+        return self._ordinary.has_handler(name)
+
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""
         return [pid for pool in self._pools() for pid in pool.pids()]

@@ -68,6 +68,7 @@ class Peer:
         draining: Whether it takes no more requests.
         urgent: Whether its requests have the shutdown grace only.
         outdated: Whether new processes were asked for after it was started.
+        handlers: Names of the handlers it said it has.
     """
 
     def __init__(self, home: PeerHome, plan: PoolPlan, log: FilteringBoundLogger, slot: int) -> None:
@@ -77,6 +78,7 @@ class Peer:
         self.total = 0
         self.departure: Departure | None = None
         self.over = self.draining = self.urgent = self.outdated = False
+        self.handlers: frozenset[str] = frozenset()
         self.process: RunnerProcess | None = None
         self.ready_at = 0.0
         self._home = home
@@ -200,6 +202,7 @@ class Peer:
     def greeted(self, hello: Hello) -> None:
         """See :class:`.channel.ChannelOwner`."""
         self._greeted = True
+        self.handlers = frozenset(hello.handlers)
         self.log.debug(
             "runner.hello", runtime=hello.runtime, version=hello.version, handlers=len(hello.handlers)
         )

@@ -136,6 +136,10 @@ class Pool:
         """See :class:`.base.Runner`."""
         return len(self._slots)
 
+    def has_handler(self, name: str) -> bool:
+        """See :class:`.base.Runner`."""
+        return any(name in peer.handlers for peer in self._peers)
+
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""
         processes = [peer.process for peer in self._peers]

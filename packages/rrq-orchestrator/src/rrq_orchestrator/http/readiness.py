@@ -1,0 +1,34 @@
+"""Whether an orchestrator can take jobs now, and why not. Pure."""
+
+from collections.abc import Iterator
+
+from rrq_orchestrator.http.facts import Facts, RunnerFacts
+
+__all__ = ["unready_reasons"]
+
+
+def unready_reasons(facts: Facts) -> list[str]:
+    """Return why no job is taken; empty: it is ready. One runner that works is enough."""
+    return list(_found(facts))
+
+
+def _found(facts: Facts) -> Iterator[str]:
+    if facts.stopping:
+        yield "stopping: claims nothing more"
+    if facts.redis_refuses_writes:
+        yield "Redis refuses writes"
+    elif not facts.redis_connected:
+        yield "Redis does not answer"
+    elif not facts.registered:
+        yield "not registered in Redis yet"
+    if facts.outbox_full:
+        yield f"{facts.outbox} ends of attempts wait for Redis"
+    if not facts.runners:
+        yield "no runner is configured"
+    elif not any(runner.state == "ready" for runner in facts.runners):
+        yield from (_trouble(runner) for runner in facts.runners)
+
+
+def _trouble(runner: RunnerFacts) -> str:
+    text = f"runner {runner.name} is {runner.state}"
+    return f"{text}: {runner.last_error}" if runner.state == "broken" and runner.last_error else text

@@ -62,3 +62,30 @@ def test_one_that_stops_claims_nothing() -> None:
     assert "is stopping" in judge([stopping], start="rrq worker run")[0][0]
     reasons, remarks = judge([stopping, _one("v", runners=[READY])], start="")
     assert (reasons, len(remarks)) == ([], 1)
+
+
+def test_a_broken_runner_says_why() -> None:
+    """With the latest error it had, cut where somebody wrote a book."""
+    why = RunnerInfo(name="python", state="broken", capacity=0, last_error="exited with 1: SyntaxError")
+    (reason,) = judge([_one(runners=[why])], start="")[0]
+    assert reason == "runner python of w is broken: exited with 1: SyntaxError"
+    long = RunnerInfo(name="python", state="broken", capacity=0, last_error="x" * 100_000)
+    assert len(judge([_one(runners=[long])], start="")[0][0]) < 1000
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [({"outbox": 10_000}, "holds 10000 ends of jobs"), ({"status": "disconnected"}, "cannot write to Redis")],
+)
+def test_one_that_claims_nothing_is_no_help(facts: dict[str, object], said: str) -> None:
+    """Alone it is a reason, as its own readiness says; beside one that claims, a remark."""
+    idle = _one(runners=[READY], **facts)
+    (reason,) = judge([idle], start="rrq worker run")[0]
+    assert said in reason
+    reasons, remarks = judge([idle, _one("v", runners=[READY])], start="")
+    assert (reasons, len(remarks)) == ([], 1)
+
+
+def test_a_few_ends_under_way_are_nothing() -> None:
+    """A busy orchestrator always has some."""
+    assert judge([_one(outbox=300, runners=[READY])], start="") == ([], [])

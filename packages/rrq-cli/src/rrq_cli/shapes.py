@@ -262,21 +262,25 @@ class RunnerInfo(msgspec.Struct, kw_only=True):
     """A runner of one orchestrator, as that reports it; what it leaves out is null.
 
     ``state`` is ``starting``, ``ready``, ``broken`` or ``stopping``; ``capacity`` counts the slots that take
-    jobs, ``free`` those that hold none.
+    jobs, ``free`` those that hold none. ``restarts`` counts processes that took the place of earlier ones;
+    ``last_error`` is the latest failed start or unexpected end of one, however long ago.
     """
 
     name: str
     state: str | None = None
     capacity: int | None = None
     free: int | None = None
+    restarts: int | None = None
+    last_error: str | None = None
+    last_error_at: datetime | None = None
 
 
 class OrchestratorInfo(msgspec.Struct, kw_only=True):
     """One orchestrator: ``live``, ``lapsed`` (its lease is past), ``reaping`` (declared dead) or ``stray``
     (its lease is no time that an orchestrator writes).
 
-    ``status`` is what it says of itself: ``running``, ``stopping`` or ``disconnected``. ``runners`` is null
-    where it does not report any.
+    ``status`` is what it says of itself: ``running``, ``stopping`` or ``disconnected``. ``outbox`` counts
+    ends of attempts it could not write yet. ``runners`` is null where it does not report any.
     """
 
     id: str
@@ -291,6 +295,7 @@ class OrchestratorInfo(msgspec.Struct, kw_only=True):
     reported_at: datetime | None = None
     problem: str | None = None
     status: str | None = None
+    outbox: int | None = None
     runners: list[RunnerInfo] | None = None
 
 

@@ -6,6 +6,10 @@ from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
 
 __all__ = ["judge"]
 
+_FULL_OUTBOX = 10_000
+"""Where an orchestrator stops to claim (its settle.py)."""
+_ERROR_CHARS = 400
+
 
 def judge(found: Sequence[OrchestratorInfo], *, start: str) -> tuple[list[str], list[str]]:
     """Return why jobs wait for nothing (empty: all is well), and what else is worth a look.
@@ -21,8 +25,8 @@ def judge(found: Sequence[OrchestratorInfo], *, start: str) -> tuple[list[str], 
     live = [each for each in found if each.state == "live"]
     if not live:
         return [f"no live orchestrator: jobs wait until one runs; start one with `{start}`"], remarks
-    serving = [each for each in live if each.status != "stopping"]
-    leaving = [f"{each.id} is stopping and claims nothing more" for each in live if each not in serving]
+    serving = [each for each in live if _why_idle(each) is None]
+    leaving = [f"{each.id} {_why_idle(each)}" for each in live if each not in serving]
     if not serving:
         return [f"{text}; start another one with `{start}`" for text in leaving], remarks
     reasons: list[str] = []
@@ -48,9 +52,24 @@ def _leases(found: Sequence[OrchestratorInfo]) -> Iterator[str]:
             yield f"the lease of {each.id} never ends: no orchestrator wrote it; the next one clears it away"
 
 
+def _why_idle(each: OrchestratorInfo) -> str | None:
+    """Return why a live orchestrator claims nothing, whatever its runners do; as its ``/readyz`` would."""
+    if each.status == "stopping":
+        return "is stopping and claims nothing more"
+    if each.outbox is not None and each.outbox >= _FULL_OUTBOX:
+        return f"holds {each.outbox} ends of jobs that Redis does not know, and claims nothing until it does"
+    if each.status == "disconnected":
+        return "said that it cannot write to Redis"
+    return None
+
+
 def _trouble(runner: RunnerInfo) -> str | None:
     """Return why a runner takes no jobs, None where it does or nothing is known."""
     if runner.state == "broken":
+        if runner.last_error:
+            error = runner.last_error
+            cut = error if len(error) <= _ERROR_CHARS else f"{error[:_ERROR_CHARS]}…"
+            return f"is broken: {cut}"
         return "is broken: its processes do not start; its log says why"
     if runner.capacity == 0:
         return f"takes no jobs: it is {runner.state or 'without a process'}"

@@ -39,18 +39,31 @@ def test_a_lapsed_lease_is_a_finding(world: World) -> None:
 
 def test_a_broken_runner_is_a_finding(world: World) -> None:
     """An orchestrator whose only runner takes no jobs is not well; the runner is named, in JSON too."""
-    broken = {"python": {"state": "broken", "capacity": 0, "free": 0, "pids": []}}
+    error = {"last_error": "exited with 1: no such module", "last_error_at": "2026-01-02T03:04:05Z"}
+    broken = {"python": {"state": "broken", "capacity": 0, "free": 0, "pids": [], "restarts": 2, **error}}
     world.register("w", runners=broken, concurrency_limit=0)
     answer = world.rrq("check")
     assert (answer.code, "✓" in answer.out) == (1, False)
-    assert "✗ runner python of w is broken" in answer.words
+    assert "✗ runner python of w is broken: exited with 1: no such module" in answer.words
     found = world.rrq("check", "--json").json
     assert found["healthy"] is False
     (runner,) = found["orchestrators"][0]["runners"]
     assert (runner["name"], runner["state"], runner["capacity"]) == ("python", "broken", 0)
+    assert (runner["restarts"], runner["last_error"]) == (2, "exited with 1: no such module")
+    assert runner["last_error_at"].startswith("2026-01-02T03:04:05")
     world.register("v", runners={"python": {"state": "ready", "capacity": 4, "free": 4}})
     answer = world.rrq("check")
     assert (answer.code, "! runner python of w is broken" in answer.words) == (0, True)
+
+
+def test_what_a_runner_said_last_cannot_write_on_the_terminal(world: World) -> None:
+    """It is text of a process that failed; control characters are shown, not obeyed."""
+    facts = {"state": "broken", "capacity": 0, "last_error": "\x1b[2Jgone\r\nfine"}
+    world.register("w", runners={"python": facts})
+    answer = world.rrq("check")
+    assert "gone" in answer.out
+    assert "\x1b[2J" not in answer.out
+    assert "\r" not in answer.out
 
 
 def test_json_where_redis_does_not_answer(world: World) -> None:

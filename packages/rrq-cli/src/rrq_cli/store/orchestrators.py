@@ -114,6 +114,7 @@ def read_report(name: str, reply: object) -> OrchestratorInfo:
     info.host, info.version = _text(report.get("host")), _text(report.get("version"))
     info.pid, info.concurrency_limit = _whole(report.get("pid")), _whole(report.get("concurrency_limit"))
     info.reported_at, info.status = _instant(report.get("timestamp")), _text(report.get("status"))
+    info.outbox = _whole(report.get("outbox"))
     runners = report.get("runners")
     if isinstance(runners, dict):
         info.runners = [_runner(str(each), facts) for each, facts in runners.items()]
@@ -127,6 +128,9 @@ def _runner(name: str, facts: object) -> RunnerInfo:
         state=_text(known.get("state")),
         capacity=_whole(known.get("capacity")),
         free=_whole(known.get("free")),
+        restarts=_whole(known.get("restarts")),
+        last_error=_text(known.get("last_error")),
+        last_error_at=_instant(known.get("last_error_at")),
     )
 
 

@@ -97,7 +97,8 @@ def test_mistakes_wait_for_the_next_change(
 ) -> None:
     """In the code, in the settings, and in a command that runs before each start."""
     check = f"{sys.executable} check.py"
-    (project / "check.py").write_text("")
+    generate = "open('gen.py', 'w').write('x = 1')"
+    (project / "check.py").write_text(generate)
     with Command("-c", WATCH, "watch", "--pre-restart-cmd", check, cwd=project, env=environment) as watch:
         assert _result(producer) == "one"
         (project / "handlers.py").write_text("def registry(:\n")
@@ -113,10 +114,12 @@ def test_mistakes_wait_for_the_next_change(
         (project / "check.py").write_text("raise SystemExit(4)")
         assert "exited with 4" in watch.wait_for("watch.command_failed")
         _save(project, "four")
-        (project / "check.py").write_text("")
+        (project / "check.py").write_text(generate)
         assert _result(producer) == "four"
         watch.kill(signal.SIGTERM)
         assert watch.code() == 0
+        # What the command writes is seen once: the same again is no change.
+        assert sum("gen.py" in event["files"] for event in watch.named("watch.changed")) <= 1
 
 
 def test_options_say_which_files_count(

@@ -60,6 +60,17 @@ async def test_what_does_not_count_is_not_told(tmp_path: Path) -> None:
         assert await changes.next() == ["gen.py"]
 
 
+async def test_writing_the_same_is_no_change(tmp_path: Path) -> None:
+    """As a code generator does before each start; the other file is told alone."""
+    folder = tmp_path.resolve()
+    async with Changes(folder, WatchConfig()) as changes, asyncio.timeout(WITHIN_S):
+        (folder / "gen.py").write_text("x")
+        assert await changes.next() == ["gen.py"]
+        (folder / "gen.py").write_text("x")
+        (folder / "a.py").write_text("x")
+        assert await changes.next() == ["a.py"]
+
+
 async def test_changes_in_quick_succession_are_one(tmp_path: Path) -> None:
     """A branch that is checked out restarts once, and the next change is a new one."""
     folder = tmp_path.resolve()

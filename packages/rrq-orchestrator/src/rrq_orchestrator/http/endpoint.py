@@ -1,7 +1,6 @@
 """Where the endpoint listens, and what stands at each path."""
 
 import errno
-import os
 from typing import Final
 
 import msgspec
@@ -63,4 +62,4 @@ class Endpoint:
 def _explained(address: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"{address} is in use by another process; choose another port, or 0 for a free one"
-    return f"cannot listen on {address}: {os.strerror(error.errno) if error.errno else error}"
+    return f"cannot listen on {address}: {error.strerror or error}"

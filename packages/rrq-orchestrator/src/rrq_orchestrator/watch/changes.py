@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from rrq_orchestrator.watch.contents import Contents
 from rrq_orchestrator.watch.debounce import due_s
 from rrq_orchestrator.watch.gitignore import GitIgnores
 from rrq_orchestrator.watch.selection import Selection
@@ -38,6 +39,7 @@ class Changes:
         self.folder = folder
         self._selection = Selection(config.include_patterns, config.ignore_patterns)
         self._git = None if config.no_gitignore else GitIgnores(folder)
+        self._contents = Contents(folder)
         self._paths: dict[str, None] = {}
         self._first_s = self._latest_s = 0.0
         self._changed = asyncio.Event()
@@ -55,13 +57,16 @@ class Changes:
 
     async def next(self) -> list[str]:
         """Wait for changes, and for those that come along with them; return the files, from the folder on."""
-        await self._changed.wait()
         now_s = asyncio.get_running_loop().time
-        while (wait_s := due_s(self._first_s, self._latest_s) - now_s()) > 0:  # noqa: ASYNC110 - a moving end
-            await asyncio.sleep(wait_s)
-        paths, self._paths = list(self._paths), {}
-        self._changed.clear()
-        return paths
+        while True:
+            await self._changed.wait()
+            while (wait_s := due_s(self._first_s, self._latest_s) - now_s()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait_s)
+            paths, self._paths = list(self._paths), {}
+            self._changed.clear()
+            # Not before it is quiet: a file that is being written is empty for a moment.
+            if told := await asyncio.to_thread(self._contents.differing, paths):
+                return told
 
     def wants(self, path: Path) -> bool:
         """Return whether a change of this file, given absolute, counts."""

@@ -6,7 +6,7 @@ after the next change. Only a stop ends the cycle.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -74,12 +74,12 @@ class Cycle:
             RedisRefused: The same.
         """
         while True:
-            living = asyncio.ensure_future(self._live())
             changed = asyncio.ensure_future(self._changes.next())
+            living = asyncio.ensure_future(self._live(changed))
             stop = asyncio.ensure_future(self._stop.wait())
             try:
                 await asyncio.wait([living, changed, stop], return_when=asyncio.FIRST_COMPLETED)
-                code = await self._end(living)
+                code = await self._end(living, stop)
                 if not self._stop.is_set() and not changed.done():
                     self._log.warning("watch.waiting", action="the worker starts after the next change")
                     await asyncio.wait([changed, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -91,11 +91,11 @@ class Cycle:
                 return code or 0
             self._tell(changed.result())
 
-    async def _live(self) -> int | None:
+    async def _live(self, changed: "asyncio.Future[list[str]]") -> int | None:
         """Return an orchestrator's exit code, None where none came to run."""
         if not await self._prepare():
             return None
-        if self._stop.is_set():
+        if self._stop.is_set() or changed.done():
             return None
         self._life = self._make()
         try:
@@ -103,10 +103,15 @@ class Cycle:
         finally:
             self._life = None
 
-    async def _end(self, living: "asyncio.Future[int | None]") -> int | None:
+    async def _end(
+        self, living: "asyncio.Future[int | None]", stop: "asyncio.Future[Literal[True]]"
+    ) -> int | None:
         """See a life to its end, and say what was wrong with it."""
         if self._life is None:
-            living.cancel()  # it is still preparing, or it is over
+            # It is over, or still preparing: a change does not interrupt that, it may be a migration.
+            ends: tuple[asyncio.Future[Any], ...] = (living, stop)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            living.cancel()
         elif not self._stop.is_set():
             self._life.request_stop()
             await asyncio.wait([living], timeout=_POLITE_S)

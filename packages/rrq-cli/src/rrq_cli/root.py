@@ -18,13 +18,16 @@ from rrq_cli.text import escape_lines
 __all__ = ["reader_gone", "root", "run"]
 
 _OWN = {
+    "init": Lazy("rrq_cli.commands.init:init", "Write a project that runs: settings, handlers, a producer."),
     "demo": Lazy("rrq_cli.commands.demo:demo", "Watch RRQ work on real files, from nothing."),
+    "top": Lazy("rrq_cli.commands.top:top", "Everything at a glance, live; with keys to act."),
     "queue": Lazy("rrq_cli.commands.queue:queue", "Queues: list, stats, inspect, pause, resume, purge."),
     "job": Lazy("rrq_cli.commands.job:job", "Jobs: show, list, trace, why, wait, replay, cancel."),
     "dlq": Lazy("rrq_cli.commands.dlq:dlq", "Dead letters: list, inspect, stats, requeue, purge."),
     "check": Lazy("rrq_cli.commands.check:check", "Is Redis there, and does an orchestrator live?"),
     "config": Lazy("rrq_cli.commands.config:config", "Show and check the settings."),
     "debug": Lazy("rrq_cli.commands.debug:debug", "Try things out: submit, generate, stress-test, clear."),
+    "completion": Lazy("rrq_cli.commands.completion:completion", "Complete commands in bash, zsh or fish."),
 }
 _ELSEWHERE = {
     "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),

@@ -21,6 +21,7 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?25h\x1b[?1049l"
 _SHORTEST_S = 0.1
 _NAMED_KEYS = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left", "\x1b": "escape"}
 _NAMED_KEYS |= {"\x1bOA": "up", "\x1bOB": "down", "\t": "tab", "\n": "enter", "\r": "enter"}
+_BY_LENGTH = sorted(_NAMED_KEYS, key=len, reverse=True)
 
 
 class Screen:
@@ -36,7 +37,7 @@ class Screen:
     def __init__(self, what: str, *, keys: bool = False) -> None:
         if not sys.stdout.isatty() or (keys and not sys.stdin.isatty()):
             raise UsageProblem(f"{what} needs a terminal")
-        self._keys = keys
+        self._keys, self._typed = keys, ""
         self._before: Any = None
         self._colours = console().color_system
 
@@ -82,11 +83,17 @@ class Screen:
 
     def key(self, timeout_s: float) -> str | None:
         """Return the next key, by name where it has one; None if none came in time."""
-        ready, _, _ = select.select([sys.stdin], [], [], max(0.0, timeout_s))
-        if not ready:
-            return None
-        typed = os.read(sys.stdin.fileno(), 16).decode("utf-8", "replace")
-        return _NAMED_KEYS.get(typed, typed[:1] or "eof")
+        if not self._typed:
+            ready, _, _ = select.select([sys.stdin], [], [], max(0.0, timeout_s))
+            if not ready:
+                return None
+            self._typed = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
+            if not self._typed:
+                return "eof"
+        # The longest name first: an arrow begins as Esc does. Keys typed fast come together.
+        name = next((each for each in _BY_LENGTH if self._typed.startswith(each)), self._typed[0])
+        self._typed = self._typed[len(name) :]
+        return _NAMED_KEYS.get(name, name)
 
     @staticmethod
     def _write(text: str) -> None:

@@ -1,0 +1,33 @@
+"""``rrq completion``: Tab completes commands and options."""
+
+import click
+
+from rrq_cli.params import GlobalOptions, only_json
+
+__all__ = ["completion"]
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@only_json("completion looks at no Redis")
+@click.argument("shell", metavar="SHELL", type=click.Choice(_SHELLS))
+def completion(options: GlobalOptions, shell: str) -> None:
+    """Print what makes SHELL (bash, zsh or fish) complete rrq's commands and options.
+
+    bash: rrq completion bash > ~/.local/share/bash-completion/completions/rrq
+    zsh: rrq completion zsh > ~/.zfunc/_rrq, with fpath+=~/.zfunc before compinit in ~/.zshrc
+    fish: rrq completion fish > ~/.config/fish/completions/rrq.fish
+
+    JSON: {"shell", "script"}
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    from rrq_cli.output import json_text
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    command = click.get_current_context().find_root().command
+    # Not the class's own source(), which starts the shell to ask for its version.
+    script = ShellComplete.source(kind(command, {}, "rrq", "_RRQ_COMPLETE"))
+    click.echo(json_text({"shell": shell, "script": script}) if options.as_json else script)

@@ -1,0 +1,154 @@
+"""The picture ``rrq top`` paints: header, keys, and four lists that share the room."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rrq_cli.output import shown, titled
+from rrq_cli.tables import Column, table
+from rrq_cli.text import cut, escape
+from rrq_cli.top import Overview, State
+from rrq_cli.views.dead_letters import first_line
+from rrq_cli.words import age, clock_time, duration, number, plural, rate, short_worker, sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["draw_top", "shares"]
+
+_OVERHEAD = 3  # of a list: title, headings, rule
+_KEYS = "Tab list  ↑↓ move  p pause/resume  c cancel  r requeue  q quit"
+
+
+def shares(room: int, needs: Sequence[int]) -> list[int]:
+    """Return how many rows each list gets: in turn one each, as long as it needs more and there is room."""
+    given = [0] * len(needs)
+    while room > 0 and any(have < need for have, need in zip(given, needs, strict=True)):
+        for at, need in enumerate(needs):
+            if room > 0 and given[at] < need:
+                given[at] += 1
+                room -= 1
+    return given
+
+
+def draw_top(out: "Console", seen: Overview, state: State, trouble: str | None = None) -> None:
+    """Print the whole picture, at most as high as the window."""
+    at = "" if seen.at is None else clock_time(seen.at, day=False)[:8]
+    out.print(shown(cut(f"rrq top  {escape(seen.redis)}  {at}", out.width), "bold"), no_wrap=True)
+    said, style = (trouble, "red") if trouble is not None else (state.message, "yellow")
+    out.print(shown(cut(escape(said or _KEYS), out.width), style if said else "dim"), no_wrap=True)
+    runners = [(each, runner) for each in seen.orchestrators for runner in each.runners or ()]
+    needs = [len(seen.queues), len(runners), len(seen.running), len(seen.dead)]
+    lists = [_queues, _runners, _running, _dead]
+    room = out.height - 2 - _OVERHEAD * sum(map(bool, needs)) - sum(not need for need in needs)
+    for draw, rows in zip(lists, shares(room, needs), strict=True):
+        draw(out, seen, state, rows)
+
+
+def _window(count: int, rows: int, cursor: int | None) -> range:
+    """Return which entries are shown, so that the cursor is among them."""
+    at = 0 if cursor is None else min(cursor, count - 1)
+    start = max(0, at - rows + 1)
+    return range(start, min(count, start + rows))
+
+
+def _list(
+    out: "Console", title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], rows: int,
+    cursor: int | None,
+) -> None:  # fmt: skip
+    titled(out, cut(title, out.width))
+    if not rows:
+        return
+    window = _window(len(cells), rows, cursor)
+    marked = None if cursor is None else min(cursor, len(cells) - 1)
+    picked = [[_cell(cell, at == marked) for cell in cells[at]] for at in window]
+    out.print(table(columns, picked))
+
+
+def _cell(cell: object, marked: bool) -> "Text":
+    from rich.text import Text
+
+    text = cell.copy() if isinstance(cell, Text) else shown(cell)
+    if marked:
+        text.stylize("reverse")
+    return text
+
+
+def _cursor(state: State, pane: str) -> int | None:
+    return state.cursor if state.pane == pane else None
+
+
+def _queues(out: "Console", seen: Overview, state: State, rows: int) -> None:
+    right = ("Ready", "Later", "Active", "Oldest", "1 min")
+    columns = [
+        Column("Queue"),
+        *(Column(title, right=True) for title in right),
+        Column("Hour", keep=1),
+        Column(""),
+    ]
+    cells = [
+        (
+            each.name,
+            number(each.ready),
+            number(each.later),
+            number(each.active),
+            duration(each.oldest_ready_age_seconds),
+            rate(each.per_second_1m),
+            shown(sparkline(each.completed_per_minute, 12), "cyan"),
+            shown("broken", "red") if each.problem else shown("paused" if each.paused else "", "yellow"),
+        )
+        for each in seen.queues
+    ]
+    _list(out, plural(len(cells), "queue"), columns, cells, rows, _cursor(state, "queues"))
+
+
+def _runners(out: "Console", seen: Overview, state: State, rows: int) -> None:
+    live = sum(each.state == "live" for each in seen.orchestrators)
+    active = sum(each.active_jobs for each in seen.orchestrators)
+    columns = [
+        Column("Runner"),
+        Column("State"),
+        Column("Busy", right=True),
+        Column("Orchestrator", elastic=True),
+    ]
+    styles = {"ready": "green", "broken": "red"}
+    cells = [
+        (
+            runner.name,
+            shown(runner.state, styles.get(runner.state or "", "yellow")),
+            f"{number((runner.capacity or 0) - (runner.free or 0))}/{number(runner.capacity)}",
+            f"{short_worker(each.id)}{'' if each.state == 'live' else ' ' + each.state}",
+        )
+        for each in seen.orchestrators
+        for runner in each.runners or ()
+    ]
+    title = f"{plural(live, 'live orchestrator')}, {plural(active, 'job')} held"
+    _list(out, title, columns, cells, rows, None)
+
+
+def _running(out: "Console", seen: Overview, state: State, rows: int) -> None:
+    now = seen.at or datetime.now(UTC)
+    columns = [Column("Job", elastic=True, tail=True), Column("Function"), Column("Queue", most=14)]
+    columns += [Column("For", right=True), Column("On", elastic=True, keep=-1)]
+    cells = [
+        (
+            each.id,
+            each.function_name,
+            each.queue_name,
+            age(each.started_at, now),
+            short_worker(each.worker_id or "–"),
+        )
+        for each in seen.running
+    ]
+    _list(out, plural(len(cells), "running job"), columns, cells, rows, _cursor(state, "running"))
+
+
+def _dead(out: "Console", seen: Overview, state: State, rows: int) -> None:
+    now = seen.at or datetime.now(UTC)
+    columns = [Column("Job", elastic=True, tail=True), Column("Function"), Column("Age", right=True)]
+    columns.append(Column("Error", elastic=True))
+    cells = [
+        (each.id, each.function_name, age(each.finished_at, now), first_line(each)) for each in seen.dead
+    ]
+    _list(out, plural(seen.dead_total, "dead letter"), columns, cells, rows, _cursor(state, "dead"))

@@ -1,0 +1,26 @@
+"""Everything at a glance, read from Redis."""
+
+from rrq_cli.store.client import Store
+from rrq_cli.store.overview import look_over
+from rrq_cli.store.throughput import Throughput
+from rrq_protocol import Settings
+from support.cli import WORKER, World
+
+
+def test_one_look(world: World) -> None:
+    """Queues, orchestrators, running jobs with the longest first, dead letters."""
+    store = Store(world.redis, Settings(key_prefix=world.keys.prefix), "test")
+    empty = look_over(store, Throughput())
+    assert (empty.running, empty.dead, empty.dead_total, empty.orchestrators) == ([], [], 0, [])
+    dead = world.dead()
+    first = world.enqueue()
+    world.claim()
+    second = world.enqueue()
+    world.claim()
+    world.redis.hset(world.keys.job(first), "start_time", "2026-01-01T00:00:00Z")
+    world.redis.hdel(world.keys.job(second), "start_time")
+    seen = look_over(store, Throughput())
+    assert [each.name for each in seen.queues] == ["default"]
+    assert [each.id for each in seen.orchestrators] == [WORKER]
+    assert [row.id for row in seen.running] == [second, first]
+    assert ([row.id for row in seen.dead], seen.dead_total) == ([dead], 1)

@@ -1,0 +1,119 @@
+"""The picture of `rrq top`, in windows of any size."""
+
+import io
+import re
+from datetime import UTC, datetime
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from rrq_cli.shapes import JobRow, OrchestratorInfo, QueueStats, RunnerInfo
+from rrq_cli.top import Overview, State
+from rrq_cli.views.top import draw_top, shares
+from support.cli import HOSTILE
+
+AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+START = State()
+
+
+def drawn(
+    seen: Overview, state: State = START, *, size: tuple[int, int] = (80, 24), trouble: str | None = None
+) -> str:
+    """Return the picture as text."""
+    out = io.StringIO()
+    console = Console(file=out, width=size[0], height=size[1], markup=False, emoji=False, highlight=False)
+    draw_top(console, seen, state, trouble)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def many(text: str = "x") -> Overview:
+    """Return more of everything than fits."""
+    return Overview(
+        at=AT,
+        redis=text,
+        queues=[QueueStats(name=f"{text}{n}", ready=n, paused=n == 1) for n in range(30)],
+        orchestrators=[
+            OrchestratorInfo(
+                id=f"{text}{n}",
+                state="live",
+                runners=[RunnerInfo(name=text, state="ready", capacity=4, free=1)],
+            )
+            for n in range(30)
+        ],
+        running=[
+            JobRow(id=f"{text}{n}", function_name=text, queue_name=text, worker_id=text) for n in range(30)
+        ],
+        dead=[JobRow(id=f"{text}{n}", function_name=text, last_error=text) for n in range(30)],
+        dead_total=400,
+    )
+
+
+def test_room_is_shared() -> None:
+    """In turn, none more than it needs."""
+    assert shares(10, [3, 9, 0, 2]) == [3, 5, 0, 2]
+    assert shares(2, [5, 5, 5, 5]) == [1, 1, 0, 0]
+    assert shares(-4, [5]) == [0]
+    assert shares(99, [1, 2]) == [1, 2]
+
+
+def test_a_small_installation() -> None:
+    """One of each, all of it on one picture of 80 columns."""
+    seen = Overview(
+        redis="redis://h:1/0",
+        queues=[QueueStats(name="default", ready=3, later=1, active=2, oldest_ready_age_seconds=2.1)],
+        orchestrators=[
+            OrchestratorInfo(
+                id="w1", state="live", active_jobs=2,
+                runners=[RunnerInfo(name="python", state="ready", capacity=4, free=2)],
+            )
+        ],
+        running=[JobRow(id="j1", function_name="send", queue_name="default", worker_id="w1")],
+        dead=[JobRow(id="j2", function_name="send", last_error="ValueError: boom")],
+        dead_total=1,
+    )  # fmt: skip
+    picture = re.sub("─+\n", "", drawn(seen))
+    assert picture == (
+        "rrq top  redis://h:1/0\n"
+        "Tab list  ↑↓ move  p pause/resume  c cancel  r requeue  q quit\n"
+        "1 queue\n"
+        "Queue    Ready  Later  Active  Oldest  1 min  Hour\n"
+        "default      3      1       2   2.1 s      0\n"
+        "1 live orchestrator, 2 jobs held\n"
+        "Runner  State  Busy  Orchestrator\n"
+        "python  ready   2/4  w1\n"
+        "1 running job\n"
+        "Job  Function  Queue    For  On\n"
+        "j1   send      default    –  w1\n"
+        "1 dead letter\n"
+        "Job  Function  Age  Error\n"
+        "j2   send        –  ValueError: boom\n"
+    )
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10), (20, 5)])
+@pytest.mark.parametrize("text", ["x", HOSTILE, "日本語"])
+def test_a_picture_fits_its_window(size: tuple[int, int], text: str) -> None:
+    """No line is too wide, nothing drives the terminal, and where there is room for lists, they all fit."""
+    picture = drawn(many(text), size=size)
+    assert {char for char in picture if not char.isprintable()} == {"\n"}
+    lines = picture.splitlines()
+    assert all(cell_len(line) <= size[0] for line in lines)
+    assert len(lines) <= max(size[1], 6)
+
+
+def test_the_cursor_is_in_sight() -> None:
+    """Whatever it stands on is shown, in a list longer than its share too."""
+    seen = many()
+    assert "x29" in drawn(seen, State("queues", 29))
+    assert "x29" in drawn(seen, State("dead", 99))
+    assert "x29" not in drawn(seen)
+
+
+def test_what_was_said_takes_the_place_of_the_keys() -> None:
+    """A message, or trouble with Redis, which comes first."""
+    asked = State(message="cancel job j? y/n")
+    assert "cancel job j? y/n\n" in drawn(Overview(), asked)
+    assert "Redis is gone\n" in drawn(Overview(), asked, trouble="Redis is gone")

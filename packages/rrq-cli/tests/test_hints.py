@@ -58,3 +58,10 @@ def test_commands_in_messages_are_completed() -> None:
     assert text.startswith("start `rrq --prefix foo dev` (or `rrq --prefix foo embedded start`) (set RRQ_RED")
     assert completed("nothing to copy", options) == "nothing to copy"
     assert command("check") == "rrq check"
+
+
+def test_a_name_that_looks_like_an_option() -> None:
+    """An id that begins with - comes after --; the value of an option does not."""
+    assert command("job", "trace", "-x") == "rrq job trace -- -x"
+    assert command("dlq", "requeue", "--job-id", "-x") == "rrq dlq requeue --job-id -x"
+    assert command("doctor") == "rrq doctor"

@@ -133,3 +133,12 @@ def test_a_cancel_that_is_under_way_is_told() -> None:
     assert [e.what for e in trace_of(asked, KEYS).events] == ["enqueued", "started", "cancel_requested"]
     ended = record(JobStatus.CANCELLED, completion_time=at(4), last_error="cancelled")
     assert [(e.what, e.error) for e in trace_of(ended, KEYS).events][-1] == ("cancelled", "cancelled")
+
+
+def test_a_running_attempt_names_its_runner() -> None:
+    """Orchestrator and runner of the attempt that runs; an ended one's runner is not guessed."""
+    running = record(JobStatus.ACTIVE, start_time=at(1), worker_id="w")
+    started = trace_of(running, KEYS, runner="python").events[-1]
+    assert (started.what, started.worker, started.runner) == ("started", "w", "python")
+    done = record(JobStatus.COMPLETED, start_time=at(1), completion_time=at(2), worker_id="w")
+    assert [each.runner for each in trace_of(done, KEYS, runner="python").events] == [None, None, None]

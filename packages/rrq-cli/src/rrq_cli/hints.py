@@ -7,21 +7,39 @@ secret is never printed.
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from rrq_cli.params import GlobalOptions, options_of
 
-__all__ = ["command", "completed", "remark"]
+__all__ = ["after_dashes", "command", "completed", "remark"]
 
 _VARIABLE = "RRQ_REDIS_DSN"
 _in_backticks = re.compile(r"`rrq (?=[a-z])")
 
 
 def command(*words: str) -> str:
-    """Return ``rrq …`` with the options of the running command, quoted for a shell."""
-    return shlex.join(["rrq", *_repeated(_current()), *words])
+    """Return ``rrq …`` with the options of the running command, quoted for a shell.
+
+    A last word that begins with one ``-`` and is no option's value is an id, so it comes after ``--``.
+    """
+    head, last = words[:-1], words[-1]
+    if last.startswith("-") and not last.startswith("--") and not (head and head[-1].startswith("-")):
+        head = (*head, "--")
+    return shlex.join(["rrq", *_repeated(_current()), *head, last])
+
+
+def after_dashes(error: click.NoSuchOption, args: Sequence[str]) -> str:
+    """Return what to add to the complaint about an unknown option that may be an id: how that is given."""
+    ctx = error.ctx
+    if ctx is None or error.option_name.startswith("--"):
+        return ""
+    if not any(isinstance(each, click.Argument) for each in ctx.command.params):
+        return ""
+    meant = next((each for each in args if each.startswith(error.option_name)), error.option_name)
+    whole = shlex.join([*ctx.command_path.split(), "--", meant])
+    return f"\nWhat begins with - and is no option comes after --, as in: {whole}"
 
 
 def remark() -> str:

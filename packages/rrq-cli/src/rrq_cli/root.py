@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rrq_cli.exits import ExitCode, explain
-from rrq_cli.hints import completed
+from rrq_cli.hints import after_dashes, completed
 from rrq_cli.params import GlobalOptions, global_options, options_of, remember
 from rrq_cli.plugins import Lazy, LazyGroup, Missing
 from rrq_cli.streams import complain, silence_stdout
@@ -115,7 +115,8 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         return reader_gone()
     except click.ClickException as error:
-        complain(_shown(error))
+        hint = after_dashes(error, args) if isinstance(error, click.NoSuchOption) else ""
+        complain(_shown(error) + "\n".join(escape_lines(hint)))
         return error.exit_code
     except Exception as error:
         explained = explain(error)

@@ -10,8 +10,14 @@ from rrq_protocol import AttemptEntry, JobRecord, JobStatus, Keyspace
 __all__ = ["trace_of"]
 
 
-def trace_of(record: JobRecord, keys: Keyspace) -> Trace:
-    """Return the timeline of a job, in the order things happened."""
+def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) -> Trace:
+    """Return the timeline of a job, in the order things happened.
+
+    Args:
+        record: The job.
+        keys: Where it is.
+        runner: The runner of the attempt that runs now; the record names those of failed attempts only.
+    """
     events = [TraceEvent(what="enqueued", at=record.enqueue_time)]
     due = record.enqueue_time
     if first := _first_due(record):
@@ -20,7 +26,7 @@ def trace_of(record: JobRecord, keys: Keyspace) -> Trace:
     for entry in record.attempts:
         events += _failed_attempt(entry, due)
         due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
-    events += _last_attempt(record, due)
+    events += _last_attempt(record, due, runner)
     events += _outlook(record)
     waits = [event.wait_seconds for event in events if event.wait_seconds is not None]
     runs = [event.run_seconds for event in events if event.run_seconds is not None]
@@ -70,7 +76,7 @@ def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[Trace
     )
 
 
-def _last_attempt(record: JobRecord, due: datetime | None) -> Iterator[TraceEvent]:
+def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -> Iterator[TraceEvent]:
     """Yield the attempt that runs or ended the job, unless the log of failed attempts told of it already."""
     number = (record.attempts[-1].attempt if record.attempts else record.current_retries) + 1
     started, ended = record.start_time, record.completion_time
@@ -79,7 +85,12 @@ def _last_attempt(record: JobRecord, due: datetime | None) -> Iterator[TraceEven
     if started is not None and ran and not told:
         wait = _between(due, started)
         yield TraceEvent(
-            what="started", at=started, attempt=number, wait_seconds=wait, worker=record.worker_id
+            what="started",
+            at=started,
+            attempt=number,
+            wait_seconds=wait,
+            worker=record.worker_id,
+            runner=runner if record.status is JobStatus.ACTIVE else None,
         )
     if not record.status.is_terminal or (told and record.status is JobStatus.FAILED):
         return

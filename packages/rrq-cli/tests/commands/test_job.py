@@ -173,3 +173,33 @@ def test_why(world: World) -> None:
     later = world.enqueue(defer_by=3600)
     answer = world.rrq("job", "why", later)
     assert (answer.code, "it is due in 59m" in answer.out or "it is due in 1h 0m" in answer.out) == (0, True)
+
+
+def test_trace_of_a_running_job(world: World) -> None:
+    """Where the running attempt is: orchestrator and runner."""
+    job_id = world.enqueue()
+    world.claim()
+    assert "on worker-1, runner python" in world.rrq("job", "trace", job_id).words
+    events = world.rrq("job", "trace", job_id, "--json").json["events"]
+    assert (events[-1]["worker"], events[-1]["runner"]) == ("worker-1", "python")
+
+
+def test_an_id_that_looks_like_an_option(world: World) -> None:
+    """The message says how such an id is given, and that works; it is not added to other mistakes."""
+    world.hash("-abc", id="-abc", status="NEW", function_name="f")
+    answer = world.rrq("job", "show", "-abc")
+    assert answer.code == 2
+    assert answer.err.endswith("no option comes after --, as in: rrq job show -- -abc\n")
+    assert "malformed" in world.rrq("job", "show", "--", "-abc").out
+    assert "rrq job show -- -abc" in world.rrq("job", "trace", "--", "-abc").err
+    assert "after --" not in world.rrq("job", "show", "--nope").err
+    assert "after --" not in world.rrq("queue", "list", "-x").err
+
+
+def test_a_list_of_an_unknown_queue(world: World) -> None:
+    """An empty answer for a name that nobody knows comes with the one that was meant."""
+    world.enqueue(queue_name="media")
+    for args in (("job", "list"), ("dlq", "list"), ("dlq", "requeue", "--all")):
+        answer = world.rrq(*args, "--queue", "medai")
+        assert "rrq: no queue medai is known; did you mean media?\n" in answer.err, args
+    assert world.rrq("job", "list", "--queue", "media").err == ""

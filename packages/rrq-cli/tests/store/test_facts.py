@@ -6,8 +6,8 @@ import pytest
 
 from rrq_cli.params import GlobalOptions
 from rrq_cli.store.client import Store, open_store
-from rrq_cli.store.facts import gather
-from rrq_protocol import transitions
+from rrq_cli.store.facts import gather, running_on
+from rrq_protocol import parse_record, transitions
 from rrq_protocol.transitions import Charge, SettleKind
 from support.cli import WORKER, World
 
@@ -52,3 +52,17 @@ def test_the_last_attempt_tells_of_an_unknown_handler(world: World, store: Store
         attempts_log=world.log(taken, "retry", "no handler", type="handler_not_found"),
     )  # fmt: skip
     assert gather(store, taken.id).unknown_handler
+
+
+def test_the_runner_of_a_running_job(world: World, store: Store) -> None:
+    """The one its name or its queue leads to, if its orchestrator has it or does not tell."""
+
+    def runner(job_id: str) -> str | None:
+        return running_on(store, parse_record(world.redis.hgetall(world.keys.job(job_id))))
+
+    plain, named = world.enqueue(), world.enqueue("rust#f")
+    assert runner(plain) is None
+    world.claim(most=2)
+    assert (runner(plain), runner(named)) == ("python", "rust")
+    world.register(runners={"python": {"state": "ready"}})
+    assert (runner(plain), runner(named)) == ("python", None)

@@ -11,6 +11,7 @@ from rrq_cli.commands.job import print_raw
 from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.hints import command, remark
+from rrq_cli.known import unknown_queue
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.progress import progress
@@ -26,7 +27,7 @@ from rrq_cli.store.dead_letters import (
 )
 from rrq_cli.store.jobs import JobFilter
 from rrq_cli.store.purging import purge_dead
-from rrq_cli.store.queues import wrong_sets
+from rrq_cli.store.queues import unknown_queues, wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
@@ -41,10 +42,14 @@ def dlq() -> None:
     """Dead letters: jobs that will not run again unaided. Look at them, group, requeue or delete them."""
 
 
-def _names(store: Store, chosen: str | None) -> list[str]:
-    """Return the dead letter queues to look at; what is wrong with one is said on stderr."""
+def _names(store: Store, chosen: str | None, queue: str | None = None) -> list[str]:
+    """Return the dead letter queues to look at; what is wrong with one, or a ``queue`` that nobody knows, is
+    said on stderr.
+    """
     from rrq_protocol import validate_queue_name
 
+    for name, known in unknown_queues(store, [queue] if queue else []):
+        note(unknown_queue(name, known))
     names = [validate_queue_name(chosen)] if chosen else dlq_names(store)
     for problem in (*wrong_sets(store), *wrong_dlqs(store, names)):
         note(problem)
@@ -93,7 +98,7 @@ def list_(
         require_no_terminal()
     with open_store(options) as store:
         accepts = JobFilter(None, queue, function).accepts
-        names = _names(store, dlq_name)
+        names = _names(store, dlq_name, queue)
         found = list_dead(store, names, accepts, limit=limit, offset=offset, batch_size=batch_size)
         missing = store.remark
         if raw and not options.as_json:
@@ -245,7 +250,7 @@ def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -
 
     target = None if target_queue is None else validate_queue_name(target_queue)
     with open_store(options) as store:
-        names = _names(store, choice.dlq_name)
+        names = _names(store, choice.dlq_name, choice.queue)
         with progress("requeued", total=_most(store, names, choice), quiet=options.as_json) as advance:
             done = requeue_dead(
                 store,
@@ -287,7 +292,7 @@ def purge(options: GlobalOptions, choice: _Choice, yes: bool) -> int:
     JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}, "problem"}; exit code 1 when nothing was deleted
     """
     with open_store(options) as store:
-        names = _names(store, choice.dlq_name)
+        names = _names(store, choice.dlq_name, choice.queue)
         wanted = purge_dead(
             store, names, choice.accepts, most=choice.most, dry_run=True, batch_size=choice.batch_size
         )

@@ -7,14 +7,15 @@ import click
 
 from rrq_cli.exits import ExitCode, fail
 from rrq_cli.hints import command, remark
+from rrq_cli.known import unknown_queue
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal, shown
 from rrq_cli.params import DURATION, GlobalOptions, common
 from rrq_cli.shapes import Waited
 from rrq_cli.store.client import open_store
 from rrq_cli.store.enqueueing import enqueue_one, replay_of
-from rrq_cli.store.facts import gather
+from rrq_cli.store.facts import gather, running_on
 from rrq_cli.store.jobs import MOST_LOOKED_AT, JobFilter, find_jobs
-from rrq_cli.store.queues import wrong_sets
+from rrq_cli.store.queues import unknown_queues, wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.store.waiting import TERMINAL, wait_for_end
 from rrq_cli.views.answers import show_submitted, show_waited, show_why
@@ -90,6 +91,8 @@ def list_(
     with open_store(options) as store:
         for problem in wrong_sets(store):
             note(problem)
+        for name, known in unknown_queues(store, [queue] if queue else []):
+            note(unknown_queue(name, known))
         found = find_jobs(store, wanted, limit=limit, scan=scan)
         missing = store.remark
     emit(options.as_json, found, show_list)
@@ -119,7 +122,7 @@ def trace(options: GlobalOptions, job_id: str) -> int:
         except MalformedRecord as error:
             problem = f"job {job_id}: malformed {error.field}: {error.problem}"
             fail(f"{problem}; what can be read of it: {command('job', 'show', job_id)}{remark()}")
-        found = trace_of(record, store.keys)
+        found = trace_of(record, store.keys, runner=running_on(store, record))
     emit(options.as_json, found, show_trace)
     return ExitCode.OK
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rrq_cli.store.client import Store
-from rrq_cli.store.orchestrators import list_orchestrators
+from rrq_cli.store.orchestrators import list_orchestrators, read_report
 from rrq_cli.store.records import detail, read_hash, text_of, time_of
 from rrq_cli.why import Facts
-from rrq_protocol import ErrorType
+from rrq_protocol import ErrorType, JobRecord, JobStatus
 
-__all__ = ["gather"]
+__all__ = ["gather", "runner_of", "running_on"]
 
 
 def gather(store: Store, job_id: str) -> Facts:
@@ -32,7 +32,7 @@ def gather(store: Store, job_id: str) -> Facts:
     return Facts(
         job=job,
         now=time_of(now_ms) or datetime.now(UTC),
-        runner=_runner_of(store, job.function_name or "", queue),
+        runner=runner_of(store, job.function_name or "", queue),
         now_ms=now_ms,
         due_ms=None if score is None or isinstance(score, Exception) else float(score),
         before=rank if isinstance(rank, int) else 0,
@@ -44,10 +44,21 @@ def gather(store: Store, job_id: str) -> Facts:
     )
 
 
-def _runner_of(store: Store, function_name: str, queue: str) -> str:
+def runner_of(store: Store, function_name: str, queue: str) -> str:
     """Return the runner a job goes to, as an orchestrator with these settings decides."""
     named, cut, _ = function_name.partition("#")
     return named if cut else store.settings.runner_routes.get(queue, store.settings.default_runner_name)
+
+
+def running_on(store: Store, record: JobRecord) -> str | None:
+    """Return the runner a running job is on; None where it does not run, or its orchestrator has none."""
+    if record.status is not JobStatus.ACTIVE or record.worker_id is None:
+        return None
+    queue = "" if record.queue_name is None else store.keys.queue_name(record.queue_name)
+    name = runner_of(store, record.function_name, queue)
+    (report,) = store.ask(("GET", store.keys.health(record.worker_id)))
+    runners = read_report(record.worker_id, report).runners
+    return name if runners is None or name in {each.name for each in runners} else None
 
 
 def _text(reply: Any) -> str | None:

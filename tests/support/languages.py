@@ -58,6 +58,16 @@ def _node_producer(folder: Path) -> list[str]:
     return ["node", str(folder / "enqueue.mjs")]
 
 
+def _go(folder: Path) -> list[str]:
+    _make(["go", "build", "-o", str(BUILDS / "go-handlers"), "."], folder)
+    return [str(BUILDS / "go-handlers")]
+
+
+def _go_producer(folder: Path) -> list[str]:
+    _make(["go", "build", "-o", str(BUILDS / "go-enqueue"), "./enqueue"], folder)
+    return [str(BUILDS / "go-enqueue")]
+
+
 LANGUAGES = {
     each.name: each
     for each in (Language("node", ("node",), _node, ("unix", "tcp", "stdio"), producer=_node_producer),)

@@ -1,0 +1,3 @@
+module rrq.example/go
+
+go 1.21

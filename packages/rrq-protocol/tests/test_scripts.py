@@ -7,8 +7,8 @@ import pytest
 from rrq_protocol import ScriptCall, script_names, script_sha, script_source
 
 ALL = (
-    "cancel", "claim", "deregister", "drain", "enqueue", "fence", "heartbeat", "pause", "purge", "recover",
-    "register", "repair", "requeue", "rescore", "settle",
+    "anchor", "cancel", "claim", "deregister", "drain", "enqueue", "fence", "heartbeat", "pause", "purge",
+    "recover", "register", "repair", "requeue", "rescore", "settle",
 )  # fmt: skip
 
 

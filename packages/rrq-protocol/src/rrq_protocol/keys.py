@@ -110,7 +110,7 @@ class Keyspace(msgspec.Struct, frozen=True):
         return f"{self.prefix}:lock:unique:{unique_key}"
 
     def cron(self, entry: str) -> str:
-        """HASH: the last tick fired of a cron entry."""
+        """HASH: the last tick fired of a cron entry, its job, and the schedule."""
         return f"{self.prefix}:cron:{entry}"
 
     # One per installation.

@@ -179,6 +179,7 @@ def test_broken_values_are_left_out() -> None:
         ("* * *", False),
         ("", False),
         ("@every 5m", False),
+        ("* * * * 1" + ",1" * 200, False),
     ],
 )
 def test_cron_schedules(schedule: str, fine: bool) -> None:
@@ -201,3 +202,14 @@ def test_a_key_needs_its_certificate() -> None:
     (problem,) = _problems(redis_dsn=Secret("rediss://h"), redis_tls_key_file="k")
     assert "redis_tls_cert_file" in problem
     assert _problems(redis_dsn=Secret("rediss://h"), redis_tls_cert_file="c") == []
+
+
+def test_cron_entries_have_names_of_their_own() -> None:
+    """By name or by function; of one function without names, only equal entries are one."""
+    job = CronJob(function_name="f", schedule="@daily")
+    other = CronJob(function_name="f", schedule="@hourly")
+    named = CronJob(function_name="g", name="f", schedule="@daily")
+    assert _problems(cron_jobs=(job, other)) == []
+    for pair in ((job, job), (job, named), (named, named)):
+        (problem,) = _problems(cron_jobs=pair)
+        assert problem.startswith("cron_jobs.[1].name: expected a name of its own, got that of cron_jobs[0]")

@@ -5,14 +5,15 @@ KEYS[1] SET of queue names
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of 16:
   job_id, function_name, job_params, queue, max_retries, job_timeout_seconds, result_ttl_seconds,
   payload_digest, due ("" = now, "+N" = in N ms, "=N" = at epoch ms N), unique_key, unique_ttl_ms,
-  guard ("", "rate_limit", "debounce", "reschedule"), guard_key, guard_ttl_ms, trace_context,
-  correlation_context
+  guard ("", "rate_limit", "debounce", "reschedule", "tick"), guard_key, guard_ttl_ms (of a tick: the cron
+  entry, and the tick's epoch ms), trace_context, correlation_context
 The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
 Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken"
-  (same id, other digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"
+  (same id, other digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"; "exists"
+  also for a tick that was fired before
 Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing
-  (T0r, I16). When memory is full the first write is refused and the call fails as a whole, nothing written
-  (F32).
+  (T0r, I16); a tick of a cron entry is fired once, whatever became of its job (F51). When memory is full the
+  first write is refused and the call fails as a whole, nothing written (F32).
 ]]
 --@include clock
 --@include record
@@ -96,15 +97,34 @@ local function known(r, due)
   return { redis.call("HGET", r.key, "payload_digest") == r.digest and "exists" or "taken", r.id }
 end
 
+-- Who stands in the way of a new job; nil when nobody does.
+local function standing(r, due, size)
+  if size > 0 then return known(r, due) end
+  local holder = r.unique_key ~= "" and unique_holder(prefix, r.unique_key, r.id)
+  return holder and { "unique", holder } or nil
+end
+
+-- A tick is told by the entry's hash before the job's record, which may be gone by now. The hash is written
+-- last: where the job could not be stored, the tick is still to be fired.
+local function accept_tick(r, due, size)
+  local key = prefix .. ":cron:" .. r.guard_key
+  local last = redis.pcall("HGET", key, "tick")
+  if is_wrong_type(last) then return { "wrong_type", r.id } end
+  last = tonumber(last or "")
+  if last and last >= tonumber(r.guard_ttl) and last <= LATEST_MS then return { "exists", r.id } end
+  local reply = standing(r, due, size) or create(r, due)
+  redis.call("HSET", key, "tick", r.guard_ttl)
+  if reply[1] == "created" then redis.call("HSET", key, "fired", r.guard_ttl, "job_id", r.id) end
+  return reply
+end
+
 local function accept(r, index)
   if not queue_usable(r.queue) then return { "wrong_type", r.id } end
   local due, size = due_at(r.due, index), redis.pcall("HLEN", r.key)
   if is_wrong_type(size) then return { "wrong_type", r.id } end
-  if size > 0 then return known(r, due) end
-  if r.unique_key ~= "" then
-    local holder = unique_holder(prefix, r.unique_key, r.id)
-    if holder then return { "unique", holder } end
-  end
+  if r.guard == "tick" then return accept_tick(r, due, size) end
+  local other = standing(r, due, size)
+  if other then return other end
   if r.guard == "rate_limit" then
     if not redis.call("SET", prefix .. ":rate_limit:" .. r.guard_key, r.id, "NX", "PX", r.guard_ttl) then
       return { "rate_limited", "" }

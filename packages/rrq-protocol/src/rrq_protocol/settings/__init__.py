@@ -1,5 +1,6 @@
 """Settings of RRQ: the model, and reading it from ``rrq.toml``, the environment and overrides."""
 
+from rrq_protocol.settings.cron import cron_entry_names
 from rrq_protocol.settings.exposure import find_exposed
 from rrq_protocol.settings.model import (
     DEFAULT_HTTP_ADDRESS,
@@ -47,6 +48,7 @@ __all__ = [
     "WorkerConfig",
     "available_cpus",
     "connection_pool",
+    "cron_entry_names",
     "find_exposed",
     "load_settings",
     "load_settings_with_origins",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from rrq_protocol.endpoint import parse_tcp_socket
 from rrq_protocol.errors import EndpointError, InvalidName
 from rrq_protocol.keys import Keyspace
+from rrq_protocol.settings.cron import cron_entry_names
 from rrq_protocol.settings.model import CronJob, RunnerConfig, Settings
 from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, parse_sentinel
 
@@ -20,6 +21,7 @@ Problem = tuple[Path, str]
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "embedded", *SENTINEL_SCHEMES)
 _TLS_FILES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 _BEATS_PER_LEASE: Final = 3
+_MAX_SCHEDULE_CHARS: Final = 256
 _module_attribute = re.compile(
     r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*|\.[^\W\d]\w*)"
 ).fullmatch
@@ -50,6 +52,8 @@ def find_problems(settings: Settings, broken: frozenset[Path] = frozenset()) -> 
     for index, job in enumerate(settings.cron_jobs):
         if usable(("cron_jobs", f"[{index}]")):
             problems += ((("cron_jobs", f"[{index}]", field), text) for field, text in _cron_problems(job))
+    if usable(("cron_jobs",)):
+        problems += _same_cron_problems(settings)
     return problems
 
 
@@ -245,9 +249,25 @@ def _tcp_address(runner: RunnerConfig) -> str:
     )
 
 
+def _same_cron_problems(settings: Settings) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, name in enumerate(cron_entry_names(settings.cron_jobs)):
+        other = first.setdefault(name, index)
+        if other != index:
+            yield (
+                ("cron_jobs", f"[{index}]", "name"),
+                f"expected a name of its own, got that of cron_jobs[{other}]: {name}",
+            )
+
+
 def _cron_problems(job: CronJob) -> Iterator[tuple[str, str]]:
     schedule = job.schedule.strip()
-    if not (schedule.startswith("@") and len(schedule.split()) == 1) and len(schedule.split()) not in (5, 6):
+    if len(schedule) > _MAX_SCHEDULE_CHARS:
+        yield "schedule", f"expected at most {_MAX_SCHEDULE_CHARS} characters, got {len(schedule)}"
+    elif not (schedule.startswith("@") and len(schedule.split()) == 1) and len(schedule.split()) not in (
+        5,
+        6,
+    ):
         yield "schedule", f"expected 5 fields, or 6 with seconds first, got {job.schedule[:60]!a}"
     if job.name is not None and (not job.name.strip() or not job.name.isprintable() or len(job.name) > 128):
         yield "name", "expected 1 to 128 printable characters"

@@ -134,7 +134,11 @@ class CronJob(msgspec.Struct, frozen=True, kw_only=True):
     ]
     name: Annotated[
         str | None,
-        doc("Identity of the entry; give one when a function has several schedules.", default="derived"),
+        doc(
+            "Identity of the entry, for `rrq cron` and in job ids; give one when a function has several "
+            "entries.",
+            default="`function_name`, with a digest if several entries have it",
+        ),
     ] = None
     params: Annotated[dict[str, Any], doc("Parameters of the job.")] = {}
     queue_name: Annotated[QueueName | None, doc("Queue of the job.", default="`default_queue_name`")] = None
@@ -147,7 +151,16 @@ class CronJob(msgspec.Struct, frozen=True, kw_only=True):
             "`max_catch_up`."
         ),
     ] = "last"
-    max_catch_up: Annotated[int, msgspec.Meta(ge=1), doc("Most missed ticks made up for with `all`.")] = 100
+    max_catch_up: Annotated[
+        int, msgspec.Meta(ge=1, le=1000), doc("Most missed ticks made up for with `all`; the latest ones.")
+    ] = 100
+    dst_gap: Annotated[
+        Literal["fire", "skip"],
+        doc(
+            "What becomes of a tick in the hour that is left out when clocks are set forward: it is fired at "
+            "the first instant after it, or not at all."
+        ),
+    ] = "fire"
 
 
 class WatchConfig(msgspec.Struct, frozen=True, kw_only=True):

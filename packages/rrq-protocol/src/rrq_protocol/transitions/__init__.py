@@ -4,6 +4,7 @@
 builder         transitions                who calls it
 ==============  =========================  ==========================================================
 enqueue         T0, T0r, T1                producers, cron, ``rrq debug``
+anchor          (6.8)                      any orchestrator, for a cron entry it has not seen yet
 claim           T2, T2q                    orchestrators
 settle          T3, T4, T5, T6, T9, crash  the orchestrator that holds the attempt
 register, …     lease rows                 orchestrators, for themselves
@@ -18,6 +19,7 @@ rescore         (6.4)                      any orchestrator, when the server's c
 """
 
 from rrq_protocol.transitions.claim import Claim, ClaimedJob, ClaimRequest, Malformed, QueueReply, claim
+from rrq_protocol.transitions.cron import anchor
 from rrq_protocol.transitions.ending import CancelReply, RequeueReply, cancel, purge, requeue
 from rrq_protocol.transitions.enqueue import (
     EnqueueDefaults,
@@ -73,6 +75,7 @@ __all__ = [
     "SettleKind",
     "SettleReply",
     "Settlement",
+    "anchor",
     "cancel",
     "claim",
     "deregister",

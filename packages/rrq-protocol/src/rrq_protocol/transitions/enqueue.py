@@ -43,15 +43,17 @@ class Guard(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: ``"rate_limit"`` (at most one accepted job per key and period), ``"debounce"`` (one pending job
-            per key collects all calls) or ``"reschedule"`` (the pending job of the given id takes this
-            payload and time).
-        key: The key of the limit; empty for ``"reschedule"``.
+            per key collects all calls), ``"reschedule"`` (the pending job of the given id takes this payload
+            and time) or ``"tick"`` (no job of this tick of a cron entry, or of a later one, was accepted).
+        key: The key of the limit, or the cron entry; empty for ``"reschedule"``.
         ttl_seconds: The period.
+        tick_ms: The tick, epoch ms.
     """
 
     kind: str
     key: str = ""
     ttl_seconds: float = 0.0
+    tick_ms: int = 0
 
 
 class PreparedJob(msgspec.Struct, frozen=True, gc=False):
@@ -227,7 +229,7 @@ def _due(job: Job) -> str:
 _LATEST_MS = 7_258_118_400_000  # 1 January 2200
 
 
-_GUARDS = ("rate_limit", "debounce", "reschedule")
+_GUARDS = ("rate_limit", "debounce", "reschedule", "tick")
 
 
 def _guard_args(guard: Guard | None) -> tuple[str, str, int]:
@@ -238,6 +240,8 @@ def _guard_args(guard: Guard | None) -> tuple[str, str, int]:
         raise InvalidJob("guard", f"expected one of {', '.join(_GUARDS)}, got {guard.kind!r:.80}")
     if guard.kind == "reschedule":
         return guard.kind, "", 0
+    if guard.kind == "tick":
+        return guard.kind, _key("tick_key", guard.key), guard.tick_ms
     period_s = _seconds(f"{guard.kind}_seconds", guard.ttl_seconds, 0.0, 1e-3, _MAX_TTL_SECONDS)
     return guard.kind, _key(f"{guard.kind}_key", guard.key), math.ceil(period_s * 1000)
 

@@ -10,6 +10,7 @@ import pytest
 from rrq_orchestrator import Orchestrator, RedisRefused
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_protocol import Job, JobStatus, Keyspace, Secret, Settings, SettingsError
+from rrq_protocol.settings import CronJob
 from rrq_protocol.transitions import DrainReply, drain
 from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded
 from support.redis_servers import RedisServer
@@ -195,6 +196,31 @@ async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> No
     whole.orchestrator.claims.wake("default")
     assert await whole.task == 1
     assert whole.runner.stops >= 1
+
+
+async def test_entries_of_the_settings_are_fired(bench: Bench) -> None:
+    """From the start to the stop; a burst, which would never end, fires none."""
+    entry = CronJob(function_name="work", schedule="* * * * * *", catch_up="all")
+    settings = Settings(redis_dsn=Secret(bench.url), key_prefix=bench.keyspace.prefix, cron_jobs=(entry,))
+
+    def runners(listener: RunnerListener) -> dict[str, Runner]:
+        return {"python": StandInRunner(listener)}
+
+    assert await Orchestrator(settings, runners=runners, burst=True, log=LOG).run() == 0
+    assert await bench.client.exists(bench.keyspace.cron("work")) == 0
+    whole = Whole(bench.url, bench.keyspace, cron_jobs=(entry,))
+    (request,) = await whole.runner.requests(1)
+    assert request.job_id.startswith("cron:work:")
+    whole.runner.auto = succeeded
+    whole.runner.answer(succeeded(request))
+    assert await whole.stop() == 0
+
+
+async def test_a_wrong_entry_is_no_orchestrator(bench: Bench) -> None:
+    """It is told with its key path before anything is connected to."""
+    entry = CronJob(function_name="work", schedule="0 0 30 2 *")
+    with pytest.raises(SettingsError, match=r"rrq\.cron_jobs\[0\]\.schedule"):
+        Orchestrator(Settings(cron_jobs=(entry,)), url=bench.url, log=LOG)
 
 
 async def test_a_burst_without_a_runner_that_works_ends_with_1(bench: Bench) -> None:

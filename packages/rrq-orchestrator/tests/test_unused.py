@@ -7,22 +7,23 @@ import pytest
 from rrq_orchestrator.unused import without_effect
 from rrq_protocol.settings import parse_settings
 
-CRON = {"cron_jobs": [{"function_name": "f", "schedule": "@hourly"}]}
-
 
 @pytest.mark.parametrize(
     ("given", "keys"),
     [
         ({}, ()),
         ({"overlap": "prevent", "runner_enable_inflight_cancel_hints": False, "job_events": True}, ()),
-        (CRON, ("cron_jobs",)),
+        ({"cron_jobs": [{"function_name": "f", "schedule": "@hourly"}]}, ()),
         ({"http": "127.0.0.1:0"}, ()),
         ({"watch": {"path": "src"}}, ()),
         ({"correlation_mappings": {"order_id": "order.id"}}, ("correlation_mappings",)),
         ({"expected_job_ttl": 30}, ()),
         ({"expected_job_ttl": 31}, ("expected_job_ttl",)),
         ({"expected_job_ttl": 31, "compat_job_locks": True}, ()),
-        ({**CRON, "correlation_mappings": {"a": "b"}}, ("cron_jobs", "correlation_mappings")),
+        (
+            {"expected_job_ttl": 31, "correlation_mappings": {"a": "b"}},
+            ("correlation_mappings", "expected_job_ttl"),
+        ),
         ({"runners": {"python": {"cmd": ["x"], "protocol_version": "1"}}}, ()),
     ],
 )

@@ -115,6 +115,15 @@ def _upstream() -> Iterator[Mutant]:
         ),
         (f"{_TESTS}/test_decision.py::test_every_end_at_every_stage_has_its_settlement",),
     )
+    yield _py(
+        "U22c",
+        "each orchestrator begins to count when it starts, so that ticks in between are lost",
+        "cron/service",
+        "        now = due(entry.schedule, entry.catch_up, last_ms, moment.server_ms)\n",
+        '        began_ms = self._told.setdefault(f"began {entry.name}", int(moment.server_ms))\n'
+        "        now = due(entry.schedule, entry.catch_up, max(last_ms, began_ms), moment.server_ms)\n",
+        "cron/test_service.py::test_an_entry_that_was_seen_misses_no_tick",
+    )
 
 
 def _named() -> Iterator[Mutant]:

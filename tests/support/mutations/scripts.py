@@ -186,6 +186,25 @@ def _upstream() -> Iterator[Mutant]:
         "",
         "test_ending.py::test_a_waiting_job_is_cancelled_at_once",
     )
+    yield _lua(
+        "U22",
+        "what tells that a tick was fired is its job, and that has expired",
+        "enqueue.lua",
+        "if last and last >= tonumber(r.guard_ttl)",
+        "if false and last >= tonumber(r.guard_ttl)",
+        "test_cron.py::test_a_tick_is_fired_once",
+    )
+    yield _lua(
+        "U22b",
+        "a tick counts as fired though its job could not be stored",
+        "enqueue.lua",
+        'if not queue_usable(r.queue) then return { "wrong_type", r.id } end\n',
+        'if r.guard == "tick" then\n'
+        '    redis.pcall("HSET", prefix .. ":cron:" .. r.guard_key, "tick", r.guard_ttl)\n'
+        "  end\n"
+        '  if not queue_usable(r.queue) then return { "wrong_type", r.id } end\n',
+        "test_cron.py::test_keys_of_the_wrong_type_are_told",
+    )
 
 
 def _named() -> Iterator[Mutant]:

@@ -17,6 +17,8 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
+from rrq_orchestrator.cron import cron_entries
+from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import RedisGone
@@ -72,7 +74,8 @@ class Orchestrator:
         rng: Randomness of backoff and jitter.
 
     Raises:
-        SettingsError: The settings name an embedded Redis that is not running, or a runner that cannot work.
+        SettingsError: The settings name an embedded Redis that is not running, a runner that cannot work, or
+            a cron entry that never comes.
     """
 
     def __init__(
@@ -173,6 +176,14 @@ class Orchestrator:
             interval_s=settings.reconcile_interval_seconds,
             clock=clock,
             rng=self._rng,
+            log=self._log,
+        )
+        self.cron = Cron(
+            cron_entries(settings),
+            keyspace=keyspace,
+            link=self._links.make("cron"),
+            links=self._links,
+            clock=clock,
             log=self._log,
         )
         self.farewell = Farewell(
@@ -283,6 +294,8 @@ class Orchestrator:
         )  # fmt: skip
         if self._settings.overlap == "prevent":
             services = (*services, self.overlap)
+        if self._settings.cron_jobs and not self._burst:
+            services = (*services, self.cron)
         code = EXIT_UNEXPECTED
         try:
             async with asyncio.TaskGroup() as tasks:

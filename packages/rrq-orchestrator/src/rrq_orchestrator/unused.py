@@ -10,7 +10,7 @@ from rrq_protocol import Settings
 
 __all__ = ["without_effect"]
 
-_NOT_YET = ("cron_jobs", "correlation_mappings")
+_NOT_YET = ("correlation_mappings",)
 _LOCK_MARGINS = ("default_lock_timeout_extension_seconds", "expected_job_ttl")
 
 

@@ -30,6 +30,7 @@ _OWN = {
     "completion": Lazy("rrq_cli.commands.completion:completion", "Complete commands in bash, zsh or fish."),
 }
 _ELSEWHERE = {
+    "cron": Missing("rrq-orchestrator", "Jobs on a schedule: list, trigger."),
     "dev": Missing("rrq-orchestrator", "Embedded Redis and a worker for development."),
     "doctor": Missing("rrq-orchestrator", "Is the server fit, and is every stored job in order?"),
     "embedded": Missing("rrq-orchestrator", "The project's own Redis: start, stop, status."),

@@ -9,6 +9,7 @@ from rrq_cli.configuration import settings_with_origins
 from rrq_cli.exits import ExitCode
 from rrq_cli.output import emit, shown, titled
 from rrq_cli.params import GlobalOptions, common
+from rrq_cli.settings_checks import problems_of_others
 from rrq_cli.tables import Column, table
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def check(options: GlobalOptions) -> None:
     """Check the settings without connecting to anything; exit code 78 when something is wrong.
 
     Every problem is named, with the key, where it was set, and the nearest known key. Warnings (old names,
-    secrets that other users can read) leave the exit code 0.
+    secrets that other users can read) leave the exit code 0. The other wheels that are installed judge what
+    they alone know: rrq-orchestrator the cron entries.
 
     JSON: {"ok", "file", "problems": [text], "warnings": [text]}
     """
@@ -127,4 +129,5 @@ def _judged(options: GlobalOptions) -> tuple[str | None, list[str], list[str]]:
         except SettingsError as error:
             return None, list(error.problems), []
     old = [str(each.message) for each in caught if issubclass(each.category, DeprecationWarning)]
-    return settings.provenance.config_file, [], [*old, *find_exposed(settings, origins)]
+    problems = problems_of_others(settings)
+    return settings.provenance.config_file, problems, [*old, *find_exposed(settings, origins)]

@@ -141,11 +141,10 @@ def _with_redis(settings: "Settings", ask: "Callable[[RedisLink, Keyspace], Awai
     target = resolve_redis(settings)
     if target.url is None:
         fail(target.problem or f"rrq.redis_dsn: cannot use {target.display}", ExitCode.CONFIGURATION)
-    url = target.url.reveal()
     quiet: Any = structlog.wrap_logger(None, processors=[_drop])
 
     async def asked() -> T:
-        links = RedisLinks(url, target.display, quiet, random.Random())
+        links = RedisLinks(target, target.display, quiet, random.Random())
         try:
             return await ask(links.make("cron"), Keyspace(settings.key_prefix))
         finally:

@@ -71,6 +71,23 @@ def test_every_end_at_every_stage_has_its_settlement(
     assert decide(claimed(), end, stage, POLICY, RNG).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("message", "type_", "kind"),
+    [
+        ("Runner busy: too many in-flight requests", None, SettleKind.RELEASE),
+        ("Runner busy: too many in-flight requests", "ValueError", SettleKind.RETRY),
+        ("Runner busy", None, SettleKind.RETRY),
+    ],
+)
+def test_a_full_runner_of_the_public_line_is_busy(message: str, type_: str | None, kind: SettleKind) -> None:
+    """It says so in these words and without a type; a handler's own error always has its type in ours, and
+    words of its own in theirs.
+    """
+    error = ExecutionError(message=message, type=type_)
+    end = WireOutcome(status=OutcomeStatus.ERROR, error=error)
+    assert decide(claimed(), end, Stage.RUNNING, POLICY, RNG).kind is kind
+
+
 def test_the_last_attempt_goes_to_the_dead_letter_queue_and_is_charged() -> None:
     """max_retries is the number of attempts in all, so the third failure of three is the end."""
     second = decide(claimed(current_retries=1, max_retries=3), ERROR, Stage.RUNNING, POLICY, RNG)

@@ -166,13 +166,13 @@ class Site:
             return [str(self.peers.commands / "rrq-runner"), "--settings", "handlers.settings"]
         return [str(self.peers.program)]
 
-    def configure(self, kind: str, **settings: Any) -> Path:
+    def configure(self, kind: str, *, max_in_flight: int = 16, **settings: Any) -> Path:
         """Write an rrq.toml whose runner is of this kind, and return where."""
         path = self.folder / f"{kind}.toml"
         table = {"redis_dsn": self.url, **SETTINGS, **settings}
         lines = ["[rrq]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         lines += ["[rrq.runners.python]", 'type = "socket"', f"cmd = {json.dumps(self.runner(kind))}"]
-        lines += [f"tcp_port = {free_port()}", "pool_size = 1", "max_in_flight = 16"]
+        lines += [f"tcp_port = {free_port()}", "pool_size = 1", f"max_in_flight = {max_in_flight}"]
         # Ours hands a runner few variables of its own.
         lines += [
             "[rrq.runners.python.env]",

@@ -36,6 +36,8 @@ from rrq_protocol.transitions import Charge, ClaimedJob, SettleKind
 __all__ = ["Decision", "Lost", "Policy", "Unanswered", "decide"]
 
 _BUSY_PAUSE_MS = 100
+# How runners of the public line say that they are full, which they are at 64 requests: an error without type.
+_BUSY_UNTYPED = "Runner busy: too many in-flight requests"
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -140,7 +142,7 @@ def _failed(job: ClaimedJob, ended: WireOutcome, policy: Policy, rng: random.Ran
     text = _text(error.message if error is not None else "", kind)
     if ended.status is OutcomeStatus.RETRY:
         return _retry(job, text, kind, policy, rng, ended.retry_after_seconds)
-    if kind == ErrorType.BUSY:
+    if kind == ErrorType.BUSY or (kind is None and text == _BUSY_UNTYPED):
         return Decision(SettleKind.RELEASE, delay_ms=_BUSY_PAUSE_MS)
     if kind == ErrorType.CANCELLED:
         return _crashed(job, "the runner cancelled the attempt by itself", policy, rng)

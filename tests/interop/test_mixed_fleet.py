@@ -141,3 +141,24 @@ def test_each_leaves_the_jobs_of_the_other_alone(site: Site) -> None:
     assert site.executions() == Counter(dict.fromkeys(ids, 1))
     workers = Counter(site.fields(ids, "worker_id"))
     assert len(workers) == 2
+
+
+@pytest.mark.parametrize(("first", "then"), [("public", "ours"), ("ours", "public")])
+def test_a_move_takes_every_job_along(site: Site, first: str, then: str) -> None:
+    """From one line to the other, or back: stop one, start the other. A retry keeps its count and its time; a
+    job that was under way is given back, and nothing is counted for that.
+    """
+    runners = {"public": "wheel", "ours": "ours"}
+    with site.running(first, runners[first], worker_shutdown_grace_period_seconds=0.2):
+        tried = site.producer.enqueue("patient", {"seconds": 2.0})
+        eventually(lambda: site.record(tried.id).status is JobStatus.RETRYING, "the first attempt to end")
+        under_way = site.producer.enqueue("nap", {"seconds": 2.0})
+        eventually(lambda: site.starts(under_way.id), "the other job to start")
+    waits = site.producer.enqueue("echo")
+    assert set(site.fields([under_way.id, waits.id], "status")) == {"PENDING"}
+    with site.running(then, runners[then]):
+        all_ended(site, [tried.id, under_way.id, waits.id])
+    assert set(site.fields([tried.id, under_way.id, waits.id], "status")) == {"COMPLETED"}
+    assert site.starts(tried.id) == [(1, runners[first]), (2, runners[then])]
+    assert site.starts(under_way.id) == [(1, runners[first]), (1, runners[then])]
+    assert site.dead() == []

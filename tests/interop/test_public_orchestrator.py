@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rrq_protocol import JobStatus
+from rrq_protocol import Job, JobStatus
+from rrq_protocol.transitions import CancelReply
 from support.interop.site import Site
 from support.waiting import eventually
 
@@ -98,10 +99,21 @@ def test_a_unique_key_holds_one_job_at_a_time(site: Site) -> None:
     assert site.result(third.id).status is JobStatus.COMPLETED
 
 
+def test_a_cancel_of_a_running_job_is_not_heard(site: Site) -> None:
+    """The public orchestrator has no way to be asked: our cancel says that it was requested, the job runs on.
+    One that waits is cancelled all the same.
+    """
+    runs = site.producer.enqueue("nap", {"seconds": 1.0})
+    waits = site.producer.enqueue("echo", defer_by=3600)
+    eventually(lambda: site.starts(runs.id), "the handler to start")
+    assert site.producer.cancel(runs.id) is CancelReply.REQUESTED
+    assert site.producer.cancel(waits.id) is CancelReply.CANCELLED
+    assert site.result(runs.id).status is JobStatus.COMPLETED
+    assert site.result(waits.id).status is JobStatus.CANCELLED
+
+
 def test_many_jobs_leave_nothing_behind(site: Site) -> None:
     """A hundred jobs are started once each; no queue entry, active entry or lock stays."""
-    from rrq_protocol import Job
-
     jobs = site.producer.enqueue_many([Job("echo", {"n": n}) for n in range(100)])
     results = [site.result(job.id) for job in jobs]
     assert [result.result["params"]["n"] for result in results] == list(range(100))

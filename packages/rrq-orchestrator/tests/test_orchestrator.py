@@ -7,9 +7,19 @@ from typing import Any
 
 import pytest
 
-from rrq_orchestrator import Orchestrator, RedisRefused
+from rrq_orchestrator import InProcessRunner, Orchestrator, RedisRefused
 from rrq_orchestrator.runners.base import Runner, RunnerListener
-from rrq_protocol import Job, JobStatus, Keyspace, Secret, Settings, SettingsError
+from rrq_protocol import (
+    ExecutionOutcome,
+    ExecutionRequest,
+    Job,
+    JobStatus,
+    Keyspace,
+    RunnerConfig,
+    Secret,
+    Settings,
+    SettingsError,
+)
 from rrq_protocol.settings import CronJob
 from rrq_protocol.transitions import DrainReply, drain
 from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded
@@ -235,3 +245,21 @@ async def test_a_burst_without_a_runner_that_works_ends_with_1(bench: Bench) -> 
 
     assert await Orchestrator(settings, runners=broken, burst=True, log=LOG).run() == 1
     assert (await bench.record(job_id)).status is JobStatus.PENDING
+
+
+async def test_runners_may_be_given_by_name(bench: Bench) -> None:
+    """One in this process takes the place of the configured one of its name; jobs are worked off by it."""
+
+    async def execute(request: ExecutionRequest) -> ExecutionOutcome:
+        return ExecutionOutcome.success(request.job_id, request.request_id, request.params)
+
+    settings = Settings(
+        key_prefix=bench.keyspace.prefix,
+        runners={"python": RunnerConfig(cmd=("a-command-that-is-not-there",))},
+    )
+    (job_id,) = await bench.enqueue(Job("echo", {"x": 1}))
+    runners = {"python": InProcessRunner(execute)}
+    orchestrator = Orchestrator(settings, url=bench.url, runners=runners, burst=True, log=LOG)
+    assert await orchestrator.run() == 0
+    record = await bench.record(job_id)
+    assert (record.status, record.result) == (JobStatus.COMPLETED, '{"x":1}')

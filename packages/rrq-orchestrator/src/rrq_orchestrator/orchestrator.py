@@ -8,8 +8,7 @@ killed, and two seconds are left to tell Redis. Nothing is given up while Redis 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import structlog
@@ -38,8 +37,9 @@ from rrq_orchestrator.plan import (
 from rrq_orchestrator.reconciler import Reconciler
 from rrq_orchestrator.recovery import Janitor
 from rrq_orchestrator.report import build_report
-from rrq_orchestrator.runners.base import Runner, RunnerListener
-from rrq_orchestrator.runners.factory import make_runners
+from rrq_orchestrator.runners.base import Runner
+from rrq_orchestrator.runners.factory import RunnerFactory, runner_factory
+from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.service import Service
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import Advice, RedisLinks
@@ -56,8 +56,6 @@ _LAST_CALL_S, _SHORTEST_LAST_CALL_S = 6.0, 1.0
 
 _WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
 
-RunnerFactory = Callable[[RunnerListener], Mapping[str, Runner]]
-
 
 class Orchestrator:
     """One orchestrator process.
@@ -67,7 +65,8 @@ class Orchestrator:
         url: Redis, by its URL with the password or as a target; by default the one the settings mean.
         address: The same for messages, without the password.
         advice: What to tell people whose Redis is away.
-        runners: Makes the runners; by default those of the settings, as processes.
+        runners: Runners by name that take the place of those of the settings, in this process; or what makes
+            all of them. By default those of the settings, as processes.
         burst: End once no job is ready and none runs, or when no runner works.
         log: Where events go.
         clock: Time; tests give their own.
@@ -85,7 +84,7 @@ class Orchestrator:
         url: RedisTarget | str | None = None,
         address: str = "",
         advice: Advice | None = None,
-        runners: RunnerFactory | None = None,
+        runners: RunnerFactory | Mapping[str, InProcessRunner] | None = None,
         burst: bool = False,
         log: FilteringBoundLogger | None = None,
         clock: Clock | None = None,
@@ -194,7 +193,7 @@ class Orchestrator:
             link=self._last_link,
             log=self._log,
         )
-        make = runners or partial(make_runners, settings, log=self._log, random=self._rng)
+        make = runner_factory(settings, runners, log=self._log, random=self._rng)
         self.runners: Mapping[str, Runner] = make(self.dispatcher)
         self.dispatcher.connect(self.runners, self.claims.capacity_freed, self.heartbeat.hurry)
         self.overlap = OverlapGuard(

@@ -24,6 +24,7 @@ from rrq_runner.compat import (
 from rrq_runner.context import Context, current_context
 from rrq_runner.engine import Engine
 from rrq_runner.errors import InvalidParams, LoadError, RegistrationError, RetryJob, RunnerError, StartupError
+from rrq_runner.in_process import executing
 from rrq_runner.loader import load_runner_settings
 from rrq_runner.registry import Registry
 from rrq_runner.runtime import run
@@ -49,6 +50,7 @@ __all__ = [
     "Server",
     "StartupError",
     "current_context",
+    "executing",
     "load_runner_settings",
     "parse_tcp_socket",
     "run",

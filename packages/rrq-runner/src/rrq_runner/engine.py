@@ -77,7 +77,10 @@ class Engine:
         return execution
 
     async def execute(self, request: ExecutionRequest) -> ExecutionOutcome:
-        """Execute ``request`` and return its outcome. Cancelling this cancels the handler."""
+        """Execute ``request`` and return its outcome.
+
+        Cancelling this cancels the handler, and waits for its end; cancelling it again does not wait.
+        """
         ended: asyncio.Future[ExecutionOutcome] = self.loop.create_future()
 
         def deliver(outcome: ExecutionOutcome) -> None:
@@ -85,12 +88,15 @@ class Engine:
                 ended.set_result(outcome)
 
         execution = self.start(request, deliver)
-        try:
-            return await ended
-        except asyncio.CancelledError:
-            if execution is not None:
+        if execution is not None:
+            try:
+                # Unlike awaiting the future, this can be cancelled without it.
+                await asyncio.wait([ended])
+            except asyncio.CancelledError:
                 execution.cancel("cancelled")
-            raise
+                await asyncio.wait([ended])
+                raise
+        return ended.result()
 
     def ended(self, execution: Execution) -> None:
         """Forget an execution whose handler has ended; called by it."""

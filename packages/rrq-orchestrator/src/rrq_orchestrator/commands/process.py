@@ -3,8 +3,9 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,6 +15,9 @@ from rrq_orchestrator.commands.signals import Stops, ignore_signals, quieten_sig
 from rrq_orchestrator.errors import RedisRefused
 from rrq_protocol import Settings, SettingsError
 from rrq_protocol.settings import RedisTarget, resolve_redis
+
+if TYPE_CHECKING:
+    from rrq_orchestrator.runners.in_process import InProcessRunner
 
 __all__ = ["Factory", "Runnable", "keep_standard_streams", "make_orchestrator", "run_orchestrator"]
 
@@ -33,11 +37,17 @@ class Runnable(Protocol):
 
 Factory = Callable[[Settings, RedisTarget, bool, FilteringBoundLogger], Runnable]
 
+_LAST_TASKS_S = 1.0
+
 
 def make_orchestrator(
-    settings: Settings, target: RedisTarget, burst: bool, log: FilteringBoundLogger
+    settings: Settings,
+    target: RedisTarget,
+    burst: bool,
+    log: FilteringBoundLogger,
+    runners: "Mapping[str, InProcessRunner] | None" = None,
 ) -> Runnable:
-    """Return an orchestrator for ``target``.
+    """Return an orchestrator for ``target``, with ``runners`` in place of those configured under their names.
 
     Raises:
         SettingsError: The Redis client cannot use the DSN.
@@ -47,7 +57,15 @@ def make_orchestrator(
 
     advice = Advice.about(target)
     try:
-        return Orchestrator(settings, url=target, address=target.display, advice=advice, burst=burst, log=log)
+        return Orchestrator(
+            settings,
+            url=target,
+            address=target.display,
+            advice=advice,
+            runners=runners,
+            burst=burst,
+            log=log,
+        )
     except ValueError as error:
         raise SettingsError([f"rrq.redis_dsn: {error} ({target.display})"]) from error
 
@@ -57,6 +75,7 @@ def run_orchestrator(
     *,
     burst: bool = False,
     hangup_stops: bool = False,
+    in_process: str | None = None,
     factory: Factory = make_orchestrator,
 ) -> int:
     """Run an orchestrator until it ends or is told to by a signal.
@@ -65,6 +84,7 @@ def run_orchestrator(
         settings: Everything configured.
         burst: End once no job is left.
         hangup_stops: Whether the end of the terminal ends the process.
+        in_process: Handlers to run in this process, ``pkg.module:attr``.
         factory: Makes the orchestrator.
 
     Returns:
@@ -77,7 +97,12 @@ def run_orchestrator(
     if target.problem is not None:
         fail(target.problem, ExitCode.CONFIGURATION)
     log = logs.configure(settings)
-    if not settings.runners:
+    if in_process is not None:
+        from rrq_orchestrator.commands.in_process import load_in_process
+
+        with explained():
+            factory = partial(make_orchestrator, runners=load_in_process(in_process, settings))
+    elif not settings.runners:
         hint = 'nothing executes jobs; add [rrq.runners.python] with app = "module:registry" to rrq.toml'
         log.warning("runners.none_configured", hint=hint)
     with explained():
@@ -103,7 +128,8 @@ async def _run(
     try:
         orchestrator = factory(settings, target, burst, log)
         stops.attach(orchestrator)
-        return await orchestrator.run()
+        code = await orchestrator.run()
+        return code if await _tasks_end(log) else _leave(ExitCode.FORCED)
     except (RedisRefused, SettingsError):
         raise
     except Exception:
@@ -113,6 +139,25 @@ async def _run(
         # Not by the loop's own way: it puts the defaults back first, and a signal in between would end the
         # process.
         quieten_signals()
+
+
+async def _tasks_end(log: FilteringBoundLogger) -> bool:
+    """Cancel what handlers in this process left running; False if some of it does not end.
+
+    Closing the loop would wait for that for ever.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    left = (await asyncio.wait(tasks, timeout=_LAST_TASKS_S))[1] if tasks else ()
+    if left:
+        log.error("orchestrator.tasks_left", count=len(left))
+    return not left
+
+
+def _leave(code: int) -> NoReturn:
+    logs.close()
+    os._exit(code)
 
 
 def keep_standard_streams() -> None:

@@ -22,7 +22,12 @@ Exit codes: 0 stopped, 1 unexpected end, 2 wrong usage, 3 work was abandoned, 78
 
 
 def _run(
-    config: str | None, queues: tuple[str, ...], burst: bool, supervised: bool, **overrides: Any
+    config: str | None,
+    queues: tuple[str, ...],
+    burst: bool,
+    supervised: bool,
+    in_process: str | None,
+    **overrides: Any,
 ) -> None:
     from rrq_orchestrator.commands.exits import explained
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
@@ -37,12 +42,13 @@ def _run(
         from rrq_orchestrator import logs
         from rrq_orchestrator.commands.supervise import supervise
 
-        code = supervise(_child_command(config, queues, burst, overrides), settings, logs.configure(settings))
+        command = _child_command(config, queues, burst, {**overrides, "settings": in_process})
+        code = supervise(command, settings, logs.configure(settings))
     else:
         from rrq_orchestrator.commands.supervise import follow_parent
 
         follow_parent()
-        code = run_orchestrator(settings, burst=burst)
+        code = run_orchestrator(settings, burst=burst, in_process=in_process)
     raise click.exceptions.Exit(int(code))
 
 
@@ -71,6 +77,13 @@ def _command(name: str) -> click.Command:
         is_flag=True,
         help="Run the orchestrator as a child of this process: should it die, its jobs are given back at "
         "once, and another one starts.",
+    )(command)
+    command = click.option(
+        "--settings",
+        "in_process",
+        metavar="MODULE:ATTR",
+        help="Run these Python handlers (a RunnerSettings or a Registry) in this process, as the default "
+        "runner: no second process, but also nothing that could end a handler which does not end.",
     )(command)
     command = queue_option(command)
     command = config_option(command)

@@ -1,20 +1,25 @@
 """Make the pools the settings ask for."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_orchestrator.runners.endpoints import Endpoints
+from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.pool import Pool
 from rrq_protocol import EndpointError, RunnerConfig, Settings, SettingsError
 
-__all__ = ["make_runners"]
+__all__ = ["RunnerFactory", "make_runners", "runner_factory"]
+
+RunnerFactory: TypeAlias = Callable[[RunnerListener], Mapping[str, Runner]]
+"""Makes the runners of an orchestrator, by name, that report to its dispatcher."""
 
 _ISOLATED_PROCESSES: Final = 4
 """Processes for suspects at most: enough to get many innocents through soon, few enough to fit beside the
@@ -56,6 +61,37 @@ def make_runners(
     if problems:
         raise SettingsError(problems)
     return runners
+
+
+def runner_factory(
+    settings: Settings,
+    given: RunnerFactory | Mapping[str, InProcessRunner] | None,
+    *,
+    log: FilteringBoundLogger,
+    random: Random,
+) -> RunnerFactory:
+    """Return what makes an orchestrator's runners.
+
+    Args:
+        settings: Those configured, as processes.
+        given: Runners in this process, in place of those of the same names; or what makes all of them.
+        log: Where they tell of themselves.
+        random: Source of the backoffs' jitter.
+    """
+    if callable(given):
+        return given
+    inhabitants = dict(given or {})
+
+    def make(listener: RunnerListener) -> Mapping[str, Runner]:
+        processes = {name: config for name, config in settings.runners.items() if name not in inhabitants}
+        others = msgspec.structs.replace(settings, runners=processes)
+        runners = make_runners(others, listener, log=log, random=random)
+        grace_s = settings.runner_cancel_grace_seconds
+        for name, each in inhabitants.items():
+            runners[name] = each.bind(name, listener, log, grace_s)
+        return runners
+
+    return make
 
 
 def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringBoundLogger) -> Runner:

@@ -353,3 +353,12 @@ async def test_sigterm_while_importing_ends_with_0(folder: Path) -> None:
         await runner.said("importing")
         runner.process.send_signal(signal.SIGTERM)
         assert await runner.ended() == 0
+
+
+@pytest.mark.parametrize("name", ["otell", "otel"])
+async def test_telemetry_that_cannot_be_had_is_one_line(folder: Path, name: str) -> None:
+    """A name that is none, a variable that means no exporter of ours: 78, before anything is listened on."""
+    async with served(folder, RRQ_TELEMETRY=name, OTEL_TRACES_EXPORTER="zipkin") as runner:
+        code, text = await _fails(runner)
+    assert (code, text.count("\n")) == (78, 0)
+    assert ("expected off, otel" if name == "otell" else "OTEL_TRACES_EXPORTER: expected otlp") in text

@@ -11,7 +11,17 @@ __all__ = ["MAX_LINES", "export_problems", "foreign_names", "length_problems", "
 
 MAX_LINES = 400
 # Modules of the contract wheel that the others may import from besides its top level.
-PUBLIC_SUBMODULES = frozenset({"rrq_protocol.settings", "rrq_protocol.testing", "rrq_protocol.transitions"})
+PUBLIC_SUBMODULES = frozenset(
+    {
+        "rrq_protocol.settings",
+        "rrq_protocol.telemetry",
+        "rrq_protocol.telemetry.ddtrace",
+        "rrq_protocol.telemetry.logfire",
+        "rrq_protocol.telemetry.otel",
+        "rrq_protocol.testing",
+        "rrq_protocol.transitions",
+    }
+)
 
 
 def length_problems(name: str, text: str) -> list[str]:

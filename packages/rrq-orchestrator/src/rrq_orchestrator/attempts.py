@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from enum import Enum
 
+from rrq_protocol import ABSENT, ErrorType, ExecutionError, OutcomeStatus, WireOutcome
+from rrq_protocol.telemetry import Span
 from rrq_protocol.transitions import ClaimedJob
 
 __all__ = ["Attempt", "AttemptTable", "Stage"]
@@ -36,17 +38,31 @@ class Attempt:
         "owner",
         "request_id",
         "runner",
+        "span",
         "stage",
         "started_ms",
         "started_s",
         "timeout_s",
+        "trace_context",
+        "traceparent",
     )
 
     def __init__(self, job: ClaimedJob, owner: str, runner: str, handler: str, timeout_s: float) -> None:
         self.job, self.owner, self.runner, self.handler = job, owner, runner, handler
         self.timeout_s = timeout_s
         self.request_id = f"{job.id}.{job.claim_seq}"
+        # With telemetry the runner gets the attempt's context in place of the job's.
+        self.trace_context = ABSENT if job.trace_context is None else job.trace_context
+        self.span: Span | None = None
+        self.traceparent: str | None = None
         self.wait()
+
+    def failure(self, message: str, kind: ErrorType) -> WireOutcome:
+        """Return the outcome of an attempt that fails without its runner's doing."""
+        error = ExecutionError(message=message, type=kind)
+        return WireOutcome(
+            job_id=self.job.id, request_id=self.request_id, status=OutcomeStatus.ERROR, error=error
+        )
 
     def wait(self) -> None:
         """Take back its start: it waits for a place of its own."""

@@ -21,15 +21,14 @@ from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.suspects import Suspects
+from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.wiretime import InstantFormatter
 from rrq_protocol import (
-    ABSENT,
     Clock,
     ErrorType,
     ExecutionError,
     FrameTooLarge,
     NotSerialisable,
-    OutcomeStatus,
     WireContext,
     WireOutcome,
     WireRequest,
@@ -75,12 +74,15 @@ class Dispatcher:
         clock: Clock,
         rng: random.Random,
         log: FilteringBoundLogger,
+        tracing: AttemptTracing | None = None,
+        correlate: Callable[[ClaimedJob], ClaimedJob] | None = None,
     ) -> None:
         self.attempts, self.meters = AttemptTable(), Meters()
         self.runners: Mapping[str, Runner] = {}
         self._suspects = Suspects()
         self._routes, self._policy, self._limits = routes, policy, limits
         self._settler, self._clock, self._rng, self._log = settler, clock, rng, log
+        self._tracing, self._correlate = tracing, correlate
         self._instant = InstantFormatter()
         self._watched_s = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -118,7 +120,7 @@ class Dispatcher:
         whatever happens.
         """
         now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        for job in jobs:
+        for job in jobs if self._correlate is None else map(self._correlate, jobs):
             name, handler = self._routes.of_job(job.function_name, job.queue)
             timeout_s = (
                 job.timeout_seconds if job.timeout_seconds is not None else self._limits.default_timeout_s
@@ -152,9 +154,11 @@ class Dispatcher:
         if runner is None:
             known = ", ".join(sorted(self.runners)) or "none"
             message = f"no runner named {attempt.runner!r} is configured here; configured: {known}"
-            self._close(attempt, _failure(attempt, message, ErrorType.HANDLER_NOT_FOUND), None)
+            self._close(attempt, attempt.failure(message, ErrorType.HANDLER_NOT_FOUND), None)
             return
         job = attempt.job
+        if self._tracing is not None:
+            self._tracing.begin(attempt)
         request = WireRequest(
             request_id=attempt.request_id,
             job_id=job.id,
@@ -166,7 +170,7 @@ class Dispatcher:
                 enqueue_time=job.enqueue_time,
                 queue_name=job.queue,
                 deadline=self._instant(attempt.started_ms + round(attempt.timeout_s * 1000)),
-                trace_context=ABSENT if job.trace_context is None else job.trace_context,
+                trace_context=attempt.trace_context,
                 correlation_context=job.correlation_context,
                 worker_id=attempt.owner,
             ),
@@ -175,12 +179,12 @@ class Dispatcher:
             runner.submit(request)
         except FrameTooLarge as error:
             message = f"the request is too large for a frame: {error}"
-            self._close(attempt, _failure(attempt, message, ErrorType.PAYLOAD_TOO_LARGE), None)
+            self._close(attempt, attempt.failure(message, ErrorType.PAYLOAD_TOO_LARGE), None)
         except NoCapacity as error:
             # The slot went away between claim and dispatch, with its process.
             self._close(attempt, Lost(LostCause.STOPPED, str(error)), None)
         except NotSerialisable as error:
-            self._close(attempt, _failure(attempt, str(error), ErrorType.BAD_MESSAGE), None)
+            self._close(attempt, attempt.failure(str(error), ErrorType.BAD_MESSAGE), None)
         else:
             self.attempts.add(attempt)
             if attempt.deadline_s < self._watched_s:
@@ -205,7 +209,7 @@ class Dispatcher:
             message = (
                 f"the result has {len(outcome.result)} bytes, the limit is {self._limits.max_result_bytes}"
             )
-            outcome = _failure(attempt, message, ErrorType.RESULT_TOO_LARGE)
+            outcome = attempt.failure(message, ErrorType.RESULT_TOO_LARGE)
         self._close(attempt, outcome, _traceback(outcome.error))
         self._freed()
 
@@ -309,6 +313,8 @@ class Dispatcher:
     def _close(self, attempt: Attempt, ended: WireOutcome | Lost | Unanswered, traceback: str | None) -> None:
         decision = decide(attempt.job, ended, attempt.stage, self._policy, self._rng)
         self.meters.end(attempt, decision.kind, self._clock.monotonic(), self.runners)
+        if self._tracing is not None:
+            self._tracing.end(attempt, decision)
         if decision.kind is SettleKind.COMPLETE and isinstance(ended, WireOutcome):
             self._settler.put(attempt.owner, self._completed(attempt, ended))
         else:
@@ -362,6 +368,7 @@ class Dispatcher:
             attempt=job.current_retries + 1,
             error=bounded(decision.error, _LOGGED_CHARS),
             delay_s=decision.delay_ms / 1000,
+            **({"correlation": job.correlation_context} if job.correlation_context else {}),
         )
 
     def _dead_letter(self, job_id: str, claim_seq: int, queue: str, reason: str) -> Settlement:
@@ -382,13 +389,6 @@ class Dispatcher:
         if not self.attempts:
             self._idle.set()
         self._on_freed()
-
-
-def _failure(attempt: Attempt, message: str, kind: ErrorType) -> WireOutcome:
-    error = ExecutionError(message=message, type=kind)
-    return WireOutcome(
-        job_id=attempt.job.id, request_id=attempt.request_id, status=OutcomeStatus.ERROR, error=error
-    )
 
 
 def _traceback(error: ExecutionError | None) -> str | None:

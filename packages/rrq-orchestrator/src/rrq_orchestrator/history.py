@@ -43,5 +43,6 @@ def appended(attempt: Attempt, decision: Decision, traceback: str | None, now_ms
         worker=attempt.owner,
         runner=attempt.runner,
         claim_seq=job.claim_seq,
+        trace=attempt.traceparent,
     )
     return _encode((*read_attempts(job.attempts_log), entry)[-_MAX_ENTRIES:])

@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
+from rrq_orchestrator.correlation import correlating
 from rrq_orchestrator.cron import cron_entries
 from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
@@ -43,6 +44,7 @@ from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.service import Service
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import Advice, RedisLinks
+from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.unused import without_effect
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace, Settings, SettingsError, SystemClock
@@ -122,6 +124,8 @@ class Orchestrator:
             clock=clock,
             rng=self._rng,
             log=self._log,
+            tracing=AttemptTracing.if_enabled(),
+            correlate=correlating(settings.correlation_mappings),
         )
         self.heartbeat = Heartbeat(
             keyspace=keyspace,

@@ -10,7 +10,6 @@ from rrq_protocol import Settings
 
 __all__ = ["without_effect"]
 
-_NOT_YET = ("correlation_mappings",)
 _LOCK_MARGINS = ("default_lock_timeout_extension_seconds", "expected_job_ttl")
 
 
@@ -21,7 +20,6 @@ def without_effect(settings: Settings) -> tuple[str, ...]:
 
 def _found(settings: Settings) -> Iterator[str]:
     default = Settings()
-    keys = _NOT_YET if settings.compat_job_locks else (*_NOT_YET, *_LOCK_MARGINS)
-    for key in keys:
+    for key in () if settings.compat_job_locks else _LOCK_MARGINS:
         if getattr(settings, key) != getattr(default, key):
             yield key

@@ -144,3 +144,15 @@ def test_closed_standard_streams_are_replaced(tmp_path: Path) -> None:
     with Command("-c", program, cwd=tmp_path) as command:
         assert command.code() == 0
     assert json.loads((tmp_path / "out").read_text()) == [Path(os.devnull).stat().st_rdev] * 3
+
+
+def test_telemetry_that_cannot_be_had_is_a_matter_of_configuration(tmp_path: Path) -> None:
+    """One message, 78, and the orchestrator never begins."""
+    program = PROGRAM.replace(
+        'Secret("redis://localhost:1")', 'Secret("redis://localhost:1"), telemetry="otel"'
+    )
+    env = {"OTEL_TRACES_EXPORTER": "zipkin"}
+    with Command("-c", program, "until_asked", cwd=tmp_path, env=env) as command:
+        assert command.code() == 78
+    assert any("OTEL_TRACES_EXPORTER: expected otlp" in line for line in command.lines)
+    assert not any("stand_in.runs" in line or "Traceback" in line for line in command.lines)

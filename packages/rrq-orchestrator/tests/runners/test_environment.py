@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rrq_orchestrator.runners.environment import runner_command, runner_environment
+from rrq_orchestrator.runners.environment import handed_on, runner_command, runner_environment
 from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint, UnixEndpoint
 
 UNIX = UnixEndpoint("/run/rrq/0.sock")
@@ -86,3 +86,23 @@ def test_an_app_runs_under_our_own_runner() -> None:
     """`app` needs no command."""
     command = runner_command(RunnerConfig(app="shop.jobs:settings"), UNIX)
     assert command[:5] == [sys.executable, "-m", "rrq_runner", "--settings", "shop.jobs:settings"]
+
+
+def test_telemetry_is_handed_on_with_its_variables() -> None:
+    """What the library needs passes, and the runner is told; its own variables win."""
+    inherited = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SERVICE_NAME": "ours", "DD_API_KEY": "s"}
+    config = RunnerConfig(cmd=("x",), env={"OTEL_SERVICE_NAME": "theirs"}, env_passthrough=("APP_*",))
+    environment = runner_environment(handed_on(config, "otel"), UNIX, {**inherited, "APP_A": "1"})
+    assert environment["RRQ_TELEMETRY"] == "otel"
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://c"
+    assert (environment["OTEL_SERVICE_NAME"], environment["APP_A"]) == ("theirs", "1")
+    assert "DD_API_KEY" not in environment
+    assert "DD_API_KEY" in runner_environment(handed_on(config, "ddtrace"), UNIX, inherited)
+
+
+def test_without_telemetry_nothing_of_it_is_handed_on() -> None:
+    """A collector's credentials are none of a runner's business then."""
+    assert handed_on(CMD, "off") is CMD
+    environment = runner_environment(CMD, UNIX, {"OTEL_EXPORTER_OTLP_HEADERS": "s", "RRQ_TELEMETRY": "otel"})
+    assert "s" not in environment.values()
+    assert "RRQ_TELEMETRY" not in environment

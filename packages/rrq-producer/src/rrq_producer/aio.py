@@ -11,6 +11,7 @@ from rrq_producer.aio_listener import AsyncListener
 from rrq_producer.aio_pool import AsyncPool
 from rrq_producer.base import ProducerBase, cancelled, certain, checked_id, unlimited, wait_arguments
 from rrq_producer.bulk import Bulk
+from rrq_producer.checks import checked_jobs
 from rrq_producer.errors import ProducerClosed, RedisError, RedisRefused, RedisUnavailable
 from rrq_producer.faults import exchange_errors
 from rrq_producer.jobs import (
@@ -23,7 +24,9 @@ from rrq_producer.jobs import (
 )
 from rrq_producer.packing import pack
 from rrq_producer.results import Waiting, read_status, status_command
+from rrq_producer.tracing import enqueueing, told
 from rrq_protocol import Job, JobResult
+from rrq_protocol.telemetry import active
 from rrq_protocol.transitions import CancelReply, Guard
 
 __all__ = ["AsyncProducer"]
@@ -92,7 +95,12 @@ class AsyncProducer(ProducerBase):
             RedisRefused: Likewise; Redis would not take a job.
             RedisUnavailable: Likewise; ``unknown`` holds position and id of the jobs whose answer was lost.
         """
-        bulk = self._bulk(jobs)
+        if (telemetry := active()) is None:
+            return await self._enqueue_all(self._bulk(jobs))
+        with enqueueing(telemetry, checked_jobs(jobs), self._rules.defaults.queue_name) as (carrying, _):
+            return await self._enqueue_all(self._bulk(carrying))
+
+    async def _enqueue_all(self, bulk: Bulk) -> list[EnqueuedJob]:
         try:
             while part := bulk.next():
                 if self._script_known and len(bulk.pending) > 1:
@@ -219,6 +227,12 @@ class AsyncProducer(ProducerBase):
         await self.aclose()
 
     async def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
+        if (telemetry := active()) is None:
+            return await self._enqueue_one(job, guard)
+        with enqueueing(telemetry, (job,), self._rules.defaults.queue_name) as ((carrying,), span):
+            return told(span, await self._enqueue_one(carrying, guard))
+
+    async def _enqueue_one(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
         record, home = self._rules.prepared(job, guard), self._pool.admit()
         if self._group is None or self._group.home is not home:
             self._group = GroupCommit(home, self._pool, self._rules)

@@ -24,6 +24,7 @@ from rrq_protocol import (
     validate_job_id,
 )
 from rrq_protocol.settings import Provenance
+from rrq_protocol.telemetry import enable_named
 from rrq_protocol.transitions import CancelReply, Guard
 
 __all__ = ["ProducerBase"]
@@ -94,6 +95,7 @@ class ProducerBase:
             raise SettingsError([f"settings: expected Settings or the name of a file, got {kind}"])
         if not isinstance(settings, Settings):
             settings = load_settings(settings)
+        enable_named(settings.telemetry, "rrq-producer")
         producer = cls.__new__(cls)
         producer._set_up(settings, queue_name, timeout_seconds, max_connections)
         return producer

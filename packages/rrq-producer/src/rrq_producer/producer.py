@@ -10,6 +10,7 @@ from typing import Any, Self, Unpack
 from rrq_producer.attempts import MAX_ATTEMPT_S
 from rrq_producer.base import ProducerBase, cancelled, certain, checked_id, unlimited, wait_arguments
 from rrq_producer.bulk import Bulk
+from rrq_producer.checks import checked_jobs
 from rrq_producer.errors import ProducerClosed, RedisError, RedisRefused, RedisUnavailable, name_unsure
 from rrq_producer.faults import exchange_errors
 from rrq_producer.jobs import (
@@ -25,7 +26,9 @@ from rrq_producer.listener import Listener
 from rrq_producer.packing import pack
 from rrq_producer.pool import BlockingPool
 from rrq_producer.results import Waiting, read_status, status_command
+from rrq_producer.tracing import enqueueing, told
 from rrq_protocol import Job, JobResult
+from rrq_protocol.telemetry import active
 from rrq_protocol.transitions import CancelReply, Guard
 
 __all__ = ["Producer"]
@@ -96,7 +99,12 @@ class Producer(ProducerBase):
             RedisRefused: Likewise; Redis would not take a job.
             RedisUnavailable: Likewise; ``unknown`` holds position and id of the jobs whose answer was lost.
         """
-        bulk = self._bulk(jobs)
+        if (telemetry := active()) is None:
+            return self._enqueue_all(self._bulk(jobs))
+        with enqueueing(telemetry, checked_jobs(jobs), self._rules.defaults.queue_name) as (carrying, _):
+            return self._enqueue_all(self._bulk(carrying))
+
+    def _enqueue_all(self, bulk: Bulk) -> list[EnqueuedJob]:
         try:
             while part := bulk.next():
                 if self._script_known and len(bulk.pending) > 1:
@@ -215,6 +223,12 @@ class Producer(ProducerBase):
         self.close()
 
     def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
+        if (telemetry := active()) is None:
+            return self._enqueue_one(job, guard)
+        with enqueueing(telemetry, (job,), self._rules.defaults.queue_name) as ((carrying,), span):
+            return told(span, self._enqueue_one(carrying, guard))
+
+    def _enqueue_one(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
         chunk = self._rules.single(job, guard)
         try:
             reply, repeated = self._send(chunk.evalsha(), chunk.eval)

@@ -96,7 +96,7 @@ class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One failed attempt in ``attempts_log``; times are epoch ms.
 
     ``outcome`` is ``retry``, ``failed``, ``timeout`` or ``crash``; ``retry_at_ms`` is set if another attempt
-    was scheduled.
+    was scheduled, ``trace`` (a W3C ``traceparent``) where the attempt was traced.
     """
 
     attempt: int
@@ -110,6 +110,7 @@ class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: str | None = None
     runner: str | None = None
     claim_seq: int | None = None
+    trace: str | None = None
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rrq_protocol import Settings, SettingsError, TcpEndpoint, parse_tcp_socket
+from rrq_protocol.telemetry import Telemetry, active, use
 from rrq_runner.registry import JobRegistry, Registry
 from rrq_runner.runtime import run
 from rrq_runner.settings import RunnerSettings
@@ -57,6 +58,29 @@ class RunnerRuntime:
 
     def run_tcp(self, registry: Registry, address: TcpEndpoint | str) -> None:
         """Serve ``registry`` at a loopback TCP address until the process is told to stop."""
+        run_tcp(registry, address)
+
+    def run_tcp_with(
+        self,
+        registry: Registry,
+        address: TcpEndpoint | str,
+        telemetry: Telemetry | type[Telemetry],
+    ) -> None:
+        """Do the same, and trace the handlers.
+
+        Args:
+            registry: The handlers.
+            address: What :func:`parse_tcp_socket` returned, or its text.
+            telemetry: Such as :class:`rrq_runner.telemetry.otel.OtelTelemetry`, the class or one of it.
+
+        Raises:
+            EndpointError: The text is no loopback address.
+            SystemExit: See :func:`rrq_runner.run`.
+        """
+        current = active()
+        if not (isinstance(telemetry, type) and isinstance(current, telemetry)):
+            # What init_tracing has switched on knows how to send its last spans.
+            use(telemetry() if isinstance(telemetry, type) else telemetry)
         run_tcp(registry, address)
 
 

@@ -29,6 +29,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from rrq_protocol import ErrorType, ExecutionError, ExecutionOutcome, ExecutionRequest, OutcomeStatus
+from rrq_protocol.telemetry import Span, active
 from rrq_runner.context import Context, State, enter_context
 from rrq_runner.errors import InvalidParams, RetryJob
 from rrq_runner.failures import bounded_message, describe
@@ -91,6 +92,7 @@ class Execution:
         "_deliver",
         "_host",
         "_reason",
+        "_span",
         "_started",
         "_task",
         "_work",
@@ -123,10 +125,15 @@ class Execution:
         self._started = False
         self._task: Task[None] | None = None
         self._work: Work | None = None
+        self._span: Span | None = None
 
     def start(self) -> None:
         """Begin; a handler that never waits may be over when this returns."""
         variables = copy_context()
+        if (telemetry := active()) is not None:
+            # Current for the handler only: nothing else runs in these variables.
+            self._span = telemetry.runner(self.request)
+            variables.run(self._span.activate)
         if self.handler.is_async:
             self._task = _task(self._host.loop, self._run_async(), variables)
         else:
@@ -201,6 +208,8 @@ class Execution:
 
     def _over(self, outcome: ExecutionOutcome) -> None:
         self.running = False
+        if self._span is not None:
+            self._span.end_with(outcome)
         self._host.ended(self)
         self._report(outcome)
 

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any, Final
 
 from rrq_protocol import Endpoint, EndpointError, SettingsError, StdioEndpoint
+from rrq_protocol.telemetry import TelemetryUnavailable, enable_from
+from rrq_protocol.telemetry import shutdown as shutdown_telemetry
 from rrq_runner.address import AddressOptions, parse_options, resolve_endpoint, take_extensions
 from rrq_runner.errors import LoadError, StartupError
 from rrq_runner.failures import type_name
@@ -28,6 +30,9 @@ EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_ABANDONED: Final = 3
 EXIT_CONFIGURATION: Final = 78
+
+_LAST_SPANS_S: Final = 0.5
+"""For sending spans when handlers were abandoned: the orchestrator's patience is nearly over."""
 
 
 def run(settings: RunnerSettings, *, endpoint: Endpoint | None = None) -> None:
@@ -74,10 +79,14 @@ def run_process(load: Callable[[], RunnerSettings], find_endpoint: Callable[[], 
         return _complain(error, EXIT_CONFIGURATION)
     configure_logging()
     try:
+        enable_from(os.environ, "rrq-runner")
         clean = _serve(settings, endpoint, pipes, watch)
     except StartupError as error:
         return _complain(error, EXIT_FAILURE)
+    except TelemetryUnavailable as error:
+        return _complain(error, EXIT_CONFIGURATION)
     finally:
+        shutdown_telemetry()
         if watch is not None:
             watch.finish()
     return EXIT_OK if clean else EXIT_ABANDONED
@@ -108,6 +117,7 @@ def _serve(
         if not clean:
             # Closing the loop would wait for what could not be stopped, and so would the end of the
             # interpreter.
+            shutdown_telemetry(_LAST_SPANS_S)
             if watch is not None:
                 watch.finish()
             _leave(EXIT_ABANDONED)

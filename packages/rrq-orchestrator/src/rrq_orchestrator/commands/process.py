@@ -15,6 +15,8 @@ from rrq_orchestrator.commands.signals import Stops, ignore_signals, quieten_sig
 from rrq_orchestrator.errors import RedisRefused
 from rrq_protocol import Settings, SettingsError
 from rrq_protocol.settings import RedisTarget, resolve_redis
+from rrq_protocol.telemetry import enable_named
+from rrq_protocol.telemetry import shutdown as shutdown_telemetry
 
 if TYPE_CHECKING:
     from rrq_orchestrator.runners.in_process import InProcessRunner
@@ -97,6 +99,8 @@ def run_orchestrator(
     if target.problem is not None:
         fail(target.problem, ExitCode.CONFIGURATION)
     log = logs.configure(settings)
+    with explained():
+        enable_named(settings.telemetry, "rrq-orchestrator")
     if in_process is not None:
         from rrq_orchestrator.commands.in_process import load_in_process
 
@@ -111,6 +115,7 @@ def run_orchestrator(
                 return runner.run(_run(settings, target, burst, hangup_stops, factory, log))
         finally:
             ignore_signals()
+            shutdown_telemetry()
             logs.close()
 
 

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint, UnixEndpoint
 
-__all__ = ["CONTROL_FD_VARIABLE", "EXTENSIONS", "runner_command", "runner_environment"]
+__all__ = ["CONTROL_FD_VARIABLE", "EXTENSIONS", "handed_on", "runner_command", "runner_environment"]
 
 CONTROL_FD_VARIABLE: Final = "RRQ_RUNNER_CONTROL_FD"
 EXTENSIONS: Final = "hello,ping"
@@ -55,6 +57,11 @@ _ALLOWED: Final = frozenset(
     }
 )
 _ALLOWED_PREFIXES: Final = ("LC_",)
+_TELEMETRY_VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "otel": ("OTEL_*",),
+    "ddtrace": ("DD_*", "OTEL_*"),
+    "logfire": ("LOGFIRE_*", "OTEL_*"),
+}
 
 
 def runner_environment(
@@ -86,6 +93,22 @@ def runner_environment(
     elif isinstance(endpoint, TcpEndpoint):
         environment["RRQ_RUNNER_TCP_SOCKET"] = environment["RRQ_EXECUTOR_TCP_SOCKET"] = str(endpoint)
     return environment
+
+
+def handed_on(config: RunnerConfig, telemetry: str) -> RunnerConfig:
+    """Return a runner's configuration with what it needs to trace as the orchestrator does; its own variables
+    win.
+
+    The library's variables are handed on, and with them what its exporter authenticates with.
+    """
+    passed = _TELEMETRY_VARIABLES.get(telemetry)
+    if passed is None:
+        return config
+    return msgspec.structs.replace(
+        config,
+        env={"RRQ_TELEMETRY": telemetry, **config.env},
+        env_passthrough=(*config.env_passthrough, *passed),
+    )
 
 
 def runner_command(config: RunnerConfig, endpoint: Endpoint) -> list[str]:

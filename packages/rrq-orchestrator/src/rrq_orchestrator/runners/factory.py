@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_orchestrator.runners.endpoints import Endpoints
+from rrq_orchestrator.runners.environment import handed_on
 from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
 from rrq_orchestrator.runners.plan import PoolPlan
@@ -36,7 +37,8 @@ def make_runners(
     """
     problems: list[str] = []
     runners: dict[str, Runner] = {}
-    for name, config in settings.runners.items():
+    for name, configured in settings.runners.items():
+        config = handed_on(configured, settings.telemetry)
         external = (config.mode or settings.runner_management_mode) == "external"
         if problem := _problem(config, external):
             problems.append(f"rrq.runners.{name}: {problem}")

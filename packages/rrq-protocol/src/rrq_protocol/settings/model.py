@@ -212,6 +212,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             '`order_id = "order.id"`.'
         ),
     ] = {}
+    telemetry: Annotated[
+        Literal["off", "otel", "ddtrace", "logfire"],
+        doc("Trace jobs with OpenTelemetry, Datadog or Logfire. Handed on to managed runners."),
+    ] = "off"
     watch: Annotated[WatchConfig, doc("Defaults of watch mode, `[rrq.watch]`.")] = WatchConfig()
     http: Annotated[
         HttpConfig,

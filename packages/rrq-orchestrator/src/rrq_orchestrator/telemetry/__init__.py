@@ -1,0 +1,8 @@
+"""Trace attempts with OpenTelemetry, Datadog or Logfire: ``rrq_orchestrator.telemetry.otel.enable()``.
+
+Telemetry is a matter of the process, so one ``enable`` serves every wheel in it (docs/telemetry.md).
+"""
+
+from rrq_protocol.telemetry import Telemetry, TelemetryUnavailable, shutdown
+
+__all__ = ["Telemetry", "TelemetryUnavailable", "shutdown"]

@@ -1,0 +1,5 @@
+"""Trace attempts with OpenTelemetry; needs ``pip install "rrq-orchestrator[otel]"``."""
+
+from rrq_protocol.telemetry.otel import OtelTelemetry, enable, init_tracing
+
+__all__ = ["OtelTelemetry", "enable", "init_tracing"]

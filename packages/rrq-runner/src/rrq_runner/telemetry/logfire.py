@@ -1,0 +1,5 @@
+"""Trace handlers with Logfire; needs ``pip install "rrq-runner[logfire]"``."""
+
+from rrq_protocol.telemetry.logfire import LogfireTelemetry, enable
+
+__all__ = ["LogfireTelemetry", "enable"]

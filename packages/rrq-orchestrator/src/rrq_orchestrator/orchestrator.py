@@ -14,6 +14,7 @@ from importlib.metadata import version
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from rrq_orchestrator.arrival import arrive
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
 from rrq_orchestrator.correlation import correlating
@@ -21,7 +22,6 @@ from rrq_orchestrator.cron import cron_entries
 from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
-from rrq_orchestrator.errors import RedisGone
 from rrq_orchestrator.farewell import Farewell, StopRequest
 from rrq_orchestrator.heartbeat import Heartbeat
 from rrq_orchestrator.http import Endpoint, View
@@ -254,42 +254,13 @@ class Orchestrator:
         """
         try:
             await self.endpoint.open()
-            if not await self._reach_redis():
+            hello = deregister(self._keyspace, self.heartbeat.orchestrator_id)
+            if not await arrive(self._links, self._last_link, hello, self._stop):
                 return EXIT_OK
             return await self._work()
         finally:
             await self.endpoint.close()
             await self._links.aclose()
-
-    async def _reach_redis(self) -> bool:
-        """Wait for a Redis that does what the scripts need; False if a stop was asked for before it came."""
-        probing, stop = asyncio.ensure_future(self._probe()), asyncio.ensure_future(self._stop.asked.wait())
-        try:
-            await asyncio.wait([probing, stop], return_when=asyncio.FIRST_COMPLETED)
-            if not probing.done():
-                return False
-            probing.result()
-        finally:
-            stop.cancel()
-            probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
-        self._links.reached = True
-        return True
-
-    async def _probe(self) -> None:
-        """Do what the scripts will, so that a refusal comes now, and not in the middle of work."""
-        # Takes away a row that is not there: a write, though it changes nothing.
-        farewell = deregister(self._keyspace, self.heartbeat.orchestrator_id)
-        pauses = self._links.pauses()
-        while True:
-            try:
-                await self._last_link.command("PING")
-                await self._last_link.run(farewell)
-            except RedisGone:
-                await pauses.pause()
-            else:
-                self._links.written()
-                return
 
     async def _work(self) -> int:
         services: tuple[Service, ...] = (

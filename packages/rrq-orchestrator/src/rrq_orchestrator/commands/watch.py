@@ -174,6 +174,10 @@ class _Watching:
         """See :class:`.process.Runnable`."""
         self._cycle.request_stop()
 
+    def request_restart(self) -> None:
+        """See :class:`.process.Runnable`."""
+        self._cycle.request_restart()
+
     async def run(self) -> int:
         """See :class:`.process.Runnable`."""
         async with self._changes as changes:

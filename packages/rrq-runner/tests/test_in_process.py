@@ -66,6 +66,7 @@ def test_handlers_are_loaded_by_reference(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
     assert load_handlers("in_process_app:settings").max_in_flight == 4
     assert load_handlers("in_process_app.registry").max_in_flight is None
+    assert load_handlers("in_process_app.registry").names == ["echo"]
 
 
 def test_a_wrong_reference_is_a_matter_of_configuration() -> None:

@@ -15,6 +15,7 @@ class Handlers:
     """What a wheel that runs handlers returns."""
 
     def __init__(self, reference: str) -> None:
+        self.names = ["echo"]
         self.max_in_flight = {"pkg:few": 2, "pkg:open": None}[reference]
 
     def open(self) -> Any:
@@ -38,6 +39,7 @@ def test_the_default_runner_is_taken(reference: str, configured: int | None, slo
     """Under its name, with the least of the limits that were given."""
     runners = {} if configured is None else {"py": RunnerConfig(app="a:b", max_in_flight=configured)}
     made = load_in_process(reference, Settings(default_runner_name="py", runners=runners))
+    assert made["py"].handlers == {"echo"}
     assert {name: runner.max_in_flight for name, runner in made.items()} == {"py": slots}
 
 

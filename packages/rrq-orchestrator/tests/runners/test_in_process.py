@@ -84,7 +84,9 @@ async def hosted(**options: Any) -> AsyncIterator[Hosted]:
 
 async def test_requests_are_executed_and_answered_once() -> None:
     """With what a runner process would get; the slots are taken and freed."""
-    async with hosted() as it:
+    async with hosted(handlers=["echo"]) as it:
+        assert it.runner.has_handler("echo")
+        assert not it.runner.has_handler("other")
         with pytest.raises(NoCapacity):
             it.submit("early")
         await it.ready()

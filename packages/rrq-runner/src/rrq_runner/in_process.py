@@ -53,6 +53,11 @@ class LoadedHandlers:
         """Requests the settings want at a time; None leaves that to the orchestrator."""
         return self.settings.max_in_flight
 
+    @property
+    def names(self) -> list[str]:
+        """The handlers' names, sorted."""
+        return self.settings.registry.names
+
     def open(self) -> AbstractAsyncContextManager[Execute]:
         """Return :func:`executing` for the settings."""
         return executing(self.settings)

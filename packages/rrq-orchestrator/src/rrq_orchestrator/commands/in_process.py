@@ -1,8 +1,8 @@
 """``rrq worker run --settings pkg.module:attr``: handlers in the orchestrator's own process.
 
 The wheel that runs handlers offers itself through the entry-point group ``rrq.in_process``: a function of the
-reference that returns an object with ``open()``, the async context manager that yields what executes, and
-``max_in_flight``.
+reference that returns an object with ``open()``, the async context manager that yields what executes, the
+``names`` of the handlers, and ``max_in_flight``.
 """
 
 from importlib.metadata import entry_points
@@ -38,4 +38,5 @@ def load_in_process(reference: str, settings: "Settings") -> "dict[str, InProces
     limits = [] if configured is None else [configured.max_in_flight]
     limits += [] if handlers.max_in_flight is None else [handlers.max_in_flight]
     slots = min(limits, default=DEFAULT_SLOTS)
-    return {name: InProcessRunner(lifespan=handlers.open, max_in_flight=slots)}
+    made = InProcessRunner(lifespan=handlers.open, max_in_flight=slots, handlers=handlers.names)
+    return {name: made}

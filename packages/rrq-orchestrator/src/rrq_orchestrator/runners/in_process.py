@@ -9,7 +9,7 @@ handler keeps its slot; one that blocks the event loop holds up the orchestrator
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -54,6 +54,7 @@ class InProcessRunner:
         lifespan: In its place: makes the async context manager that yields it, entered when the orchestrator
             starts and left when it stops, such as ``lambda: rrq_runner.executing(settings)``.
         max_in_flight: Requests it takes at a time.
+        handlers: Names it is known to have a handler for, if they are known; metrics tell them apart.
 
     Raises:
         ValueError: Neither or both were given, or ``max_in_flight`` is below 1.
@@ -65,12 +66,14 @@ class InProcessRunner:
         *,
         lifespan: Callable[[], AbstractAsyncContextManager[Execute]] | None = None,
         max_in_flight: int = DEFAULT_SLOTS,
+        handlers: Iterable[str] = (),
     ) -> None:
         if (execute is None) == (lifespan is None):
             raise ValueError("expected one of execute and lifespan")
         if max_in_flight < 1:
             raise ValueError(f"max_in_flight: expected at least 1, got {max_in_flight}")
         self.max_in_flight = max_in_flight
+        self.handlers = frozenset(handlers)
         if lifespan is not None:
             self.lifespan = lifespan
         elif execute is not None:
@@ -150,6 +153,10 @@ class Inhabitant:
     def processes(self) -> int:
         """See :class:`.base.Runner`."""
         return 0
+
+    def has_handler(self, name: str) -> bool:
+        """See :class:`.base.Runner`."""
+        return name in self._given.handlers
 
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""

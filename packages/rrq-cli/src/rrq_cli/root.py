@@ -45,7 +45,7 @@ _ELSEWHERE = {
     ),
     "worker": Missing(
         "rrq-orchestrator",
-        "Orchestrators: run, list, drain.",
+        "Orchestrators: run, watch, list, drain.",
         {
             "list": Lazy("rrq_cli.commands.worker:list_", "List the orchestrators."),
             "drain": Lazy("rrq_cli.commands.worker:drain", "Ask orchestrators to stop in order."),

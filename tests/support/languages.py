@@ -7,8 +7,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -42,7 +43,6 @@ class Language:
     kinds: tuple[str, ...]
     known: frozenset[str] = frozenset()
     producer: Callable[[Path], list[str]] | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -68,9 +68,23 @@ def _go_producer(folder: Path) -> list[str]:
     return [str(BUILDS / "go-enqueue")]
 
 
+def _rust(folder: Path) -> list[str]:
+    _make(["cargo", "build", "--quiet"], folder, CARGO_TARGET_DIR=str(BUILDS / "rust"))
+    return [str(BUILDS / "rust" / "debug" / "rrq-example-rust")]
+
+
+def _python(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "rrq_runner", "--settings", "handlers:settings"]
+
+
 LANGUAGES = {
     each.name: each
-    for each in (Language("node", ("node",), _node, ("unix", "tcp", "stdio"), producer=_node_producer),)
+    for each in (
+        Language("python", (), _python, ("unix", "tcp", "stdio")),
+        Language("node", ("node",), _node, ("unix", "tcp", "stdio"), producer=_node_producer),
+        Language("go", ("go",), _go, ("unix", "tcp", "stdio"), producer=_go_producer),
+        Language("rust", ("cargo",), _rust, ("tcp",), frozenset({"cancel-foreign", "drain"})),
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""The handlers each runner brings to the conformance suite, in Python (docs/write-a-runner.md lists them)."""
+"""The handlers. An orchestrator starts `rrq-runner --settings handlers:settings` (rrq.toml: `app`)."""
 
 import asyncio
 import os

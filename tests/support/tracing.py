@@ -1,19 +1,28 @@
 """Spans in tests: recorded in memory by OpenTelemetry's SDK, or by another library in a process apart."""
 
+import atexit
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from rrq_protocol.telemetry import use
 from rrq_protocol.telemetry.otel import OtelTelemetry
+from support.redis_choice import STRICT
+from support.rules import PACKAGES, ROOT
 
 __all__ = ["PROGRAMS", "Recording", "hexadecimal", "recording", "run_program"]
 
@@ -62,8 +71,10 @@ def hexadecimal(span: ReadableSpan) -> str:
     return f"{context.trace_id:032x}-{context.span_id:016x}"
 
 
-def run_program(library: str, program: str, *arguments: str, **variables: str) -> Any:
+def run_program(library: str, program: str, *arguments: str, lowest: bool = False) -> Any:
     """Run a program in a process of its own, with a library that records spans; return the JSON it prints.
+
+    Where the library is not installed, that takes a strict run (``RRQ_TEST_STRICT=1``).
 
     The program calls ``recorded()`` for the spans that have ended: name, trace, id, parent, service, error,
     tags and links, ids in hexadecimal.
@@ -72,8 +83,8 @@ def run_program(library: str, program: str, *arguments: str, **variables: str) -
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     quiet = {"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_REMOTE_CONFIGURATION_ENABLED": "false"}
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAMS[library] + program, *arguments],
-        env={**clean, **quiet, **variables},
+        [_python(library, lowest), "-c", PROGRAMS[library] + program, *arguments],
+        env={**clean, **quiet},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -82,6 +93,40 @@ def run_program(library: str, program: str, *arguments: str, **variables: str) -
     )
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
+
+
+def _python(library: str, lowest: bool) -> str:
+    """Return an interpreter that has the library. The environment of the tests does not: both bring plugins
+    that pytest would load for every test, and one of them starts threads.
+    """
+    if importlib.util.find_spec(library) is not None:
+        return sys.executable
+    if not STRICT:
+        pytest.skip(f"{library} is tried in an environment of its own; RRQ_TEST_STRICT=1 makes it")
+    return str(_environment(lowest) / "bin" / "python")
+
+
+@cache
+def _environment(lowest: bool) -> Path:
+    """Make an environment with the wheels and both libraries, in the newest versions we know or the lowest;
+    it is removed when the tests are over.
+    """
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.exists() else "uv"
+    home = Path(tempfile.mkdtemp(prefix="rrq-tracing-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    wheels = [f"{PACKAGES}/rrq-{name}" for name in ("protocol", "runner", "orchestrator")]
+    wheels.append(f"{PACKAGES}/rrq-producer[ddtrace,logfire]")
+    editable = [part for wheel in wheels for part in ("--editable", wheel)]
+    chosen = ["--no-config", "--resolution", "lowest-direct"] if lowest else []
+    _run(uv, "venv", "--quiet", "--python", sys.executable, str(home))
+    _run(uv, "pip", "install", "--quiet", *chosen, "--python", f"{home}/bin/python", *editable)
+    return home
+
+
+def _run(*command: str) -> None:
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 PROGRAMS = {

@@ -1,5 +1,7 @@
 """The spans of a job in ddtrace itself, in a process of its own; nothing leaves the machine."""
 
+import pytest
+
 from support.tracing import run_program
 
 PROGRAM = """
@@ -34,9 +36,10 @@ print(json.dumps([before, spans]))
 """
 
 
-def test_a_job_is_one_trace() -> None:
+@pytest.mark.parametrize("lowest", [False, True], ids=["newest", "lowest"])
+def test_a_job_is_one_trace(lowest: bool) -> None:
     """Enqueue, two attempts and the handler hang together; the retry links to the attempt before it."""
-    headers, spans = run_program("ddtrace", PROGRAM)
+    headers, spans = run_program("ddtrace", PROGRAM, lowest=lowest)
     by_name = {(span["name"], span["tags"].get("rrq.attempt")): span for span in spans}
     inner, enqueued = sorted(
         (span for span in spans if span["name"] == "rrq.enqueue"),

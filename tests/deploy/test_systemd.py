@@ -1,0 +1,81 @@
+"""The units in deploy/systemd fit what the processes do."""
+
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from support.graces import DRAIN_S
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+_KEEPS_OTHERS_OUT = (
+    "NoNewPrivileges", "PrivateDevices", "PrivateTmp", "ProtectHome", "ProtectKernelModules",
+    "RestrictNamespaces",
+)  # fmt: skip
+
+
+def _unit(path: Path) -> ConfigParser:
+    unit = ConfigParser(strict=True, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(path.read_text())
+    return unit
+
+
+def test_there_are_units() -> None:
+    """One for orchestrators, one for runners that are started apart."""
+    assert [path.name for path in UNITS] == ["rrq-orchestrator.service", "rrq-runner@.service"]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_stopping(path: Path) -> None:
+    """Only the process itself is told, which ends the others; nobody kills it before it is done."""
+    service = _unit(path)["Service"]
+    assert service["KillMode"] == "mixed"
+    assert int(service["TimeoutStopSec"]) >= DRAIN_S
+    assert service["Restart"] == "always"
+    # Wrong usage and wrong settings, which no restart mends; 3, a forced stop, is no reason to stay away.
+    assert service["RestartPreventExitStatus"].split() == ["2", "78"]
+    assert service["Type"] == "exec", "nothing here tells systemd that it is ready"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_confinement(path: Path) -> None:
+    """No rights beyond a user's, and the system is read-only."""
+    service = _unit(path)["Service"]
+    assert all(service[key] == "yes" for key in _KEEPS_OTHERS_OUT)
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+    # Runners are spoken to by sockets of either kind.
+    assert {"AF_UNIX", "AF_INET", "AF_INET6"} <= set(service["RestrictAddressFamilies"].split())
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_the_commands_understand_their_options(path: Path) -> None:
+    """Every option in ExecStart is one of the command."""
+    program, *arguments = _unit(path)["Service"]["ExecStart"].split()
+    command = Path(sys.executable).with_name(Path(program).name)
+    said = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+    options = [word for word in arguments if word.startswith("--")]
+    assert options
+    assert all(option in said for option in options)
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_understands_them(path: Path, tmp_path: Path) -> None:
+    """Where systemd is, it finds nothing wrong."""
+    if (analyze := shutil.which("systemd-analyze")) is None:
+        return  # a machine without systemd runs no unit
+    unit = tmp_path / path.name.replace("@.", "@9001.")
+    here = str(Path(sys.executable).parent)
+    unit.write_text(path.read_text().replace("/opt/rrq/bin", here))
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    about = [line for line in (done.stdout + done.stderr).splitlines() if unit.name in line]
+    assert about == []
+    assert done.returncode == 0, done.stderr

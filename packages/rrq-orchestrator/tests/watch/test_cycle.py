@@ -20,9 +20,6 @@ class Life:
         self.asked = 0
         self.begun, self.over = asyncio.Event(), asyncio.Event()
 
-    def request_restart(self) -> None:
-        """Not asked for here."""
-
     def request_stop(self) -> None:
         self.asked += 1
         if self.asked >= self.asks:

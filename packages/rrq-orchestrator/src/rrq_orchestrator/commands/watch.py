@@ -175,12 +175,7 @@ class _Watching:
         self._cycle.request_stop()
 
     def request_restart(self) -> None:
-<<<<<<< ours
-        """See :class:`.process.Runnable`."""
-        self._cycle.request_restart()
-=======
         """See :class:`.process.Runnable`. Never asked for: here SIGHUP is a request to stop."""
->>>>>>> theirs
 
     async def run(self) -> int:
         """See :class:`.process.Runnable`."""

@@ -26,9 +26,6 @@ class Life(Protocol):
     def request_stop(self) -> None:
         """Ask for an orderly stop, or, asked again, for a fast one."""
 
-    def request_restart(self) -> None:
-        """Ask for new runner processes in place of the old ones."""
-
     async def run(self) -> int:
         """Work until stopped; returns the exit code."""
 
@@ -68,11 +65,6 @@ class Cycle:
         self._stop.set()
         if self._life is not None:
             self._life.request_stop()
-
-    def request_restart(self) -> None:
-        """Ask the life of now for new runner processes."""
-        if self._life is not None:
-            self._life.request_restart()
 
     async def run(self) -> int:
         """Work until stopped; return the exit code of the last life.

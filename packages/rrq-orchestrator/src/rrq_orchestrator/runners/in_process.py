@@ -162,10 +162,6 @@ class Inhabitant:
         """See :class:`.base.Runner`."""
         return []
 
-    def has_handler(self, name: str) -> bool:
-        """See :class:`.base.Runner`: what was given to execute does not tell its names."""
-        return False
-
     def submit(self, request: WireRequest) -> None:
         """See :class:`.base.Runner`."""
         if not self.free or self._execute is None:

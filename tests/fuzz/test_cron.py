@@ -16,7 +16,7 @@ from support.fuzzing.text import check_one_line
 
 SHARE = 1 / 15  # 20,000 of 300,000
 LIMIT_S = 1.0
-TICKS = 3
+TICKS = 2
 LATEST = 7_258_118_400
 TOKENS = (
     b"*", b"*/5", b"0", b"59", b"60", b"23", b"24", b"31", b"30", b"12", b"7", b"1-5", b"5-1", b"5-5",

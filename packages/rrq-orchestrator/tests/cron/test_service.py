@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import redis.asyncio
 import structlog
 
 from rrq_orchestrator.cron.entries import cron_entries
@@ -214,6 +215,42 @@ async def test_what_cannot_be_fired_stops_no_other(bench: Bench) -> None:
     await service.fire_due(NOON_MS + 3000)
     assert await fired(bench, "f0") == [3]
     assert await fired(bench, "f1", "bad") == [1, 2, 3]
+
+
+async def test_a_missing_right_holds_up_one_queue(own_redis: RedisServer, bench: Bench) -> None:
+    """Entries of other queues are fired, though all are asked for in one call."""
+    there = Bench(own_redis.url, bench.keyspace, bench.client)
+    prefix = bench.keyspace.prefix
+    kinds = ("cron", "job", "stats", "wake")
+    rules = ["on", ">secret", "+@all", *(f"~{prefix}:{kind}:*" for kind in kinds)]
+    rules += [f"~{prefix}:queue:default", f"~{prefix}:queues"]
+    await there.link.command("ACL", "SETUSER", "few", *rules)
+    few = Bench(own_redis.url.replace("://", "://few:secret@"), bench.keyspace, bench.client)
+    service = cron(few, {}, {"queue_name": "other"}, {})
+    for second in range(3):
+        await service.fire_due(NOON_MS + second * 1000)
+    async with redis.asyncio.Redis.from_url(own_redis.url) as client:
+        held = Bench(own_redis.url, bench.keyspace, client)
+        assert [await fired(held, entry) for entry in ("f0", "f2")] == [[1, 2]] * 2
+        assert await fired(held, "f1", "other") == []
+        await there.link.command("ACL", "SETUSER", "few", f"~{prefix}:queue:*")
+        await service.fire_due(NOON_MS + 3000)
+        assert await fired(held, "f1", "other") == [1, 2, 3]
+        await held.aclose()
+    await few.aclose()
+    await there.aclose()
+
+
+async def test_what_many_entries_want_at_once_is_asked_for_together(bench: Bench) -> None:
+    """Hundreds of them at midnight cost a few calls; all are fired, each once."""
+    service = cron(bench, *[{"schedule": "@hourly"}] * 250)
+    await service.fire_due(NOON_MS)
+    before = await bench.client.info("commandstats")
+    for _ in range(2):
+        await service.fire_due(NOON_MS + HOUR_MS)
+    calls = [stats["cmdstat_evalsha"]["calls"] for stats in (before, await bench.client.info("commandstats"))]
+    assert service.fired == 250
+    assert calls[1] - calls[0] < 50
 
 
 async def test_a_lost_hash_is_begun_anew(bench: Bench) -> None:

@@ -166,12 +166,13 @@ def _drop(_: object, __: str, event: Any) -> Any:
 
 async def _firings(link: "RedisLink", keys: "Keyspace", entries: "tuple[CronEntry, ...]") -> list[Firing]:
     asked = [("HMGET", keys.cron(entry.name), "fired", "job_id", "tick") for entry in entries]
-    time, *rows = await link.batch([("TIME",), *asked])
+    seconds, _ = await link.command("TIME")
+    rows = await link.batch(asked)
     held = [row if isinstance(row, list) else [None] * 3 for row in rows]
     ids = [_text(job_id) for _, job_id, _ in held]
     states = await link.batch([("HGET", keys.job(job_id or ""), "status") for job_id in ids])
     return [
-        _firing(entry, fired, tick, job_id, state, int(time[0]))
+        _firing(entry, fired, tick, job_id, state, int(seconds))
         for entry, (fired, _, tick), job_id, state in zip(entries, held, ids, states, strict=True)
     ]
 

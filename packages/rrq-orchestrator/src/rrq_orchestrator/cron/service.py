@@ -7,6 +7,7 @@ another would have to know.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
 from rrq_protocol import Clock, Keyspace
-from rrq_protocol.transitions import EnqueueKind, anchor, enqueue
+from rrq_protocol.transitions import EnqueueKind, EnqueueReply, PreparedJob, anchor, enqueue
 
 __all__ = ["Cron", "last_tick_ms"]
 
@@ -27,6 +28,7 @@ _LONGEST_SLEEP_S: Final = 5.0
 # A tick is due once the server's clock shows it: rather a moment late than early, and asked twice.
 _MARGIN_S: Final = 0.002
 _AT_ONCE: Final = 100
+_UNKNOWN: Final = (0, math.inf)
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -61,6 +63,9 @@ class Cron:
         # Entries this process has noted, and the missed ticks it has told of; event loop only.
         self._anchored: set[str] = set()
         self._told: dict[str, int] = {}
+        # By entry: a tick that is dealt with once Redis says so, and the next one (epoch ms). Nothing need be
+        # decided again before either of the two tells otherwise.
+        self._settled: dict[str, tuple[int, float]] = {}
 
     async def run(self) -> None:
         """Fire what is due, sleep until the next tick, until cancelled."""
@@ -89,41 +94,46 @@ class Cron:
             RedisGone: Redis was lost. What was fired stays so; the rest is due at the next call.
             RedisRefused: Redis does not allow it.
         """
-        nows: list[float] = []
         moment, held = await self._look(server_ms)
-        for entry, last in zip(self._entries, held, strict=True):
-            next_tick = await self._fire(entry, last, moment, server_ms)
-            if next_tick is not None:
-                nows.append(next_tick - moment.server_ms / 1000)
+        jobs: list[tuple[CronEntry, PreparedJob]] = []
+        nexts = [_LONGEST_SLEEP_S]
+        for entry, last_ms in zip(self._entries, held, strict=True):
+            tick_ms, next_ms = self._settled.get(entry.name, _UNKNOWN)
+            if (
+                entry.name not in self._settled
+                or last_ms is None
+                or last_ms < tick_ms
+                or moment.server_ms >= next_ms
+            ):
+                jobs += await self._decide(entry, last_ms, moment, server_ms)
+                _, next_ms = self._settled.get(entry.name, _UNKNOWN)
+            nexts.append((next_ms - moment.server_ms) / 1000)
+        for first in range(0, len(jobs), _AT_ONCE):
+            await self._enqueue(jobs[first : first + _AT_ONCE], server_ms)
         passed_s = self._clock.monotonic() - moment.monotonic_s
-        return min(_LONGEST_SLEEP_S, max(0.0, min(nows, default=_LONGEST_SLEEP_S) - passed_s) + _MARGIN_S)
+        return min(_LONGEST_SLEEP_S, max(0.0, min(nexts) - passed_s) + _MARGIN_S)
 
     async def _look(self, server_ms: int | None) -> tuple[_Moment, list[int | None]]:
         """Return the server's time, and the latest tick dealt with per entry; None for one not noted yet."""
-        keys = [self._keyspace.cron(entry.name) for entry in self._entries]
-        time, *held = await self._link.batch([("TIME",), *(("HGET", key, "tick") for key in keys)])
-        seconds, micros = time
+        seconds, micros = await self._link.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) / 1000 if server_ms is None else server_ms
-        return _Moment(now_ms, self._clock.monotonic()), [last_tick_ms(raw) for raw in held]
+        moment = _Moment(now_ms, self._clock.monotonic())
+        held = await self._link.batch(
+            [("HGET", self._keyspace.cron(entry.name), "tick") for entry in self._entries]
+        )
+        return moment, [last_tick_ms(raw) for raw in held]
 
-    async def _fire(
+    async def _decide(
         self, entry: CronEntry, last_ms: int | None, moment: _Moment, server_ms: int | None
-    ) -> int | None:
+    ) -> list[tuple[CronEntry, PreparedJob]]:
+        """Return the jobs of the ticks that are due, and note when the next one is."""
         from rrq_orchestrator.cron.ticks import due
 
         if last_ms is None or entry.name not in self._anchored:
-            last_ms = await self._link.run(
-                anchor(self._keyspace, entry.name, entry.fingerprint, now_ms=server_ms)
-            )
+            last_ms = await self._anchor(entry, server_ms)
             if last_ms is None:
-                self._log.error(
-                    "cron.unusable_key",
-                    entry=entry.name,
-                    key=self._keyspace.cron(entry.name),
-                    action="delete the key; it must be a hash",
-                )
-                return None
-            self._anchored.add(entry.name)
+                self._settled.pop(entry.name, None)
+                return []
         now = due(entry.schedule, entry.catch_up, last_ms, moment.server_ms)
         if now.dropped is not None and self._told.get(entry.name, -1) < now.dropped:
             self._told[entry.name] = now.dropped
@@ -135,26 +145,53 @@ class Cron:
                 made_up_for=now.late,
                 catch_up=entry.catch_up.policy,
             )
-        for first in range(0, len(now.ticks), _AT_ONCE):
-            await self._enqueue(entry, now.ticks[first : first + _AT_ONCE], server_ms)
-        return now.next
+        settled_ms = now.ticks[-1] * 1000 if now.ticks else last_ms
+        self._settled[entry.name] = settled_ms, math.inf if now.next is None else now.next * 1000
+        return [(entry, entry.job_at(tick)) for tick in now.ticks]
 
-    async def _enqueue(self, entry: CronEntry, ticks: Sequence[int], server_ms: int | None) -> None:
-        jobs = [entry.job_at(tick) for tick in ticks]
-        replies = await self._link.run(enqueue(self._keyspace, jobs, now_ms=server_ms))
-        for job, reply in zip(jobs, replies, strict=True):
-            match reply.kind:
-                case EnqueueKind.CREATED:
-                    self.fired += 1
-                    self._log.info("cron.fired", entry=entry.name, job_id=job.job_id, queue=job.queue_name)
-                case EnqueueKind.UNIQUE:
-                    self._log.info("cron.skipped", entry=entry.name, tick=job.job_id, running=reply.job_id)
-                case EnqueueKind.EXISTS:  # another orchestrator was first, or our answer was lost
-                    self._log.debug("cron.already_fired", entry=entry.name, job_id=job.job_id)
-                case kind:
-                    self._log.error(
-                        "cron.not_fired", entry=entry.name, job_id=job.job_id, queue=job.queue_name, why=kind
-                    )
+    async def _anchor(self, entry: CronEntry, server_ms: int | None) -> int | None:
+        """Return since when the entry counts; None, and say so, if its key is of no use."""
+        since_ms = await self._link.run(
+            anchor(self._keyspace, entry.name, entry.fingerprint, now_ms=server_ms)
+        )
+        if since_ms is None:
+            self._log.error(
+                "cron.unusable_key",
+                entry=entry.name,
+                key=self._keyspace.cron(entry.name),
+                action="delete the key; it must be a hash",
+            )
+        else:
+            self._anchored.add(entry.name)
+        return since_ms
+
+    async def _enqueue(self, jobs: Sequence[tuple[CronEntry, PreparedJob]], server_ms: int | None) -> None:
+        call = enqueue(self._keyspace, [job for _, job in jobs], now_ms=server_ms)
+        try:
+            replies = await self._link.run(call)
+        except RedisRefused:
+            if len(jobs) == 1:
+                return  # the link has told of it; it is asked for again
+            # The right may be missing for one of the queues.
+            for one in jobs:
+                await self._enqueue([one], server_ms)
+            return
+        for (entry, job), reply in zip(jobs, replies, strict=True):
+            self._tell(entry, job, reply)
+
+    def _tell(self, entry: CronEntry, job: PreparedJob, reply: EnqueueReply) -> None:
+        match reply.kind:
+            case EnqueueKind.CREATED:
+                self.fired += 1
+                self._log.info("cron.fired", entry=entry.name, job_id=job.job_id, queue=job.queue_name)
+            case EnqueueKind.UNIQUE:
+                self._log.info("cron.skipped", entry=entry.name, tick=job.job_id, running=reply.job_id)
+            case EnqueueKind.EXISTS:  # another orchestrator was first, or our answer was lost
+                self._log.debug("cron.already_fired", entry=entry.name, job_id=job.job_id)
+            case kind:
+                self._log.error(
+                    "cron.not_fired", entry=entry.name, job_id=job.job_id, queue=job.queue_name, why=kind
+                )
 
 
 def last_tick_ms(raw: Any) -> int | None:

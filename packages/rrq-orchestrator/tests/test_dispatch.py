@@ -105,6 +105,7 @@ async def test_malformed_records_are_dead_lettered_and_never_run(bench: Bench) -
     assert fields[b"job_params"] == b'{"x":'
     assert await bench.client.lrange(bench.keyspace.dlq("default"), 0, -1) == [job_id.encode()]
     assert bench.runner.open == {}
+    assert bench.dispatcher.meters.malformed == {"default": 1}
 
 
 async def test_a_deadline_is_followed_by_a_cancel_then_by_the_end_of_the_process(bench: Bench) -> None:

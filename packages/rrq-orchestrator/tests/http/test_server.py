@@ -118,7 +118,7 @@ async def test_too_many_connections_are_turned_away() -> None:
 
 async def test_close_ends_everything() -> None:
     """Open connections too, and the port is free."""
-    server = HttpServer(_answer)
+    server = HttpServer(_answer, Limits(head_s=600))
     _, port = await server.open("127.0.0.1", 0)
     async with asyncio.timeout(WITHIN_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rrq_orchestrator.watch import Changes
+from rrq_orchestrator.watch import changes as changes_module
 from rrq_protocol.settings import WatchConfig
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +70,24 @@ async def test_writing_the_same_is_no_change(tmp_path: Path) -> None:
         (folder / "gen.py").write_text("x")
         (folder / "a.py").write_text("x")
         assert await changes.next() == ["a.py"]
+
+
+async def test_it_is_asked_when_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the first change and of the latest one, until that time has come."""
+    asked: list[tuple[float, float]] = []
+
+    def due(first_s: float, latest_s: float) -> float:
+        asked.append((first_s, latest_s))
+        return latest_s + 0.05
+
+    monkeypatch.setattr(changes_module, "due_s", due)
+    folder = tmp_path.resolve()
+    async with Changes(folder, WatchConfig()) as changes, asyncio.timeout(WITHIN_S):
+        begun_s = asyncio.get_running_loop().time()
+        (folder / "a.py").write_text("x")
+        await changes.next()
+        first_s, latest_s = asked[-1]
+        assert begun_s <= first_s <= latest_s <= asyncio.get_running_loop().time() - 0.05
 
 
 async def test_changes_in_quick_succession_are_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rrq_cli import shapes
 FIELDS = {
     "QueueInfo": "name ready later paused problem",
     "QueueStats": "active oldest_ready_age_seconds totals mean_wait_seconds mean_run_seconds per_second_1m "
-    "per_second_1h completed_per_minute scanned",
+    "per_second_1h per_second_24h completed_per_minute completed_per_hour scanned",
     "Totals": "enqueued started completed failed retried cancelled recovered released requeued",
     "JobRow": "id status function_name queue_name attempts max_attempts enqueued_at due_at started_at "
     "finished_at worker_id last_error problem",
@@ -20,6 +20,13 @@ FIELDS = {
     "DeadLetterStats": "total looked_at complete groups",
     "DeadLetterGroup": "count queue_name function_name error newest_at newest_id",
     "Requeued": "dry_run ids results",
+    "Purged": "dry_run ids results problem",
+    "Waited": "id status timed_out result error",
+    "Why": "id status reason text stuck advice",
+    "Drained": "id result gone",
+    "Generated": "jobs orchestrators queues",
+    "Cleared": "dry_run results orchestrators",
+    "Stressed": "enqueued seconds jobs_per_second call_ms_p50 call_ms_p95 call_ms_p99 ended ended_per_second",
     "Health": "healthy redis redis_version ping_ms findings orchestrators",
     "OrchestratorInfo": "id state lease_seconds_left active_jobs concurrency_limit queues host pid version "
     "reported_at problem status runners",

@@ -82,7 +82,7 @@ def test_requeue_in_small_batches(world: World) -> None:
     answer = world.rrq("dlq", "requeue", "--all", "--batch-size", "2", "--json")
     assert answer.json == {"dry_run": False, "ids": dead[::-1], "results": {"ok": 5}}
     queued = world.redis.zrange(world.keys.queue("default"), 0, -1)
-    assert sorted(each.decode() for each in queued) == sorted(dead)
+    assert queued == [each.encode() for each in dead]
 
 
 def test_purge(world: World) -> None:

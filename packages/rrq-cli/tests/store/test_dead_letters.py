@@ -87,7 +87,7 @@ def test_requeueing_moves_what_fits(world: World, store: Store) -> None:
     planned = requeue_dead(store, ["default"], ANY, most=2, target_queue=None, dry_run=True)
     assert planned.ids == [ids[2], ids[1]]
     assert world.redis.llen(world.keys.dlq("default")) == 3
-    seen: list[int] = []
+    seen: list[float] = []
     done = requeue_dead(
         store, ["default"], ANY, most=2, target_queue=None, dry_run=False, progress=seen.append
     )

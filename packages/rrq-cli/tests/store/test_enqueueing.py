@@ -1,6 +1,7 @@
 """A job like another one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def store(world: World) -> Iterator[Store]:
 
 def test_a_replay_has_the_same_content(world: World, store: Store) -> None:
     """Function, parameters, queue and limits are those of the old job; id and unique key are not."""
-    asked = {
+    asked: dict[str, Any] = {
         "queue_name": "media", "max_retries": 7, "job_timeout_seconds": 12.5, "result_ttl_seconds": 99.0,
         "correlation_context": {"tenant": "t"},
     }  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from rrq_cli.params import GlobalOptions
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.facts import gather, running_on
+from rrq_cli.store.records import read_hash
 from rrq_protocol import parse_record, transitions
 from rrq_protocol.transitions import Charge, SettleKind
 from support.cli import WORKER, World
@@ -58,7 +59,7 @@ def test_the_runner_of_a_running_job(world: World, store: Store) -> None:
     """The one its name or its queue leads to, if its orchestrator has it or does not tell."""
 
     def runner(job_id: str) -> str | None:
-        return running_on(store, parse_record(world.redis.hgetall(world.keys.job(job_id))))
+        return running_on(store, parse_record(read_hash(store, job_id)[0]))
 
     plain, named = world.enqueue(), world.enqueue("rust#f")
     assert runner(plain) is None

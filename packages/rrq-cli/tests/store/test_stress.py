@@ -3,6 +3,7 @@
 import pytest
 
 from rrq_cli.store.client import Store
+from rrq_cli.store.queues import inspect_queue
 from rrq_cli.store.stress import Load, due_now, percentile, stress
 from rrq_protocol import Settings
 from support.cli import World
@@ -38,7 +39,7 @@ def test_all_are_enqueued_in_turn(world: World) -> None:
     assert (done.enqueued, sum(steps), done.ended) == (40, 40, 0)
     assert [world.redis.zcard(world.keys.queue(name)) for name in "ab"] == [20, 20]
     assert done.call_ms_p50 is not None
-    (job_id,) = world.redis.zrange(world.keys.queue("a"), 0, 0)
-    params = world.redis.hget(world.keys.job(job_id.decode()), "job_params")
-    assert params is not None
+    (row,) = inspect_queue(store, "a", limit=1, offset=0).jobs
+    params = world.redis.hget(world.keys.job(row.id), "job_params")
+    assert isinstance(params, bytes)
     assert b"x" * 50 in params

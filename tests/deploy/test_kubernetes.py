@@ -87,14 +87,25 @@ def test_what_is_mounted_is_there(path: Path) -> None:
 
 
 @every_file
-def test_probes(path: Path) -> None:
-    """`rrq check` decides when a pod is ready; no probe restarts a pod because Redis is away."""
+def test_probes(path: Path, tmp_path: Path) -> None:
+    """They ask where the orchestrator listens. What restarts a pod does not ask for Redis, and has patience:
+    a fenced orchestrator comes back by itself.
+    """
     (orchestrator,) = (each for each in _containers(path) if each["name"] == "orchestrator")
-    for name in ("startupProbe", "readinessProbe"):
-        assert orchestrator[name]["exec"]["command"] == ["rrq", "check"]
-        # It waits 3 s for the connection and up to 15 s for an answer.
-        assert orchestrator[name]["timeoutSeconds"] >= 18
-    assert all("livenessProbe" not in each for each in _containers(path))
+    (tmp_path / "rrq.toml").write_text(_documents(path)["ConfigMap"]["data"]["rrq.toml"])
+    settings = load_settings(
+        tmp_path / "rrq.toml", environ={"RRQ_REDIS_DSN": "redis://localhost"}, cwd=tmp_path
+    )
+    (port,) = orchestrator["ports"]
+    assert settings.http.address == f"0.0.0.0:{port['containerPort']}"
+    probes = {name: orchestrator[name] for name in ("livenessProbe", "readinessProbe")}
+    asked = {name: probe["httpGet"] for name, probe in probes.items()}
+    assert asked == {
+        "livenessProbe": {"path": "/healthz", "port": port["name"]},
+        "readinessProbe": {"path": "/readyz", "port": port["name"]},
+    }
+    alive = probes["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] > 3 * settings.lease_seconds
 
 
 def test_a_sidecar_is_where_the_orchestrator_looks(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def site() -> Iterator[Site]:
             runners = {"python": {"app": "handlers:settings", "pool_size": 1}}
             times = {"reconcile_interval_seconds": 0.2, "lease_seconds": 4, "lease_beat_seconds": 0.5}
             road.configure(runners, redis_dsn=made.url("orchestrator"), **times)
+            with (road.folder / "rrq.toml").open("a") as file:
+                file.write('[[rrq.cron_jobs]]\nfunction_name = "work"\nschedule = "* * * * * *"\n')
             yield made
             road.assert_nothing_left()
 
@@ -123,7 +125,10 @@ LOOKING = (
     "check", "queue stats", "queue inspect default", "job list", "job trace {job}", "dlq stats",
     "dlq inspect {job}",
 )  # fmt: skip
-CHANGING = ("dlq requeue --job-id {job}", "job cancel {job}", "doctor")
+CHANGING = (
+    "dlq requeue --job-id {job}", "job cancel {job}", "job why {job}", "queue pause spare",
+    "queue resume spare", "queue purge spare --yes", "worker list", "debug clear --dry-run", "doctor",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("user", "commands"), [("viewer", LOOKING), ("operator", CHANGING)])

@@ -1,3 +1,3 @@
 module rrq.example/go
 
-go 1.21
+go 1.19

@@ -100,7 +100,11 @@ func (p *Producer) Enqueue(jobs ...Job) ([]Reply, error) {
 	var replies []Reply
 	for start := 0; start < len(records); start += perCall {
 		words := []string{"1", p.prefix + ":queues", p.prefix, ""}
-		for _, record := range records[start:min(start+perCall, len(records))] {
+		end := start + perCall
+		if end > len(records) {
+			end = len(records)
+		}
+		for _, record := range records[start:end] {
 			words = append(words, record...)
 		}
 		flat, err := p.run(words)

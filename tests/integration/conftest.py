@@ -48,3 +48,12 @@ def own_road(own_redis: RedisServer) -> Iterator["Road"]:
     with Road(own_redis.url, Keyspace("rrq")) as road:
         yield road
         road.assert_nothing_left()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what became of each scenario in each language."""
+    from support.scenarios import table
+
+    if lines := table():
+        terminalreporter.section("scenarios by language")
+        terminalreporter.write_line("\n".join(lines))

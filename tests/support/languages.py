@@ -88,18 +88,36 @@ LANGUAGES = {
 }
 
 
-@cache
 def built(name: str) -> list[str]:
     """Build an example, once, and return the command that starts its runner.
 
     Raises:
         Unbuilt: It cannot be built here.
     """
+    found = _built(name)
+    if isinstance(found, Unbuilt):
+        raise found
+    return found
+
+
+@cache
+def _built(name: str) -> "list[str] | Unbuilt":
     language = LANGUAGES[name]
     for tool in language.tools:
         if shutil.which(tool) is None:
-            raise Unbuilt(f"{name}: no {tool} on PATH")
-    return language.build(language.folder)
+            return Unbuilt(f"{name}: no {tool} on PATH")
+    try:
+        return language.build(language.folder)
+    except Unbuilt as error:
+        return error
+
+
+def main() -> None:
+    """Build all examples; say what cannot be built, and fail then: ``python -m support.languages``."""
+    problems = [found for name in LANGUAGES if isinstance(found := _built(name), Unbuilt)]
+    for problem in problems:
+        print(problem)
+    sys.exit(1 if problems else 0)
 
 
 def _make(command: Sequence[str], folder: Path, **env: str) -> None:
@@ -127,3 +145,7 @@ def enqueue_script() -> str:
     path = BUILDS / "enqueue.lua"
     path.write_text(script_source("enqueue"), encoding="utf-8")
     return str(path)
+
+
+if __name__ == "__main__":
+    main()

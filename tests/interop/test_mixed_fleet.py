@@ -22,6 +22,8 @@ HANDLERS = {
 }
 # What becomes of them: the status, and how often each is started.
 ENDS = {"plain": ("COMPLETED", 1), "second": ("COMPLETED", 2), "never": ("FAILED", 2)}
+# For tests in which nobody dies: no pause of a busy machine is taken for a death.
+PATIENT = {"worker_health_check_ttl_buffer_seconds": 60.0, "lease_seconds": 60.0}
 ENDED = {status.value for status in JobStatus if status.is_terminal}
 
 
@@ -63,7 +65,10 @@ def test_no_job_is_lost_or_run_twice(site: Site, rng: random.Random) -> None:
     must, in the dead letter queue once or never; both have done their part. Slow: a thousand jobs, or
     RRQ_TEST_COUNT.
     """
-    with site.running("ours", "ours") as ours, site.running("public", "wheel") as public:
+    with (
+        site.running("ours", "ours", **PATIENT) as ours,
+        site.running("public", "wheel", **PATIENT) as public,
+    ):
         eventually(lambda: "runner.started" in ours.log.read_text(), "our runner to be ready")
         eventually(lambda: "worker started" in public.log.read_text(), "their runner to be ready")
         kinds = enqueue(site, rng, COUNT)
@@ -84,7 +89,7 @@ def test_no_job_is_lost_or_run_twice(site: Site, rng: random.Random) -> None:
 def held(site: Site, line: str, kind: str, count: int = 8) -> tuple[Running, list[str]]:
     """Start an orchestrator and have it run so many jobs that end by themselves only after a while."""
     daemon = site.start(line, site.configure(kind))
-    ids = [job.id for job in site.producer.enqueue_many([Job("nap", {"seconds": 1.5}) for _ in range(count)])]
+    ids = [job.id for job in site.producer.enqueue_many([Job("nap", {"seconds": 2.5}) for _ in range(count)])]
     eventually(lambda: set(site.executions()) == set(ids), f"{count} jobs to start")
     return daemon, ids
 
@@ -133,7 +138,8 @@ def test_ours_changes_nothing_once_theirs_has_taken_over(site: Site) -> None:
 
 def test_each_leaves_the_jobs_of_the_other_alone(site: Site) -> None:
     """Jobs that outlast leases, reports and looks of the reconciler, on both: each is started once."""
-    with site.running("ours", "ours"), site.running("public", "wheel"):
+    longer = {"worker_health_check_ttl_buffer_seconds": 3.0, "lease_seconds": 3.0}
+    with site.running("ours", "ours", **longer), site.running("public", "wheel", **longer):
         jobs = site.producer.enqueue_many([Job("nap", {"seconds": 6.0}) for _ in range(24)])
         ids = [job.id for job in jobs]
         eventually(lambda: len(site.executions()) == len(ids), "all jobs to start")

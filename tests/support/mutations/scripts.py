@@ -66,6 +66,22 @@ def _upstream() -> Iterator[Mutant]:
         "test_claim.py::test_what_does_not_wait_is_not_run",
     )
     yield _lua(
+        "line-gives-back",
+        "a claim takes out of its queue what a janitor of the public line is giving back",
+        _CLAIM,
+        "if lock then return false else return nil end",
+        "return nil",
+        "test_claim.py::test_a_job_that_is_being_given_back_stays_in_its_queue",
+    )
+    yield _lua(
+        "line-lock",
+        "the lock of a dead orchestrator of the public line holds its jobs up",
+        _RECOVER,
+        " or holder == dead then",
+        " then",
+        "test_lease.py::test_a_lock_of_a_dead_one_of_the_public_line_goes_too",
+    )
+    yield _lua(
         "U13",
         "a requeued job keeps its TTL",
         "requeue.lua",

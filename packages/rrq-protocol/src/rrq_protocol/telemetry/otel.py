@@ -125,9 +125,8 @@ def enable(
         return current  # enabled twice, perhaps by two wheels
     flush = None
     if tracer_provider is None and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        provider = _make_provider(service_name or service or "rrq")
+        provider, flush = _make_provider(service_name or service or "rrq")
         trace.set_tracer_provider(provider)
-        flush = _flushing(provider)
     telemetry = OtelTelemetry(tracer_provider, flush=flush)
     use(telemetry)
     return telemetry
@@ -138,7 +137,8 @@ def init_tracing(service_name: str) -> OtelTelemetry:
     return enable(service_name)
 
 
-def _make_provider(service_name: str) -> "TracerProvider":
+def _make_provider(service_name: str) -> "tuple[TracerProvider, Callable[[float], None] | None]":
+    """Return a provider, and what flushes it, None if there is nothing to flush."""
     try:
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -151,9 +151,11 @@ def _make_provider(service_name: str) -> "TracerProvider":
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or service_name})
     # At the end of the process it is flushed by us, with a limit of time.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if exporter is not None:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
-    return provider
+    if exporter is None:
+        return provider, None
+    processor = BatchSpanProcessor(exporter)
+    provider.add_span_processor(processor)
+    return provider, _flushing(processor)
 
 
 def _make_exporter() -> "SpanExporter | None":
@@ -195,15 +197,18 @@ _PROTOCOLS: Mapping[str, str] = {
 }
 
 
-def _flushing(provider: Any) -> Callable[[float], None]:
-    """Return what shuts a provider of ours down within a time.
+def _flushing(processor: Any) -> Callable[[float], None]:
+    """Return what shuts a batch processor of ours down within a time.
 
-    The SDK's own way takes no limit and waits up to 30 s for a collector that is away. The batch processor
-    under it takes one; it has no public name.
+    The SDK's public way takes no limit and waits up to 30 s for a collector that is away. What is under it
+    takes one, and has no public name.
     """
 
     def flush(timeout_s: float) -> None:
-        for processor in provider._active_span_processor._span_processors:
-            processor._batch_processor.shutdown(timeout_millis=int(timeout_s * 1000))
+        batch = getattr(processor, "_batch_processor", None)
+        if batch is None:
+            processor.shutdown()
+        else:
+            batch.shutdown(timeout_millis=int(timeout_s * 1000))
 
     return flush

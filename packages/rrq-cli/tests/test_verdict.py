@@ -1,5 +1,6 @@
 """Whether orchestrators are well: by their leases, and by what they report of their runners."""
 
+import msgspec
 import pytest
 
 from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
@@ -79,7 +80,7 @@ def test_a_broken_runner_says_why() -> None:
 )
 def test_one_that_claims_nothing_is_no_help(facts: dict[str, object], said: str) -> None:
     """Alone it is a reason, as its own readiness says; beside one that claims, a remark."""
-    idle = _one(runners=[READY], **facts)
+    idle = msgspec.structs.replace(_one(runners=[READY]), **facts)
     (reason,) = judge([idle], start="rrq worker run")[0]
     assert said in reason
     reasons, remarks = judge([idle, _one("v", runners=[READY])], start="")

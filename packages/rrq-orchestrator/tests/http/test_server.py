@@ -89,12 +89,15 @@ async def test_a_client_that_says_nothing_is_let_go() -> None:
 
 async def test_a_client_that_does_not_read_is_let_go() -> None:
     """Its share of memory is free again, and others are served meanwhile."""
-    async with _serving(Limits(write_s=0.2)) as port:
+    server = HttpServer(_answer, Limits(write_s=0.2))
+    _, port = await server.open("127.0.0.1", 0)
+    async with asyncio.timeout(WITHIN_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET /big HTTP/1.0\r\n\r\n")
         assert b"hello" in await _say(port, GET + b"Connection: close\r\n\r\n")
-        # Once its time is over, the server is gone: what was under way arrives, no more.
-        await asyncio.sleep(0.5)
+        while server._open:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
+        # What was under way arrives, no more.
         heard = 0
         try:
             while more := await reader.read(65536):
@@ -103,6 +106,7 @@ async def test_a_client_that_does_not_read_is_let_go() -> None:
             pass
         assert heard < len(BIG)
         writer.close()
+        await server.close()
 
 
 async def test_too_many_connections_are_turned_away() -> None:

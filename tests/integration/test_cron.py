@@ -21,7 +21,7 @@ function_name = "work"
 name = "tick"
 schedule = "* * * * * *"
 params = { number = 21 }
-catch_up = "all"
+missed = "all"
 """
 
 

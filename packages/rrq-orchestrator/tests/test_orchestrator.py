@@ -210,7 +210,7 @@ async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> No
 
 async def test_entries_of_the_settings_are_fired(bench: Bench) -> None:
     """From the start to the stop; a burst, which would never end, fires none."""
-    entry = CronJob(function_name="work", schedule="* * * * * *", catch_up="all")
+    entry = CronJob(function_name="work", schedule="* * * * * *", missed="all")
     settings = Settings(redis_dsn=Secret(bench.url), key_prefix=bench.keyspace.prefix, cron_jobs=(entry,))
 
     def runners(listener: RunnerListener) -> dict[str, Runner]:

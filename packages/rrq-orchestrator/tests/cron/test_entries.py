@@ -93,7 +93,7 @@ def test_what_an_entry_leaves_open_comes_from_the_settings() -> None:
 
 def test_the_fingerprint_is_of_what_makes_ticks() -> None:
     """White space, payload and policies are no other schedule."""
-    assert entry().fingerprint == entry(schedule=" @daily ", params={"a": 1}, catch_up="all").fingerprint
+    assert entry().fingerprint == entry(schedule=" @daily ", params={"a": 1}, missed="all").fingerprint
     prints = {
         entry(**change).fingerprint
         for change in ({}, {"schedule": "@hourly"}, {"timezone": "Asia/Tokyo"}, {"dst_gap": "skip"})

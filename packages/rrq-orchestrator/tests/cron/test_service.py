@@ -87,7 +87,7 @@ async def test_each_tick_has_one_job_over_all_orchestrators(bench: Bench) -> Non
 async def test_any_deaths_at_any_point_lose_and_double_nothing(bench: Bench, rng: random.Random) -> None:
     """Orchestrators look at random times, die before or after they have enqueued, and are replaced; jobs run
     and vanish. Over all of it each tick is fired once."""
-    services = [cron(bench, {"catch_up": "all"}) for _ in range(3)]
+    services = [cron(bench, {"missed": "all"}) for _ in range(3)]
     await services[0].fire_due(NOON_MS)
     now_ms, seen = NOON_MS, set[int]()
     for _ in range(150):
@@ -97,7 +97,7 @@ async def test_any_deaths_at_any_point_lose_and_double_nothing(bench: Bench, rng
             case 0:
                 with dying(services[index], sent=rng.random() < 0.5):
                     await services[index].fire_due(now_ms)
-                services[index] = cron(bench, {"catch_up": "all"})
+                services[index] = cron(bench, {"missed": "all"})
             case 1:
                 await asyncio.gather(*(service.fire_due(now_ms) for service in services))
             case _:
@@ -131,7 +131,7 @@ async def test_an_entry_that_was_seen_misses_no_tick(bench: Bench) -> None:
 async def test_missed_ticks_follow_the_policy(bench: Bench, policy: str, expected: list[int]) -> None:
     """Ten minutes without anybody (F54); it is told once, whoever looks how often."""
     log: Any = structlog.testing.CapturingLogger()
-    entry = {"schedule": "* * * * *", "catch_up": policy, "max_catch_up": 3}
+    entry = {"schedule": "* * * * *", "missed": policy, "max_catch_up": 3}
     await cron(bench, entry).fire_due(NOON_MS)
     service = cron(bench, entry, log=structlog.wrap_logger(log, processors=[]))
     for _ in range(3):
@@ -143,7 +143,7 @@ async def test_missed_ticks_follow_the_policy(bench: Bench, policy: str, expecte
 
 async def test_a_catch_up_of_many_goes_in_pieces(bench: Bench) -> None:
     """Somebody who dies in between leaves the rest to the next one."""
-    entry = {"catch_up": "all", "max_catch_up": 250}
+    entry = {"missed": "all", "max_catch_up": 250}
     await cron(bench, entry).fire_due(NOON_MS)
     await cron(bench, entry).fire_due(NOON_MS + 1000_000)
     assert sorted(await fired(bench)) == list(range(740, 1001))
@@ -151,9 +151,9 @@ async def test_a_catch_up_of_many_goes_in_pieces(bench: Bench) -> None:
 
 async def test_a_changed_schedule_makes_up_for_nothing(bench: Bench) -> None:
     """Two orchestrators with other settings, as in a deploy, fire each their own; none waits."""
-    old = cron(bench, {"schedule": "@hourly", "catch_up": "all"})
+    old = cron(bench, {"schedule": "@hourly", "missed": "all"})
     await old.fire_due(NOON_MS)
-    new = cron(bench, {"schedule": "*/30 * * * *", "catch_up": "all"})
+    new = cron(bench, {"schedule": "*/30 * * * *", "missed": "all"})
     await new.fire_due(NOON_MS + HOUR_MS - 60_000)
     assert await fired(bench) == []
     await old.fire_due(NOON_MS + HOUR_MS)
@@ -282,7 +282,7 @@ async def test_it_runs_by_the_server_s_clock_through_an_outage(own_redis: RedisS
         slept.set()
         await asyncio.sleep(0.01)
 
-    service = cron(there, {"catch_up": "all"}, clock=ManualClock(now_ms=0), sleep=sleep)
+    service = cron(there, {"missed": "all"}, clock=ManualClock(now_ms=0), sleep=sleep)
     running = asyncio.create_task(service.run())
     async with asyncio.timeout(3 * WITHIN_S):
         while service.fired < 1:

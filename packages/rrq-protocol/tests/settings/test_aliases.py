@@ -39,6 +39,16 @@ def test_old_and_new_name_together() -> None:
         parse_settings({"routing": {"a": "x"}, "runner_routes": {"b": "y"}})
 
 
+def test_catch_up_is_missed() -> None:
+    """The old name of what becomes of missed ticks; both together are a problem."""
+    entry = {"function_name": "f", "schedule": "* * * * *", "catch_up": "all"}
+    with pytest.warns(DeprecationWarning, match=r"rrq\.cron_jobs\[0\]: catch_up is an old name"):
+        (job,) = parse_settings({"cron_jobs": [entry]}).cron_jobs
+    assert job.missed == "all"
+    with pytest.raises(SettingsError, match="catch_up is the old name of missed, which is set too"):
+        parse_settings({"cron_jobs": [{**entry, "missed": "last"}]})
+
+
 def test_cron_args_become_params() -> None:
     """Positional arguments travel as params.args, named ones as params."""
     entry = {"function_name": "f", "schedule": "* * * * *", "args": [1], "kwargs": {"a": 2}}

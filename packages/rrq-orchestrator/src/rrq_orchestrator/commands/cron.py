@@ -81,7 +81,7 @@ def list_(config: str | None, redis_dsn: str | None, prefix: str | None, as_json
 def trigger(name: str, config: str | None, redis_dsn: str | None, prefix: str | None, as_json: bool) -> None:
     """Enqueue the job of entry NAME now, beside its schedule, and print the job's id.
 
-    If the entry is unique and its last job has not ended, no second one is made; that job's id is printed.
+    If the entry skips overlaps and its last job has not ended, no second one is made; that job's id is printed.
 
     JSON: {"id", "queue_name", "created"}
     """
@@ -103,7 +103,7 @@ def trigger(name: str, config: str | None, redis_dsn: str | None, prefix: str | 
         return
     click.echo(_shown(reply.job_id))
     if not created:
-        click.echo("rrq: it was there already, and has not ended; the entry is unique", err=True)
+        click.echo("rrq: it was there already, and has not ended; the entry skips overlaps", err=True)
 
 
 def _entries(settings: "Settings") -> "tuple[CronEntry, ...]":

@@ -62,7 +62,7 @@ class CronEntry(msgspec.Struct, frozen=True):
             dict(self.job.params),
             job_id=job_id,
             queue_name=self.job.queue_name,
-            unique_key=f"cron:{self.name}" if self.job.unique else None,
+            unique_key=f"cron:{self.name}" if self.job.unique or self.job.overlap == "skip" else None,
             unique_ttl_seconds=_UNIQUE_TTL_S,
         )
 
@@ -126,7 +126,7 @@ def _entry(name: str, job: CronJob, defaults: EnqueueDefaults) -> CronEntry | li
         schedule = Schedule(job.schedule, zone, gap=job.dst_gap)
     except BadSchedule as error:
         return [("schedule", str(error)), *problems]
-    entry = CronEntry(name, job, schedule, CatchUp(job.catch_up, job.max_catch_up), defaults)
+    entry = CronEntry(name, job, schedule, CatchUp(job.missed, job.max_catch_up), defaults)
     try:
         entry.job_at(0)
     except InvalidJob as error:

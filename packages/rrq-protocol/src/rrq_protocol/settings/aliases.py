@@ -46,9 +46,22 @@ def rename_old_keys(table: Table) -> list[str]:
     cron_jobs = table.entries.get("cron_jobs")
     if isinstance(cron_jobs, Leaf) and isinstance(cron_jobs.value, list):
         cron_jobs.value = [
-            _with_params(entry, index, problems) for index, entry in enumerate(cron_jobs.value)
+            _with_params(_with_missed(entry, index, problems), index, problems)
+            for index, entry in enumerate(cron_jobs.value)
         ]
     return problems
+
+
+def _with_missed(entry: object, index: int, problems: list[str]) -> object:
+    """Turn ``catch_up`` of a cron entry into ``missed``."""
+    if not isinstance(entry, Mapping) or "catch_up" not in entry:
+        return entry
+    path = show_path(("cron_jobs", f"[{index}]"))
+    if "missed" in entry:
+        problems.append(f"{path}: catch_up is the old name of missed, which is set too; keep one")
+    else:
+        _warn(f"{path}: catch_up is an old name, write missed")
+    return {("missed" if key == "catch_up" else key): value for key, value in entry.items()}
 
 
 def _with_params(entry: object, index: int, problems: list[str]) -> object:

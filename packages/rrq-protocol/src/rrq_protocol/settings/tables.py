@@ -142,9 +142,13 @@ class CronJob(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     params: Annotated[dict[str, Any], doc("Parameters of the job.")] = {}
     queue_name: Annotated[QueueName | None, doc("Queue of the job.", default="`default_queue_name`")] = None
-    unique: Annotated[bool, doc("Skip a tick while the previous job of this entry is not finished.")] = False
+    overlap: Annotated[
+        Literal["allow", "skip"],
+        doc("With `skip`, a tick is left out while the previous job of this entry has not ended."),
+    ] = "allow"
+    unique: Annotated[bool, doc('The same as `overlap = "skip"`.')] = False
     timezone: Annotated[str, doc("Time zone of the schedule, e.g. `Europe/Berlin`.")] = "UTC"
-    catch_up: Annotated[
+    missed: Annotated[
         Literal["skip", "last", "all"],
         doc(
             "Ticks made up for that were missed while no orchestrator ran: none, the latest, or all up to "

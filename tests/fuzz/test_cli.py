@@ -197,7 +197,7 @@ def judge(words: list[str], answer: Answer, room: int, as_json: bool) -> None:
     bad = controls(answer.out.replace("\n", "")) | controls(answer.err.replace("\n", ""))
     assert not bad, (words, bad)
     assert "Traceback" not in answer.err, words
-    if as_json:
+    if as_json or "--json" in words:
         if answer.out or answer.code == 0:
             json.loads(answer.out, parse_constant=_refuse)
         return

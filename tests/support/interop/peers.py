@@ -70,12 +70,21 @@ def wheel() -> Path:
     return Path(answer)
 
 
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rrq-interop", VERSION)
+
+
 def find_cargo() -> str:
     """Return the path of a cargo that can build the crates.
 
     Raises:
-        Unavailable: There is none.
+        Unavailable: There is none; or the first build, which takes minutes, was not asked for by name.
     """
+    if (
+        os.environ.get("RRQ_TEST_INTEROP", "") in {"", "0"}
+        and not (_home() / "target/debug/interop").exists()
+    ):
+        raise Unavailable("the public crates are not built yet; RRQ_TEST_INTEROP=1 builds them")
     cargo = shutil.which("cargo")
     told = _run([cargo, "--version"]).strip() if cargo else ""
     version = re.search(r"(\d+)\.(\d+)", told)
@@ -92,7 +101,7 @@ def crates() -> Path:
         Unavailable: There is no cargo that can build it, or it failed.
     """
     cargo = find_cargo()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rrq-interop", VERSION)
+    home = _home()
     # cargo writes its lock file beside the sources, so it gets a copy of them.
     source, target = home / "source", home / "target"
     shutil.copytree(ROOT / "tests" / "interop" / "rust", source, dirs_exist_ok=True)

@@ -23,6 +23,17 @@ def test_attempts_are_found_by_request_and_by_job_and_leave_once() -> None:
     assert len(table) == 1
 
 
+def test_a_warning_is_for_one_attempt_and_counts_once() -> None:
+    """So many are kept, the newest."""
+    table = AttemptTable()
+    for number in range(10_001):
+        table.forewarn(f"job.{number}")
+    assert not table.is_unwanted("job.0")
+    assert table.is_unwanted("job.1")
+    assert not table.is_unwanted("job.1")
+    assert not table.is_unwanted("other.1")
+
+
 def test_deadlines() -> None:
     """The earliest deadline is what the timer is set to; an empty table has none."""
     table = AttemptTable()

@@ -164,6 +164,21 @@ async def test_cancel_reaches_the_runner_and_ends_the_job(bench: Bench) -> None:
     assert (await bench.record(job.id)).status is JobStatus.CANCELLED
 
 
+async def test_a_cancel_may_overtake_the_answer_to_the_claim(bench: Bench) -> None:
+    """The job is claimed in Redis, asked to end, and only then known here: it never reaches a runner."""
+    await bench.register()
+    await bench.enqueue(Job("a"), Job("b"))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 100)], {}))
+    first, second = reply.jobs
+    assert not bench.dispatcher.cancel_job(first.id, first.claim_seq)
+    assert not bench.dispatcher.cancel_job(second.id, second.claim_seq + 1000)
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    (request,) = await bench.runner.requests(1)
+    assert request.job_id == second.id
+    await bench.settled()
+    assert (await bench.record(first.id)).status is JobStatus.CANCELLED
+
+
 async def test_a_crash_is_charged_to_the_crash_budget_only(bench: Bench) -> None:
     """The job goes back at once; its retries are untouched."""
     reply = await take(bench, Job("a"))

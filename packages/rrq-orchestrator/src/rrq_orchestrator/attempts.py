@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 from rrq_protocol import ABSENT, ErrorType, ExecutionError, OutcomeStatus, WireOutcome
 from rrq_protocol.telemetry import Span
 from rrq_protocol.transitions import ClaimedJob
 
 __all__ = ["Attempt", "AttemptTable", "Stage"]
+
+
+_FOREWARNED: Final = 10_000
+"""Cancels kept for attempts to come, the newest; most were for attempts that had just ended."""
 
 
 class Stage(Enum):
@@ -82,6 +87,7 @@ class AttemptTable:
 
     def __init__(self) -> None:
         self._by_request: dict[str, Attempt] = {}
+        self._unwanted: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_request)
@@ -104,6 +110,18 @@ class AttemptTable:
     def of_job(self, job_id: str) -> list[Attempt]:
         """Return the attempts of a job; rarely asked, so it looks at all."""
         return [attempt for attempt in self if attempt.job.id == job_id]
+
+    def forewarn(self, request_id: str) -> None:
+        """Take note that an attempt is to be cancelled which is not here, or not yet: control and claims are
+        read by two connections, so a cancel may overtake the answer to the claim.
+        """
+        self._unwanted[request_id] = None
+        if len(self._unwanted) > _FOREWARNED:
+            del self._unwanted[next(iter(self._unwanted))]
+
+    def is_unwanted(self, request_id: str) -> bool:
+        """Return True, once, if an attempt was to be cancelled before it was here."""
+        return self._unwanted.pop(request_id, self) is None
 
     def expired(self, now_s: float) -> list[Attempt]:
         """Return the attempts whose deadline has passed."""

@@ -129,7 +129,7 @@ class Dispatcher:
             attempt = Attempt(job, owner, name, handler, timeout_s)
             self.meters.claim(job.queue, now_ms - job.due_ms)
             attempt.start(now_s, now_ms)
-            if job.cancel_requested:
+            if job.cancel_requested or self.attempts.is_unwanted(attempt.request_id):
                 attempt.stage = Stage.CANCELLING
                 self._close(attempt, Unanswered(), None)
             elif job.suspect and self._suspects.detain(attempt, self.runners.get(name)):
@@ -239,6 +239,8 @@ class Dispatcher:
         for attempt in held:
             if attempt.stage in (Stage.RUNNING, Stage.WAITING):
                 self._ask_to_end(attempt, Stage.CANCELLING)
+        if not held and claim_seq is not None:
+            self.attempts.forewarn(f"{job_id}.{claim_seq}")
         return bool(held)
 
     def release_waiting(self) -> None:

@@ -57,6 +57,11 @@ def _program(pid: int) -> str:
     return ""
 
 
+def _sleeping(road: Road) -> list[int]:
+    """Return the processes that a handler of ours started."""
+    return [pid for pid in road.processes() if _program(pid) == "sleep"]
+
+
 def _pids(seen: Sequence[Sighting]) -> list[int]:
     return sorted({each.pid for each in seen})
 
@@ -211,8 +216,8 @@ def test_what_handlers_started_goes_with_a_killed_orchestrator(road: Road) -> No
         road.ready(daemon)
         road.producer.enqueue("parental")
         road.seen(1)
-        sleeping = [pid for pid in road.processes() if _program(pid) == "sleep"]
-        assert len(sleeping) == 3
+        # The orphan may not have become its program yet.
+        eventually(lambda: len(_sleeping(road)) == 3, "the three processes to run")
         daemon.kill(signal.SIGKILL)
         eventually(lambda: not road.processes(), "no process with the mark", within_s=2)
     with road.running():

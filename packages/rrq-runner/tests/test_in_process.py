@@ -37,11 +37,12 @@ def registry() -> Registry:
 async def test_hooks_run_around_the_block() -> None:
     """Handlers find what they left."""
     told: list[str] = []
-    settings = RunnerSettings(
-        registry=registry(),
-        on_startup=lambda: told.append("up") or {"pool": 1},  # type: ignore[func-returns-value]
-        on_shutdown=lambda: told.append("down"),
-    )
+
+    def start() -> dict[str, int]:
+        told.append("up")
+        return {"pool": 1}
+
+    settings = RunnerSettings(registry=registry(), on_startup=start, on_shutdown=lambda: told.append("down"))
     async with executing(settings) as execute:
         assert (await execute(execution_request("state"))).result == {"pool": 1}
         assert told == ["up"]

@@ -1,0 +1,78 @@
+"""Runners that somebody else starts, over TCP: one port per slot, and hosts that were allowed."""
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rrq_orchestrator.runners import LostCause
+from support.runner_pools import bench, fake_command
+
+pytestmark = pytest.mark.anyio
+
+
+def neighbouring_ports() -> int:
+    """Return a free port whose successor is free, too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with contextlib.suppress(OSError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
+@contextlib.contextmanager
+def fake_runner(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a runner at a port, as somebody else would."""
+    environment = {"RRQ_RUNNER_TCP_SOCKET": f"127.0.0.1:{port}"}
+    with subprocess.Popen(fake_command(), env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_each_slot_has_its_port() -> None:
+    """From the configured one upwards; a runner that goes takes its own slot with it, and nobody else's."""
+    port = neighbouring_ports()
+    config = {"mode": "external", "tcp_port": port, "pool_size": 2, "cmd": None, "max_in_flight": 4}
+    async with bench(config) as pool:
+        with fake_runner(port) as first, fake_runner(port + 1):
+            await pool.recorder.until(lambda: pool.runner.capacity == 8)
+            for number in range(2):
+                pool.submit(f"held{number}", "hold")
+            first.kill()
+            await pool.recorder.until(lambda: pool.recorder.losses)
+            ((lost, (cause, _)),) = pool.recorder.losses.items()
+            assert cause is LostCause.CRASHED
+            await pool.recorder.until(lambda: pool.runner.capacity == 4)
+            assert await pool.result("r", x=1) == {"x": 1}
+            (left,) = {"held0", "held1"} - {lost}
+            pool.runner.cancel(left, f"job-{left}")
+            await pool.recorder.until(lambda: left in pool.recorder.outcomes)
+        assert pool.runner.pids() == []
+
+
+async def test_another_host_is_reached_if_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, which may be of any machine (S5)."""
+    resolve = socket.getaddrinfo
+    asked: list[str] = []
+
+    def resolved(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host == "runner.internal":
+            asked.append(host)
+            host = "127.0.0.1"
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", resolved)
+    port = neighbouring_ports()
+    address = {"tcp_socket": f"runner.internal:{port}", "allowed_hosts": ("runner.internal",)}
+    async with bench({"mode": "external", "cmd": None, "max_in_flight": 4, **address}) as pool:
+        with fake_runner(port):
+            await pool.recorder.until(lambda: pool.runner.capacity == 4)
+            assert await pool.result("r", x=1) == {"x": 1}
+    assert asked

@@ -62,7 +62,7 @@ def success(result: Any) -> ResponseMessage:
         (b"null", "Expected `object`", None, None),
         (b"{}", "`type`", None, None),
         (b'{"type":"request"}', "`payload`", "request", None),
-        (b'{"type":"ping","payload":{"request_id":"r1"}}', "Invalid value 'ping'", "ping", "r1"),
+        (b'{"type":"wave","payload":{"request_id":"r1"}}', "Invalid value 'wave'", "wave", "r1"),
         (b'{"type":7,"payload":{"request_id":"r1"}}', "Expected `str`", None, "r1"),
         (b'{"type":"response","payload":[]}', "Expected `object`", "response", None),
         (b'{"type":"response","payload":{"request_id":"r1"}}', "`status`", "response", "r1"),

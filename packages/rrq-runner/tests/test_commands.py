@@ -113,7 +113,10 @@ def test_the_old_name_of_the_script_is_understood(
 
 def test_the_entry_points_lead_here() -> None:
     """The rrq command finds the group, and both script names lead to the same function."""
-    found = {each.name: each for each in entry_points(group="rrq.commands")}
+    # Other wheels bring more of the same group.
+    found = {
+        each.name: each for each in entry_points(group="rrq.commands") if each.value.startswith("rrq_runner.")
+    }
     assert found["runner"].load() is runner
     assert found["executor"].load() is executor
     scripts = {each.name: each.value for each in entry_points(group="console_scripts")}

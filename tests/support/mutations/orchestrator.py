@@ -104,8 +104,8 @@ def _upstream() -> Iterator[Mutant]:
         (
             Edit(
                 "rrq_orchestrator/decision.py",
-                'return Decision(SettleKind.SUSPECT, ended.detail, "crash", outcome="crash")',
-                'return Decision(SettleKind.FAIL, ended.detail, "crash", outcome="crash")',
+                'return Decision(SettleKind.SUSPECT, detail, "crash", outcome="crash")',
+                'return Decision(SettleKind.FAIL, detail, "crash", outcome="crash")',
             ),
             Edit(
                 "rrq_orchestrator/decision.py",

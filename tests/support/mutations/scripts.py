@@ -384,22 +384,6 @@ def _named() -> Iterator[Mutant]:
         "",
         "test_claim.py::test_a_claimed_job_brings_all_that_dispatch_needs",
     )
-    yield _lua(
-        "purge-running",
-        "a job in a runner's hands is deleted",
-        "purge.lua",
-        'if status == "ACTIVE" or (not is_terminal(status) and which == "terminal") then return "busy" end',
-        'if not is_terminal(status) and which == "terminal" then return "busy" end',
-        "test_ending.py::test_purge_deletes_what_has_ended",
-    )
-    yield _lua(
-        "foreign-lock",
-        "a job that an orchestrator of the public line has locked is claimed",
-        _CLAIM,
-        "return not lock and (free[runner] or 1) > 0",
-        "return (free[runner] or 1) > 0",
-        "test_claim.py::test_upstream_locks_are_respected_and_written_when_asked",
-    )
 
 
 MUTANTS = (*_upstream(), *_named())

@@ -129,7 +129,7 @@ def test_trigger_respects_unique(t: Transitions, call: Callable[..., Result]) ->
     assert json.loads(answer.stdout) == {"id": job_id, "queue_name": "default", "created": False}
     shown = call("trigger", "sweep")  # by its function
     assert (shown.exit_code, shown.stdout) == (0, f"{job_id}\n")
-    assert "unique" in shown.stderr
+    assert "skips overlaps" in shown.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def list_(config: str | None, redis_dsn: str | None, prefix: str | None, as_json
 def trigger(name: str, config: str | None, redis_dsn: str | None, prefix: str | None, as_json: bool) -> None:
     """Enqueue the job of entry NAME now, beside its schedule, and print the job's id.
 
-    If the entry skips overlaps and its last job has not ended, no second one is made; that job's id is printed.
+    If the entry skips overlaps and its last job has not ended, no second one is made, and that job's id is
+    printed.
 
     JSON: {"id", "queue_name", "created"}
     """

@@ -1,0 +1,36 @@
+"""Defects in the Lua scripts that concern what others do: operators, and orchestrators of the public line."""
+
+from collections.abc import Iterator
+
+from support.mutations.mutant import Edit, Mutant
+
+__all__ = ["MUTANTS"]
+
+_TESTS = "packages/rrq-protocol/tests/transitions"
+
+
+def _lua(tag: str, title: str, script: str, old: str, new: str, *tests: str) -> Mutant:
+    edit = Edit(f"rrq_protocol/lua/{script}", old, new)
+    return Mutant(tag, title, (edit,), tuple(f"{_TESTS}/{test}" for test in tests))
+
+
+def _beside() -> Iterator[Mutant]:
+    yield _lua(
+        "purge-running",
+        "a job in a runner's hands is deleted",
+        "purge.lua",
+        'if status == "ACTIVE" or (not is_terminal(status) and which == "terminal") then return "busy" end',
+        'if not is_terminal(status) and which == "terminal" then return "busy" end',
+        "test_ending.py::test_purge_deletes_what_has_ended",
+    )
+    yield _lua(
+        "foreign-lock",
+        "a job that an orchestrator of the public line has locked is claimed",
+        "claim.lua",
+        "return not lock and (free[runner] or 1) > 0",
+        "return (free[runner] or 1) > 0",
+        "test_claim.py::test_upstream_locks_are_respected_and_written_when_asked",
+    )
+
+
+MUTANTS = tuple(_beside())

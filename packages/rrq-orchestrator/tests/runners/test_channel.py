@@ -60,6 +60,14 @@ class Owner:
         """Keep it."""
         self.unanswerable(request_id, detail)
 
+    def silent(self, seconds: float) -> None:
+        """Nobody is pinged here."""
+        raise AssertionError(seconds)
+
+    def heard(self, seconds: float) -> None:
+        """Nor heard again."""
+        raise AssertionError(seconds)
+
     def ended(self, cause: LostCause, detail: str) -> None:
         """Keep it, once."""
         assert self.end is None

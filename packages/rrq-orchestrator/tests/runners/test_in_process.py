@@ -234,10 +234,16 @@ async def test_a_lifespan_is_entered_and_left() -> None:
 async def test_a_start_that_fails_is_told() -> None:
     """The runner is broken, and the error goes on to whoever runs it."""
 
+    def connect() -> None:
+        raise OSError("no database")
+
+    async def _never(request: ExecutionRequest) -> ExecutionOutcome:
+        raise AssertionError(request)
+
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Execute]:
-        raise OSError("no database")
-        yield
+        connect()
+        yield _never
 
     it = Hosted(execute=None, lifespan=lifespan)
     with pytest.raises(OSError, match="no database"):

@@ -48,6 +48,14 @@ class Home:
         """Note it."""
         self.notes.append(f"overdue {request_id}")
 
+    def silent(self, peer: Peer, seconds: float) -> None:
+        """Note it."""
+        self.notes.append("silent")
+
+    def heard(self, peer: Peer, seconds: float) -> None:
+        """Note it."""
+        self.notes.append("heard")
+
     def limit_changed(self, peer: Peer, limit: int) -> None:
         """Note it."""
         peer.limit = limit

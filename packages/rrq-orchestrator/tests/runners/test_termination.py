@@ -71,7 +71,7 @@ async def test_what_a_handler_left_running_goes_with_its_process(end: str) -> No
             pool.submit("stuck", "block")
             pool.runner.quarantine("stuck")
         elif end == "recycle":
-            pool.runner.recycle()  # type: ignore[attr-defined]
+            pool.runner.recycle()
         if end != "cancel":
             await pool.recorder.until(lambda: all(map(is_gone, left)))
     assert all(map(is_gone, left))

@@ -32,7 +32,12 @@ async def hello(ctx: Context, name: str) -> str:
 @click.command()
 @config_option
 @queue_option
-@click.option("--watch", is_flag=True, help="Start the orchestrator again when a file changes ([rrq.watch]).")
+@click.option(
+    "--watch/--no-watch",
+    default=True,
+    show_default=True,
+    help="Start the orchestrator again when a file changes ([rrq.watch]).",
+)
 @log_options
 def dev(
     config: str | None,
@@ -46,6 +51,8 @@ def dev(
     Redis is a Valkey server of the project's own, in the folder redis_dsn names ("embedded://.rrq");
     every other rrq command and producer run from here finds it. It ends with the last `rrq dev` here, is
     started again when it was killed, and its data stays there. With another redis_dsn that server is used.
+
+    When a file changes, the handlers start again with what it holds now: one process with one job at a time.
     """
     from rrq_orchestrator.commands.exits import ExitCode, explained, fail
     from rrq_orchestrator.commands.process import keep_standard_streams, make_orchestrator, run_orchestrator

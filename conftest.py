@@ -39,9 +39,16 @@ def _runs_integration(config: pytest.Config) -> bool:
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer how many jobs the scenarios in several languages, and the mixed fleet, have."""
+    parser.addoption("--count", type=int, metavar="N", help="jobs per scenario of tests/integration")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Let Hypothesis draw from the run's seed too, unless it was given one of its own."""
+    if (count := config.getoption("count", None)) is not None:
+        os.environ["RRQ_TEST_COUNT"] = str(count)
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = SEED
 

@@ -14,7 +14,7 @@ from rrq_protocol import Job, JobStatus, Keyspace
 from support.languages import LANGUAGES, Unbuilt, built, enqueue_script
 from support.redis_servers import RedisServer
 from support.road import WITHIN_S, Road
-from support.scenarios import COUNT, OUTCOMES, SCENARIOS
+from support.scenarios import COUNT, CRON, OUTCOMES, SCENARIOS
 
 PRODUCERS = [language.name for language in LANGUAGES.values() if language.producer]
 
@@ -51,6 +51,15 @@ def site(redis_server: RedisServer) -> Iterator[Road]:
             runners,
             worker={"queues": {"default": 1, **queues}},
             runner_routes={f"for-{n}": n for n in commands},
+            cron_jobs=[
+                {
+                    "name": f"{CRON}-{name}",
+                    "function_name": f"{name}#echo",
+                    "schedule": "* * * * * *",
+                    "params": {"language": name},
+                }
+                for name in commands
+            ],
         )
         with site.running():
             yield site

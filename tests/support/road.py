@@ -236,12 +236,19 @@ class Road:
         assert self.findings() == ()
 
 
-def _toml(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
+def _toml(path: tuple[str, ...], table: Mapping[str, Any], *, listed: bool = False) -> Iterator[str]:
     """Yield the lines of a TOML table: plain values first, then the tables in it."""
-    yield f"[{'.'.join(path)}]"
+    yield f"[[{'.'.join(path)}]]" if listed else f"[{'.'.join(path)}]"
     for key, value in table.items():
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) and not _is_tables(value):
             yield f"{key} = {json.dumps(value)}"
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _toml((*path, key), value)
+        elif _is_tables(value):
+            for each in value:
+                yield from _toml((*path, key), each, listed=True)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)

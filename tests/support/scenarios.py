@@ -1,7 +1,7 @@
 """What happens to jobs, whatever language their handlers are in: one function per scenario.
 
 Each enqueues a number of jobs for one runner, waits for their ends, and checks result, status, attempts
-and dead letter queue. `RRQ_TEST_COUNT` sets the count, 1000 for a long run.
+and dead letter queue. `--count` sets the count.
 """
 
 import os
@@ -16,9 +16,11 @@ from rrq_protocol.transitions import CancelReply
 from support.road import Road
 from support.waiting import eventually
 
-__all__ = ["COUNT", "OUTCOMES", "SCENARIOS", "table"]
+__all__ = ["COUNT", "CRON", "OUTCOMES", "SCENARIOS", "table"]
 
 COUNT = int(os.environ.get("RRQ_TEST_COUNT") or 4)
+CRON = "every-second"
+"""Entries of this name, with the runner's behind it, enqueue an echo of ``{"language": runner}``."""
 OUTCOMES: dict[tuple[str, str], str] = {}
 """What the session's tests saw, by language and scenario."""
 
@@ -117,9 +119,24 @@ def unique(road: Road, runner: str) -> None:
     _ended(road, [again], JobStatus.COMPLETED)
 
 
+def cron(road: Road, runner: str) -> None:
+    """An entry that fires every second: each tick's job is executed once."""
+    wanted = min(COUNT, 2)
+    pattern = f"{road.keyspace.job(f'cron:{CRON}-{runner}:')}*"
+
+    def fired() -> list[str]:
+        keys = [key.decode() for key in road.client.scan_iter(match=pattern, count=10_000)]
+        return [key.partition(":job:")[2] for key in keys]
+
+    ids = eventually(lambda: seen if len(seen := fired()) >= wanted else [], f"{wanted} ticks for {runner}")
+    for job_id in ids:
+        assert road.result(job_id).result == {"language": runner}
+        assert len(road.record(job_id).attempts) <= 1
+
+
 SCENARIOS: dict[str, Callable[[Road, str], None]] = {
     each.__name__: each
-    for each in (success, retried, exhausted, timeout, unknown, cancelled, deferred, unique)
+    for each in (success, retried, exhausted, timeout, unknown, cancelled, deferred, unique, cron)
 }
 
 

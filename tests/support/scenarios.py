@@ -16,9 +16,10 @@ from rrq_protocol.transitions import CancelReply
 from support.road import Road
 from support.waiting import eventually
 
-__all__ = ["COUNT", "CRON", "OUTCOMES", "SCENARIOS", "table"]
+__all__ = ["COUNT", "CRON", "OUTCOMES", "SCENARIOS", "TICKS", "table"]
 
-COUNT = int(os.environ.get("RRQ_TEST_COUNT") or 4)
+COUNT = int(os.environ.get("RRQ_TEST_COUNT") or 1000)
+TICKS = 2
 CRON = "every-second"
 """Entries of this name, with the runner's behind it, enqueue an echo of ``{"language": runner}``."""
 OUTCOMES: dict[tuple[str, str], str] = {}
@@ -121,14 +122,13 @@ def unique(road: Road, runner: str) -> None:
 
 def cron(road: Road, runner: str) -> None:
     """An entry that fires every second: each tick's job is executed once."""
-    wanted = min(COUNT, 2)
     pattern = f"{road.keyspace.job(f'cron:{CRON}-{runner}:')}*"
 
     def fired() -> list[str]:
         keys = [key.decode() for key in road.client.scan_iter(match=pattern, count=10_000)]
         return [key.partition(":job:")[2] for key in keys]
 
-    ids = eventually(lambda: seen if len(seen := fired()) >= wanted else [], f"{wanted} ticks for {runner}")
+    ids = eventually(lambda: seen if len(seen := fired()) >= TICKS else [], f"{TICKS} ticks for {runner}")
     for job_id in ids:
         assert road.result(job_id).result == {"language": runner}
         assert len(road.record(job_id).attempts) <= 1

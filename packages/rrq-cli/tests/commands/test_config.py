@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.cli import World
 
 FILE = """
@@ -122,3 +123,16 @@ def test_check_warns(world: World) -> None:
     shown = world.rrq("config", "check", environment=environment)
     assert "chmod o-r" in shown.words
     assert "canary" not in answer.out + shown.out + shown.err
+
+
+@pytest.mark.parametrize("query", ["ssl_cert_reqs=none", "timeout=5", "decode_responses=true", "db=zz"])
+@pytest.mark.parametrize("command", [("config", "check"), ("queue", "list"), ("check",)])
+def test_options_of_the_client_library_are_refused(
+    world: World, command: tuple[str, ...], query: str
+) -> None:
+    """What a DSN asks for besides the few permitted options is named, by every command alike."""
+    answer = world.rrq(*command, "--redis-dsn", f"rediss://127.0.0.1:1/0?{query}")
+    assert answer.code == 78
+    assert "rrq.redis_dsn: " in answer.err
+    assert query.partition("=")[0] in answer.err
+    assert "Traceback" not in answer.err

@@ -172,13 +172,25 @@ def test_a_refusal_ends_the_daemon(
         ("[rrq\n", (), 78, ["not valid TOML"]),
         (None, ("--config", "missing.toml"), 78, ["missing.toml", "no such file"]),
         ('redis_dsn = "http://localhost"\n', (), 78, ["redis_dsn"]),
+        (None, ("--redis-dsn", "redis://127.0.0.1:1/0?timeout=5"), 78, ["rrq.redis_dsn", "timeout"]),
         ('redis_dsn = "embedded://.rrq"\n', (), 78, ["rrq embedded start"]),
         ("", ("--queue", "a=x"), 2, ["--queue", "a=x"]),
         ("", ("--no-such-option",), 2, ["--no-such-option"]),
         ("", ("--runner-mode", "odd"), 2, ["managed", "external"]),
         ("", ("surplus",), 2, ["surplus"]),
     ],
-    ids=["keys", "syntax", "no file", "scheme", "not started", "queue", "option", "choice", "argument"],
+    ids=[
+        "keys",
+        "syntax",
+        "no file",
+        "scheme",
+        "query",
+        "not started",
+        "queue",
+        "option",
+        "choice",
+        "argument",
+    ],
 )
 def test_mistakes_are_told_and_end_the_daemon(
     tmp_path: Path, settings: str | None, arguments: tuple[str, ...], code: int, said: list[str]

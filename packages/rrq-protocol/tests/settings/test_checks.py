@@ -28,7 +28,7 @@ def test_defaults_are_fine() -> None:
     [
         "redis://localhost:6379/0",
         "redis://user:p%40ss@host/1",
-        "rediss://h:1/0?ssl_ca_certs=/ca.pem",
+        "rediss://h:1/0?client_name=me",
         "unix:///run/r.sock?db=1",
         "embedded://.rrq",
         "embedded:///var/rrq",
@@ -54,6 +54,10 @@ def test_good_dsn(dsn: str) -> None:
         "redis://h:0",
         "unix://relative.sock",
         "embedded://",
+        "REDIS://h",
+        f"redis://h/0?timeout={CANARY}",
+        f"redis://h/0?{CANARY}",
+        f"rediss://h/0?ssl_cert_reqs={CANARY}",
         "",
     ],
 )

@@ -9,6 +9,7 @@ from rrq_protocol.endpoint import parse_tcp_socket
 from rrq_protocol.errors import EndpointError, InvalidName
 from rrq_protocol.keys import Keyspace
 from rrq_protocol.settings.cron import cron_entry_names
+from rrq_protocol.settings.dsn_query import dsn_query_problems
 from rrq_protocol.settings.model import CronJob, RunnerConfig, Settings
 from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, parse_sentinel
 
@@ -74,7 +75,7 @@ def _redis_problems(settings: Settings) -> Iterator[Problem]:
             "cannot be read as a URL; expected e.g. redis://localhost:6379/0 (special characters as %xx)",
         )
         return
-    if parts.scheme not in REDIS_SCHEMES or "://" not in dsn.reveal():
+    if dsn.reveal().partition("://")[0] not in REDIS_SCHEMES or "://" not in dsn.reveal():
         schemes = ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES)
         yield path, f"expected one of {schemes}, got {dsn.masked()}"
     elif parts.scheme == "unix" and not parts.path.startswith("/"):
@@ -89,6 +90,8 @@ def _redis_problems(settings: Settings) -> Iterator[Problem]:
             yield path, f"expected a database number after the last slash, got {dsn.masked()}"
         elif port == 0:
             yield path, f"expected a port from 1 to 65535, got {dsn.masked()}"
+    for problem in dsn_query_problems(dsn.reveal()):
+        yield path, problem
 
 
 def _tls_problems(settings: Settings) -> Iterator[Problem]:

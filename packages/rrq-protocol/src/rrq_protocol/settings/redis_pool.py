@@ -7,7 +7,7 @@ is what its versions 6 to 8 have in common.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rrq_protocol.settings.redis_target import RedisTarget
+from rrq_protocol.settings.redis_target import RedisTarget, require_permitted
 from rrq_protocol.settings.secret import Secret, read_dsn_file
 from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, SentinelAddress, parse_sentinel
 
@@ -31,14 +31,15 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
         options: What connections are made with besides, e.g. ``socket_timeout``.
 
     Raises:
+        SettingsError: The URL has an option that is not permitted.
         ValueError: The library cannot use the URL.
-        TypeError: The URL has options that the library does not know.
     """
     assert target.url is not None
     url, tls = target.url.reveal(), _tls_options(target)
     if url.partition("://")[0] in SENTINEL_SCHEMES:
         pool = _sentinel_pool(parse_sentinel(url), library, options, tls)
     else:
+        require_permitted(url)
         pool = library.ConnectionPool.from_url(url, **options, **tls)
     if target.dsn_file is not None:
         for name in _CREDENTIALS:

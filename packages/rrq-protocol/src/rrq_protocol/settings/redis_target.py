@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from rrq_protocol.errors import SettingsError
+from rrq_protocol.settings.dsn_query import dsn_query_problems
 from rrq_protocol.settings.model import DEFAULT_REDIS_DSN, Settings
 from rrq_protocol.settings.secret import Secret, mask_url
 
-__all__ = ["SERVER_FILE", "EmbeddedServer", "RedisTarget", "TlsFiles", "resolve_redis"]
+__all__ = ["SERVER_FILE", "EmbeddedServer", "RedisTarget", "TlsFiles", "require_permitted", "resolve_redis"]
 
 # What `rrq dev` writes into the folder of an embedded server.
 SERVER_FILE: Final = "server.json"
@@ -91,10 +93,14 @@ def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = No
         settings: Their ``redis_dsn`` decides. An embedded folder is relative to the configuration file's
             folder.
         cwd: The folder to start from where no configuration file was read; the process's own by default.
+
+    Raises:
+        SettingsError: The DSN has an option that is not permitted; settings that were checked have none.
     """
     dsn = settings.redis_dsn
     scheme, _, embedded_folder = dsn.reveal().partition("://")
     if scheme != "embedded":
+        require_permitted(dsn.reveal())
         return RedisTarget(
             url=dsn,
             display=dsn.masked(),
@@ -119,6 +125,17 @@ def resolve_redis(settings: Settings, *, cwd: str | os.PathLike[str] | None = No
         )
     url = f"unix://{quote(str(folder / server.socket))}"
     return RedisTarget(url=Secret(url), display=url, embedded_dir=str(folder))
+
+
+def require_permitted(url: str) -> None:
+    """Refuse options of the client library in a URL, before it takes them.
+
+    Raises:
+        SettingsError: Naming each.
+    """
+    problems = [f"rrq.redis_dsn: {problem}" for problem in dsn_query_problems(url)]
+    if problems:
+        raise SettingsError(problems)
 
 
 def _tls_files(settings: Settings) -> TlsFiles:

@@ -5,19 +5,18 @@ sentinels too. User and password before the ``@`` are those of the servers; thos
 as ``?sentinel_username=…&sentinel_password=…``.
 """
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from rrq_protocol.settings.dsn_query import SENTINEL_OPTIONS, query_problems
 from rrq_protocol.settings.secret import Secret
 
 __all__ = ["SENTINEL_SCHEMES", "SentinelAddress", "parse_sentinel"]
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 _DEFAULT_PORT: Final = 26379
-_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
 _EXPECTED: Final = "expected redis+sentinel://host:port,host:port/service/db"
 
 
@@ -47,7 +46,7 @@ def parse_sentinel(dsn: str) -> SentinelAddress:
     """Return what a DSN with one of :data:`SENTINEL_SCHEMES` means.
 
     Raises:
-        ValueError: It is not of that form; the text repeats nothing of it.
+        ValueError: It is not of that form; the text repeats nothing of it but the name of an option.
     """
     scheme, _, rest = dsn.partition("://")
     rest, _, query = rest.partition("?")
@@ -59,7 +58,9 @@ def parse_sentinel(dsn: str) -> SentinelAddress:
         raise ValueError(f"{_EXPECTED}: {'no host' if not hosts else 'no name of a service'} in it")
     if database and not (database.isascii() and database.isdecimal()):
         raise ValueError(f"{_EXPECTED}, with a database number after the service")
-    options = _options(query)
+    for problem in query_problems(query, SENTINEL_OPTIONS):
+        raise ValueError(f"{problem}; {_EXPECTED}")
+    options = dict(parse_qsl(query, keep_blank_values=True))
     return SentinelAddress(
         nodes=tuple(_node(text) for text in hosts.split(",")),
         service=unquote(service),
@@ -80,16 +81,6 @@ def _node(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port) <= 65535:
         raise ValueError(f"{_EXPECTED}, with ports from 1 to 65535")
     return host, int(port)
-
-
-def _options(query: str) -> Mapping[str, str]:
-    try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        options = {"": ""}
-    if not options.keys() <= _OPTIONS:
-        raise ValueError(f"{_EXPECTED}; after ? only sentinel_username and sentinel_password may stand")
-    return options
 
 
 def _secret(text: str) -> Secret | None:

@@ -113,6 +113,13 @@ def test_http_is_local(address: str, remote: bool, count: int) -> None:
     assert len(_problems(http=HttpConfig(address=address, allow_remote=remote))) == count
 
 
+def test_http_elsewhere_names_its_own_key() -> None:
+    """The key that permits it is told, not that of runners."""
+    (problem,) = _problems(http=HttpConfig(address="0.0.0.0:9464"))
+    assert "http.allow_remote" in problem
+    assert "allowed_hosts" not in problem
+
+
 @pytest.mark.parametrize(
     "values",
     [

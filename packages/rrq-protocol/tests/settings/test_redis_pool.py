@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rrq_protocol.settings import (
     RedisTarget,
@@ -127,3 +129,25 @@ def test_a_password_of_sentinels_in_a_file(tmp_path: Path) -> None:
     assert provider.get_credentials() == ("first",)
     path.write_text("redis+sentinel://me:second@a/svc")
     assert provider.get_credentials() == ("me", "second")
+
+
+SAID = "No master found for 'svc': no sentinel at 127.0.0.1:1, 127.0.0.1:2 answers and knows it"
+
+
+def test_sentinels_that_are_away() -> None:
+    """One sentence says which were asked and why none answered, without objects of the library."""
+    target = RedisTarget.of("redis+sentinel://127.0.0.1:1,127.0.0.1:2/svc")
+    connection = lone_connection(target, redis, retry=Retry(NoBackoff(), 0))
+    with pytest.raises(redis.ConnectionError) as caught:
+        connection.connect()
+    assert str(caught.value) == SAID
+
+
+@pytest.mark.anyio
+async def test_sentinels_that_are_away_without_blocking() -> None:
+    """The same sentence."""
+    target = RedisTarget.of("redis+sentinel://127.0.0.1:1,127.0.0.1:2/svc")
+    connection = lone_connection(target, redis.asyncio, retry=redis.asyncio.retry.Retry(NoBackoff(), 0))
+    with pytest.raises(redis.ConnectionError) as caught:
+        await connection.connect()
+    assert str(caught.value) == SAID

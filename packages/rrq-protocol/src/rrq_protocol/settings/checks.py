@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from rrq_protocol.endpoint import parse_tcp_socket
-from rrq_protocol.errors import EndpointError, InvalidName
+from rrq_protocol.endpoint import is_loopback, parse_tcp_socket
+from rrq_protocol.errors import EndpointError, InvalidName, shown
 from rrq_protocol.keys import Keyspace
 from rrq_protocol.settings.cron import cron_entry_names
 from rrq_protocol.settings.dsn_query import dsn_query_problems
@@ -164,9 +164,14 @@ def _http_problems(settings: Settings) -> Iterator[Problem]:
         return
     host = http.address.rpartition(":")[0].strip("[]")
     try:
-        parse_tcp_socket(http.address, allowed_hosts=(host,) if http.allow_remote else ())
+        parse_tcp_socket(http.address, allowed_hosts=(host,))
     except EndpointError as error:
         yield ("http", "address"), f"{error}"
+        return
+    if not http.allow_remote and not is_loopback(host):
+        expected = "use 127.0.0.1, ::1 or localhost, or set http.allow_remote = true"
+        text = f"{shown(host)} is not a loopback address: {expected} if the network between is trusted"
+        yield ("http", "address"), text
 
 
 # What each rule needs, and the rule.

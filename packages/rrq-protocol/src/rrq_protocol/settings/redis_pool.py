@@ -7,6 +7,7 @@ is what its versions 6 to 8 have in common.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rrq_protocol.errors import shown
 from rrq_protocol.settings.redis_target import RedisTarget, require_permitted
 from rrq_protocol.settings.secret import Secret, read_dsn_file
 from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, SentinelAddress, parse_sentinel
@@ -103,9 +104,19 @@ class _Discovery:
         asked = self._sentinels()
         try:
             return asked.discover_master(service)
+        except self._library.sentinel.MasterNotFoundError as error:
+            raise self._not_found(error) from None
         finally:
             for each in asked.sentinels:
                 each.close()
+
+    def _not_found(self, error: Exception) -> Exception:
+        # The library's text shows its own objects, behind a mark where a sentinel did not answer.
+        nodes = ", ".join(f"{host}:{port}" for host, port in self._address.nodes)
+        said = f"no sentinel at {nodes} answers and knows it"
+        if " - " not in str(error):
+            said = f"the sentinels at {nodes} do not know it, or find it down"
+        return type(error)(f"No master found for {shown(self._address.service)}: {said}")
 
     def _sentinels(self) -> Any:
         return self._library.sentinel.Sentinel(self._address.nodes, sentinel_kwargs=dict(self._asked_with))
@@ -119,6 +130,8 @@ class _AsyncDiscovery(_Discovery):
         asked = self._sentinels()
         try:
             return await asked.discover_master(service)
+        except self._library.sentinel.MasterNotFoundError as error:
+            raise self._not_found(error) from None
         finally:
             for each in asked.sentinels:
                 await each.aclose()

@@ -1,5 +1,8 @@
 """The command line: what it understands and how it refuses."""
 
+import os
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -109,6 +112,36 @@ def test_the_old_name_of_the_script_is_understood(
     told = capsys.readouterr()
     assert ("rrq-executor is deprecated, use rrq-runner" in told.err) is warned
     assert told.out.startswith("rrq-runner, version")
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "code", "said"),
+    [
+        ("rrq-executor", {}, 0, "rrq-executor without an address is deprecated, use rrq-runner --stdio"),
+        ("rrq-executor", {"RRQ_RUNNER_TCP_SOCKET": "nonsense"}, 2, "no TCP address"),
+        ("rrq-executor", {"RRQ_EXECUTOR_TCP_SOCKET": "nonsense"}, 2, "no TCP address"),
+        ("rrq-runner", {}, 2, "no address"),
+    ],
+)
+def test_the_old_script_speaks_stdio_without_an_address(
+    name: str, address: dict[str, str], code: int, said: str, tmp_path: Path
+) -> None:
+    """As earlier versions did, with a warning. An address that is given counts; the new name asks for one."""
+    (tmp_path / "handlers.py").write_text("from rrq_runner import Registry\nregistry = Registry()\n")
+    program = f"import sys; sys.argv[0] = {name!r}; from rrq_runner.__main__ import main; main()"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--settings", "handlers:registry"],
+        cwd=tmp_path,
+        env={**kept, **address},
+        stdin=subprocess.DEVNULL,  # its end is the end of the runner
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
 
 
 def test_the_entry_points_lead_here() -> None:

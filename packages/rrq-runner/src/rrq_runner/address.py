@@ -56,6 +56,14 @@ def resolve_endpoint(options: AddressOptions, environ: Mapping[str, str]) -> End
     return _socket(tcp_socket, unix_socket)
 
 
+def is_without_address(options: AddressOptions, environ: Mapping[str, str]) -> bool:
+    """Return whether neither the command line nor the environment says where to listen."""
+    variables = (TCP_VARIABLE, UNIX_VARIABLE)
+    return not options.given and not any(
+        environ.get(name) or environ.get(_OLD_NAMES[name]) for name in variables
+    )
+
+
 def variable(name: str, environ: Mapping[str, str]) -> str | None:
     """Return an environment variable under its present name, or under that of earlier versions with a
     warning.

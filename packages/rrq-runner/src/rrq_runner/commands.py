@@ -1,16 +1,27 @@
 """The ``rrq-runner`` command, and ``rrq runner`` where the ``rrq`` command is installed."""
 
 import os
+from typing import Final
 
 import click
 
-from rrq_runner.address import SETTINGS_VARIABLE, AddressOptions, variable, warn_old_name
+from rrq_runner.address import (
+    SETTINGS_VARIABLE,
+    AddressOptions,
+    is_without_address,
+    variable,
+    warn_old_name,
+)
 from rrq_runner.loader import add_working_directory, load_runner_settings
 from rrq_runner.runtime import endpoint_from, run_process
 from rrq_runner.server import runner_version
 from rrq_runner.settings import RunnerSettings
 
-__all__ = ["executor", "python", "runner"]
+__all__ = ["OLD_COMMAND", "executor", "python", "runner"]
+
+
+OLD_COMMAND: Final = "rrq-executor"
+"""Context object of a call by the old name, which without any address speaks over stdin and stdout."""
 
 
 @click.command("python")
@@ -56,7 +67,11 @@ def python(
         add_working_directory()
         return load_runner_settings(named)
 
-    context.exit(run_process(load, endpoint_from(AddressOptions(tcp_socket, unix_socket, stdio))))
+    options = AddressOptions(tcp_socket, unix_socket, stdio)
+    if context.find_root().obj == OLD_COMMAND and is_without_address(options, os.environ):
+        warn_old_name("rrq-executor without an address", "rrq-runner --stdio")
+        options = AddressOptions(stdio=True)
+    context.exit(run_process(load, endpoint_from(options)))
 
 
 @click.group("runner")

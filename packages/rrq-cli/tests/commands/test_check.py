@@ -95,3 +95,11 @@ def test_lists_of_the_wrong_type_are_findings(world: World) -> None:
 def test_the_command_to_start_one_has_the_options(world: World) -> None:
     """What is advised starts an orchestrator for this very key space."""
     assert "`rrq --prefix other worker run`" in world.rrq("--prefix", "other", "check").words
+
+
+def test_the_settings_of_earlier_versions_are_no_mistake(world: World) -> None:
+    """`rrq check --settings …` answers as without it, and says on stderr that it is not looked at."""
+    world.register(host="h", pid=7)
+    answer = world.rrq("check", "--settings", "app.config.settings", "--json")
+    assert (answer.code, answer.json["healthy"]) == (0, True)
+    assert "--settings is not needed" in answer.err

@@ -140,9 +140,25 @@ def test_options_say_which_files_count(
         assert watch.code() == 0
 
 
+def test_handlers_named_on_the_command_line(
+    tmp_path: Path, producer: Producer, environment: dict[str, str]
+) -> None:
+    """They are served by a process that is replaced at each change, without any settings file."""
+    _save(tmp_path, "one")
+    options = ("--settings", "handlers:registry")
+    with Command("-c", WATCH, "watch", *options, cwd=tmp_path, env=environment) as watch:
+        assert _result(producer) == "one"
+        _save(tmp_path, "two")
+        watch.wait_for("watch.changed")
+        assert _result(producer) == "two"
+        watch.kill(signal.SIGINT)
+        assert watch.code() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        (("--settings", "no attribute"), 78, "rrq.runners.python.app: expected"),
         (("--path", "none"), 78, "rrq.watch.path: expected a folder, got 'none'"),
         (("--pre-restart-cmd", "'open"), 2, "--pre-restart-cmd"),
     ],

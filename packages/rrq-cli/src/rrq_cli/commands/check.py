@@ -6,7 +6,7 @@ import click
 
 from rrq_cli.exits import ExitCode, explain
 from rrq_cli.hints import command
-from rrq_cli.output import emit, note_if_none
+from rrq_cli.output import emit, note, note_if_none
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.shapes import Health
 from rrq_cli.store.client import Store, open_store
@@ -19,7 +19,8 @@ __all__ = ["check", "look"]
 
 @click.command()
 @common
-def check(options: GlobalOptions) -> int:
+@click.option("--settings", "handlers", metavar="MODULE:ATTR", hidden=True)  # of earlier versions
+def check(options: GlobalOptions, handlers: str | None) -> int:
     """Check that Redis answers and that orchestrators live whose runners take jobs; exit code 1 when not.
 
     An orchestrator whose lease is past by the server's clock is shown as lapsed: it died, hangs, or lost its
@@ -28,6 +29,8 @@ def check(options: GlobalOptions) -> int:
     JSON: {"healthy", "redis", "redis_version", "ping_ms", "findings": [text], "orchestrators": [{"id",
     "state", "runners": […], …}]}, also where Redis does not answer
     """
+    if handlers is not None:
+        note("check reads rrq.toml and the environment only: --settings is not needed, and not looked at")
     try:
         with open_store(options) as store:
             health = look(store)

@@ -1,7 +1,7 @@
 """``rrq worker watch``: an orchestrator that starts again when a file changes."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,13 @@ Exit codes: 0 stopped, 2 wrong usage, 78 wrong configuration at the start.
     multiple=True,
     help="Run this before each start, in place of those of the settings, without a shell; may be repeated.",
 )
+@click.option(
+    "--settings",
+    "app",
+    metavar="MODULE:ATTR",
+    help="Serve these Python handlers (a RunnerSettings or a Registry) as the default runner; the same as "
+    "its app in the settings.",
+)
 @redis_options
 @log_options
 def watch(
@@ -67,6 +74,7 @@ def watch(
     ignore_patterns: tuple[str, ...],
     no_gitignore: bool,
     commands: tuple[str, ...],
+    app: str | None,
     **overrides: Any,
 ) -> None:
     """Run an orchestrator for development."""
@@ -79,7 +87,7 @@ def watch(
     exit_cleanly_on_signal()
     keep_standard_streams()
     overrides["key_prefix"] = overrides.pop("prefix")
-    reload = partial(load, config, overrides, queues)
+    reload = partial(_load, config, overrides, queues, app)
     with explained():
         settings = reload()
         chosen = _chosen(settings.watch, path, patterns, ignore_patterns, no_gitignore, _split(commands))
@@ -87,6 +95,16 @@ def watch(
             settings, hangup_stops=True, factory=watching(reload, replace(settings, watch=chosen))
         )
     raise click.exceptions.Exit(int(code))
+
+
+def _load(
+    config: str | None, overrides: Mapping[str, Any], queues: Sequence[str], app: str | None
+) -> "Settings":
+    """Return the settings; handlers that ``--settings`` names are run in a process that can be replaced."""
+    if app is None:
+        return load(config, overrides, queues)
+    name = load(config, overrides).default_runner_name
+    return load(config, {**overrides, "runners": {name: {"app": app, "mode": "managed"}}}, queues)
 
 
 def _split(commands: Sequence[str]) -> list[tuple[str, ...]]:

@@ -137,3 +137,27 @@ def test_options_of_the_client_library_are_refused(
     assert "rrq.redis_dsn: " in answer.err
     assert query.partition("=")[0] in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_secrets_in_commands_and_parameters_are_masked(world: World) -> None:
+    """Values of options and parameters that are named like secrets are not printed, as table or JSON."""
+    lines = [
+        "[rrq.watch]",
+        'pre_restart_cmds = [["sh", "-c", "x --token canary"]]',
+        "[rrq.runners.python]",
+        'cmd = ["serve", "--token", "canary", "--api-key=canary", "--port", "7"]',
+        "[[rrq.cron_jobs]]",
+        'function_name = "f"',
+        'schedule = "@daily"',
+        'params = { api_key = "canary", at = { password = "canary" }, size = 77 }',
+    ]
+    Path(world.folder, "rrq.toml").write_text("\n".join(lines))
+    for options in ((), ("--json",)):
+        answer = world.rrq("config", "show", "--changed", *options)
+        assert answer.code == 0
+        assert "canary" not in answer.out + answer.err
+    settings = answer.json["settings"]
+    assert settings["runners.python.cmd"]["value"] == [
+        *("serve", "--token", "***", "--api-key=***", "--port", "7")
+    ]
+    assert settings["cron_jobs"]["value"][0]["params"]["size"] == 77

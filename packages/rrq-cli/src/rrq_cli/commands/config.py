@@ -7,6 +7,7 @@ import msgspec
 
 from rrq_cli.configuration import settings_with_origins
 from rrq_cli.exits import ExitCode
+from rrq_cli.masking import masked, masked_command
 from rrq_cli.output import emit, shown, titled
 from rrq_cli.params import GlobalOptions, common
 from rrq_cli.settings_checks import problems_of_others
@@ -24,15 +25,25 @@ def config() -> None:
 
 
 def _at(settings: Any, dotted: str) -> Any:
-    """Return the value at a key path; secrets are masked, environments of runners show names only."""
+    """Return the value at a key path; secrets are masked, environments of runners show names only.
+
+    In commands and in parameters of cron jobs the names say what is a secret.
+    """
     from rrq_protocol import Secret
 
     value = settings
     for part in dotted.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
-    return (
-        str(value) if isinstance(value, Secret) else msgspec.to_builtins(value, enc_hook=str, str_keys=True)
-    )
+    if isinstance(value, Secret):
+        return str(value)
+    plain = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+    if dotted.endswith(".cmd") and plain:
+        return masked_command(plain)
+    if dotted == "watch.pre_restart_cmds":
+        return [masked_command(command) for command in plain]
+    if dotted == "cron_jobs":
+        return [{**entry, "params": masked(entry["params"])} for entry in plain]
+    return plain
 
 
 def _is_private(dotted: str) -> bool:

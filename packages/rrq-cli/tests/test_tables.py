@@ -8,6 +8,7 @@ from rich.console import Console
 
 from rrq_cli.tables import Column, fitted, table
 from support.cli import HOSTILE
+from support.fuzzing.text import controls
 
 
 def _printed(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int) -> str:
@@ -22,6 +23,13 @@ def test_markup_in_data_is_text() -> None:
     printed = _printed([Column("x")], [("[red]a[/red] :smile:",), (HOSTILE,)], 100)
     assert "[red]a[/red] :smile:" in printed
     assert "\x1b" not in printed
+
+
+def test_headings_are_escaped() -> None:
+    """A heading that is data, as a status nobody knows, drives no terminal either (S6)."""
+    printed = _printed([Column(HOSTILE, right=True), Column("x")], [(1, 2)], 100)
+    assert "\\x1b[2J" in printed
+    assert not controls(printed.replace("\n", ""))
 
 
 def test_texts_are_cut_and_whole_ones_folded() -> None:

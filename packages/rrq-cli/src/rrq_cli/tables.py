@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rrq_cli.output import shown
-from rrq_cli.text import cut_head
+from rrq_cli.text import cut_head, escape, width
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -54,11 +54,14 @@ class _Need(msgspec.Struct):
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> "_Fitted":
-    """Return a plain table: heading, rule, one row per entry; cells are escaped unless they are ``Text``."""
+    """Return a plain table: heading, rule, one row per entry. Headings may come from data: they are escaped,
+    and so are cells unless they are ``Text``.
+    """
     from rich.text import Text
 
     return _Fitted(
-        columns, [[cell if isinstance(cell, Text) else shown(cell) for cell in row] for row in rows]
+        [msgspec.structs.replace(column, title=escape(column.title)) for column in columns],
+        [[cell if isinstance(cell, Text) else shown(cell) for cell in row] for row in rows],
     )
 
 
@@ -128,7 +131,7 @@ def _inside(needs: dict[int, _Need], room: int) -> int:
 
 
 def _need(column: Column, contents: Sequence[int], room: int) -> _Need:
-    widest, title = max(contents, default=0), len(column.title)
+    widest, title = max(contents, default=0), width(column.title)
     if column.right:
         return _Need(column, max(widest, title), max(widest, min(title, _LEAST_TITLE)))
     wanted = min(max(widest, title), column.most or room, room)

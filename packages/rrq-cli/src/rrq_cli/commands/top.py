@@ -12,7 +12,7 @@ from rrq_cli.screen import Screen
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.dead_letters import dlq_names
 from rrq_cli.store.overview import look_over
-from rrq_cli.store.throughput import Throughput
+from rrq_cli.store.throughput import HOUR, Throughput
 from rrq_cli.top import Action, Overview, State, press
 from rrq_cli.views.top import draw_top
 
@@ -49,7 +49,7 @@ class _Top:
 
     def __init__(self, store: Store, screen: Screen, interval_s: float) -> None:
         self._store, self._screen, self._interval_s = store, screen, interval_s
-        self._flow, self._seen, self._state = Throughput(), Overview(redis=store.display), State()
+        self._flow, self._seen, self._state = Throughput(HOUR), Overview(redis=store.display), State()
         self._trouble: str | None = None
 
     def run(self) -> None:

@@ -7,7 +7,7 @@ from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
 from rrq_cli.store.client import Store
 from rrq_cli.store.orchestrators import active_by_queue
 from rrq_cli.store.records import key_problem, read_rows, text_of
-from rrq_cli.store.throughput import HOUR, Throughput, count_of, per_hour, per_second
+from rrq_cli.store.throughput import DAY, HOUR, Throughput, count_of, per_hour, per_second
 from rrq_cli.words import plural
 from rrq_protocol import InvalidName, validate_queue_name
 
@@ -163,34 +163,48 @@ def queue_stats(
     active = active_by_queue(store)
     stopped = _members(store.ask(("SMEMBERS", store.keys.paused))[0])
     scanned = None if max_scan is None else _scan_statuses(store, max_scan)
-    result = []
-    for name in names:
-        stats = _stats_of(store, name, now, flow)
-        stats.active, stats.paused = active.get(name, 0), name in stopped
-        stats.scanned = None if scanned is None else scanned.get(name, {})
-        result.append(stats)
+    result = _now_and_so_far(store, names, now)
+    # Minutes are read of those queues only that ever completed a job, or of which nobody knows.
+    flowing = [each.name for each in result if each.totals.completed or each.problem]
+    minutes = flow.of(store, flowing, now)
+    for stats in result:
+        stats.active, stats.paused = active.get(stats.name, 0), stats.name in stopped
+        stats.scanned = None if scanned is None else scanned.get(stats.name, {})
+        _add_flow(stats, minutes.get(stats.name) or [0] * DAY, now)
     return result
 
 
-def _stats_of(store: Store, name: str, now_ms: float, flow: Throughput) -> QueueStats:
+def _now_and_so_far(store: Store, names: Sequence[str], now_ms: float) -> list[QueueStats]:
+    """Return what is in the queues, and what their counters say, in one round trip."""
     keys = store.keys
-    first, totals, *sizes = store.ask(
-        ("ZRANGE", keys.queue(name), 0, 0, "WITHSCORES"),
-        ("HMGET", keys.stats(name), *_TOTALS, *_SUMS),
-        *_sizes(store, name, now_ms),
-    )
+    commands: list[tuple[Any, ...]] = []
+    for name in names:
+        commands.append(("ZRANGE", keys.queue(name), 0, 0, "WITHSCORES"))
+        commands.append(("HMGET", keys.stats(name), *_TOTALS, *_SUMS))
+        commands += _sizes(store, name, now_ms)
+    replies, each = store.ask(*commands), 2 + 4
+    return [
+        _stats_of(store, name, now_ms, *replies[at * each : (at + 1) * each]) for at, name in enumerate(names)
+    ]
+
+
+def _stats_of(
+    store: Store, name: str, now_ms: float, first: object, totals: object, *sizes: object
+) -> QueueStats:
     stats = QueueStats(name=name, **_at_a_glance(*sizes))
     if stats.ready and first and not isinstance(first, Exception):
         ((_, score),) = _scored(first)
         stats.oldest_ready_age_seconds = max(0.0, (now_ms - score) / 1000)
     if (problem := key_problem(totals, "hash")) is not None:
-        stats.problem = stats.problem or f"{keys.stats(name)}: {problem}"
+        stats.problem = stats.problem or f"{store.keys.stats(name)}: {problem}"
     else:
-        _add_totals(stats, totals)
-    minutes = flow.of(store, name, now_ms)
-    stats.completed_per_minute, stats.completed_per_hour = minutes[-HOUR:], per_hour(minutes)
-    stats.per_second_1m, stats.per_second_1h, stats.per_second_24h = per_second(minutes, now_ms)
+        _add_totals(stats, cast("list[bytes | None]", totals))
     return stats
+
+
+def _add_flow(stats: QueueStats, minutes: Sequence[int], now_ms: float) -> None:
+    stats.completed_per_minute, stats.completed_per_hour = list(minutes[-HOUR:]), per_hour(minutes)
+    stats.per_second_1m, stats.per_second_1h, stats.per_second_24h = per_second(minutes, now_ms)
 
 
 def _scored(reply: Any) -> list[tuple[str, float]]:

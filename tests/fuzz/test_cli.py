@@ -106,7 +106,7 @@ class Keyspaces(Tree):
                 hashes[name] = record
                 if rng.random() < 0.3 and isinstance(record, dict):
                     # Whatever a stranger writes into a field may be shown: as a cell, a heading, a sentence.
-                    # Records are stored under a prefix of the test's own: only a bare name is that of a queue.
+                    # The prefix is the test's own: only a bare name is that of a queue.
                     text = rng.choice(("", "x")) + HOSTILE
                     hashes[name] = {**record, "queue_name": "default", rng.choice(TEXTS): text}
         zone = rng.choice(("UTC0", "AAA-14", "BBB+12"))

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import to_builtins
+
 from rrq_cli.timeline import trace_of
 from rrq_protocol import AttemptEntry, JobRecord, JobStatus, Keyspace
 
@@ -141,4 +143,57 @@ def test_a_running_attempt_names_its_runner() -> None:
     started = trace_of(running, KEYS, runner="python").events[-1]
     assert (started.what, started.worker, started.runner) == ("started", "w", "python")
     done = record(JobStatus.COMPLETED, start_time=at(1), completion_time=at(2), worker_id="w")
-    assert [each.runner for each in trace_of(done, KEYS, runner="python").events] == [None, None, None]
+    assert all("runner" not in to_builtins(each) for each in trace_of(done, KEYS, runner="python").events)
+
+
+def test_starts_that_left_no_attempt_are_counted() -> None:
+    """A job given back once and lost once before it completed says so, and calls none of it waiting."""
+    done = record(
+        JobStatus.COMPLETED,
+        claim_seq=3,
+        crash_count=1,
+        next_scheduled_run_time=at(60),
+        start_time=at(62),
+        completion_time=at(63),
+    )
+    trace = trace_of(done, KEYS)
+    assert [(e.what, e.starts, e.lost) for e in trace.events] == [
+        ("enqueued", None, None),
+        ("earlier_starts", 2, 1),
+        ("started", None, None),
+        ("completed", None, None),
+    ]
+    assert trace.waited_seconds == 2
+    released = record(JobStatus.ACTIVE, claim_seq=2, start_time=at(62))
+    trace = trace_of(released, KEYS)
+    assert [(e.what, e.starts, e.lost) for e in trace.events][1] == ("earlier_starts", 1, 0)
+    assert trace.waited_seconds is None
+    waiting = record(JobStatus.PENDING, claim_seq=1, start_time=at(1))
+    assert [(e.what, e.at) for e in trace_of(waiting, KEYS).events][1] == ("earlier_starts", at(1))
+
+
+def test_a_start_lost_between_attempts_is_told_in_its_place() -> None:
+    """The numbers of the claims tell where a start is missing."""
+    log = (
+        failure(1, "retry", 1, 2, retry_at_ms=ms(3), claim_seq=1),
+        failure(2, "retry", 40, 41, retry_at_ms=ms(50), claim_seq=3),
+    )
+    trace = trace_of(record(JobStatus.RETRYING, attempts=log, claim_seq=3, current_retries=2), KEYS)
+    whats = [e.what for e in trace.events]
+    assert whats == ["enqueued", "started", "retry", "earlier_starts", "started", "retry", "next_run"]
+    assert trace.waited_seconds == 1
+
+
+def test_a_requeued_dead_letter_begins_anew() -> None:
+    """After `dlq requeue` the next attempt is the first again, as `job show` says."""
+    log = (failure(1, "retry", 1, 2, retry_at_ms=ms(3), claim_seq=1), failure(2, "failed", 3, 4, claim_seq=2))
+    again = record(
+        JobStatus.PENDING, attempts=log, claim_seq=2, start_time=at(3), next_scheduled_run_time=at(100)
+    )
+    events = trace_of(again, KEYS).events
+    assert [(e.what, e.attempt) for e in events][-2:] == [("requeued", None), ("next_run", 1)]
+    runs = record(
+        JobStatus.ACTIVE, attempts=log, claim_seq=3, start_time=at(101), next_scheduled_run_time=at(100)
+    )
+    last = trace_of(runs, KEYS).events[-1]
+    assert (last.what, last.attempt, last.wait_seconds) == ("started", 1, 1)

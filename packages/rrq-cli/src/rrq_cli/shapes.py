@@ -185,14 +185,18 @@ class TraceEvent(msgspec.Struct, kw_only=True):
 
     Attributes:
         what: ``enqueued``, ``due``, ``started``, ``retry``, ``failed``, ``timeout``, ``crash``,
-            ``completed``, ``cancelled``, ``cancel_requested`` or ``next_run``.
+            ``completed``, ``cancelled``, ``cancel_requested``, ``next_run``, ``requeued`` or
+            ``earlier_starts``.
         at: When, null where it was not recorded.
         attempt: Which attempt, from 1.
-        wait_seconds: ``started``: time from due to start.
+        wait_seconds: ``started``: time from due to start; null where it was not recorded when it was due.
         run_seconds: The end of an attempt: time since its start.
         worker: The orchestrator.
-        runner: The runner.
+        runner: The runner; left out where it is not recorded, as of an attempt that completed.
         error: The error's text, and ``error_type`` its type.
+        starts: ``earlier_starts``: how often it started before and was given back, or lost with its
+            orchestrator, without an attempt being charged.
+        lost: How many of these starts were lost.
     """
 
     what: str
@@ -201,9 +205,11 @@ class TraceEvent(msgspec.Struct, kw_only=True):
     wait_seconds: float | None = None
     run_seconds: float | None = None
     worker: str | None = None
-    runner: str | None = None
+    runner: str | msgspec.UnsetType = msgspec.UNSET
     error_type: str | None = None
     error: str | None = None
+    starts: int | None = None
+    lost: int | None = None
 
 
 class Trace(msgspec.Struct, kw_only=True):

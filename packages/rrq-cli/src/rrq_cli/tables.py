@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rrq_cli.output import shown
-from rrq_cli.text import cut_head, escape, width
+from rrq_cli.text import cut_head, escape
+from rrq_cli.text import width as width_of
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -131,7 +132,7 @@ def _inside(needs: dict[int, _Need], room: int) -> int:
 
 
 def _need(column: Column, contents: Sequence[int], room: int) -> _Need:
-    widest, title = max(contents, default=0), width(column.title)
+    widest, title = max(contents, default=0), width_of(column.title)
     if column.right:
         return _Need(column, max(widest, title), max(widest, min(title, _LEAST_TITLE)))
     wanted = min(max(widest, title), column.most or room, room)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
+
 from rrq_cli.shapes import Trace, TraceEvent
 from rrq_cli.store.records import time_of
 from rrq_protocol import AttemptEntry, JobRecord, JobStatus, Keyspace
@@ -19,13 +21,26 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         runner: The runner of the attempt that runs now; the record names those of failed attempts only.
     """
     events = [TraceEvent(what="enqueued", at=record.enqueue_time)]
-    due = record.enqueue_time
+    due: datetime | None = record.enqueue_time
     if first := _first_due(record):
         events.append(TraceEvent(what="due", at=first))
         due = first
+    told, lost = 0, _lost(record)
     for entry in record.attempts:
+        if untold := _untold(told, entry.claim_seq):
+            events.append(TraceEvent(what="earlier_starts", starts=untold, lost=min(lost, untold)))
+            due, lost = None, max(0, lost - untold)
         events += _failed_attempt(entry, due)
         due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
+        told = max(told, entry.claim_seq or 0)
+    if _is_requeued(record):
+        events.append(TraceEvent(what="requeued"))
+        due = record.next_scheduled_run_time
+    shown_last = _shows_last(record)
+    if untold := _untold(told, record.claim_seq + (0 if shown_last else 1)):
+        since = None if shown_last else record.start_time
+        events.append(TraceEvent(what="earlier_starts", at=since, starts=untold, lost=min(lost, untold)))
+        due = _later_due(record)
     events += _last_attempt(record, due, runner)
     events += _outlook(record)
     waits = [event.wait_seconds for event in events if event.wait_seconds is not None]
@@ -49,13 +64,54 @@ def _first_due(record: JobRecord) -> datetime | None:
     return due if (due - record.enqueue_time).total_seconds() > 0.001 else None
 
 
+def _untold(told: int, claim_seq: int | None) -> int:
+    """Return how many starts lie between the last one told of and that of this number.
+
+    A job that was given back, or lost with its orchestrator, leaves no entry of the attempt, only the number.
+    """
+    return max(0, (claim_seq or 0) - told - 1)
+
+
+def _lost(record: JobRecord) -> int:
+    """Return how many starts were lost with their orchestrator; crashes of a runner are in the log."""
+    return max(0, record.crash_count - sum(entry.outcome == "crash" for entry in record.attempts))
+
+
+def _later_due(record: JobRecord) -> datetime | None:
+    """Return when a job that started before was due again; None where only the first time is known."""
+    due = record.next_scheduled_run_time
+    if due is None or record.start_time is None or record.crash_count == 0 or due > record.start_time:
+        return None
+    return due
+
+
+def _is_requeued(record: JobRecord) -> bool:
+    """Whether it got a fresh start as a dead letter: fewer attempts count than the log tells of."""
+    if not record.attempts or record.status is JobStatus.FAILED:
+        return False
+    return record.attempts[-1].outcome != "crash" and record.current_retries < record.attempts[-1].attempt
+
+
+def _number(record: JobRecord) -> int:
+    """Return the number of the attempt that runs, comes next or was the last."""
+    if record.attempts and not _is_requeued(record):
+        return record.attempts[-1].attempt + 1
+    return record.current_retries + 1
+
+
+def _shows_last(record: JobRecord) -> bool:
+    """Whether the record tells of a start that the log does not."""
+    ran = record.status in (JobStatus.ACTIVE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+    return record.start_time is not None and ran and not _is_told(record)
+
+
 def _between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
 def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
     started, ended = time_of(entry.started_at_ms), time_of(entry.ended_at_ms)
-    number, worker, runner = entry.attempt, entry.worker, entry.runner
+    number, worker, runner = entry.attempt, entry.worker, entry.runner or msgspec.UNSET
     yield TraceEvent(
         what="started",
         at=started,
@@ -78,11 +134,9 @@ def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[Trace
 
 def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -> Iterator[TraceEvent]:
     """Yield the attempt that runs or ended the job, unless the log of failed attempts told of it already."""
-    number = (record.attempts[-1].attempt if record.attempts else record.current_retries) + 1
-    started, ended = record.start_time, record.completion_time
+    number, started, ended = _number(record), record.start_time, record.completion_time
     told = _is_told(record)
-    ran = record.status in (JobStatus.ACTIVE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
-    if started is not None and ran and not told:
+    if _shows_last(record):
         wait = _between(due, started)
         yield TraceEvent(
             what="started",
@@ -90,7 +144,7 @@ def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -
             attempt=number,
             wait_seconds=wait,
             worker=record.worker_id,
-            runner=runner if record.status is JobStatus.ACTIVE else None,
+            runner=(runner if record.status is JobStatus.ACTIVE else None) or msgspec.UNSET,
         )
     if not record.status.is_terminal or (told and record.status is JobStatus.FAILED):
         return
@@ -117,5 +171,4 @@ def _outlook(record: JobRecord) -> Iterator[TraceEvent]:
     if record.cancel_requested_at is not None and not record.status.is_terminal:
         yield TraceEvent(what="cancel_requested", at=record.cancel_requested_at)
     if record.status in (JobStatus.PENDING, JobStatus.RETRYING):
-        number = (record.attempts[-1].attempt if record.attempts else record.current_retries) + 1
-        yield TraceEvent(what="next_run", at=record.next_scheduled_run_time, attempt=number)
+        yield TraceEvent(what="next_run", at=record.next_scheduled_run_time, attempt=_number(record))

@@ -9,7 +9,7 @@ from rrq_cli.output import shown, titled
 from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape, escape_lines, width
-from rrq_cli.words import age, ago, clock_time, duration, local_time, number, short_worker, since
+from rrq_cli.words import age, ago, clock_time, duration, local_time, number, plural, short_worker, since
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -193,6 +193,7 @@ _WORDS = {
     "cancelled": "cancelled",
     "cancel_requested": "cancel asked for",
     "next_run": "next run",
+    "requeued": "requeued with all its attempts",
 }
 _GOOD, _BAD = {"completed"}, {"retry", "failed", "timeout", "crash", "cancelled"}
 
@@ -228,6 +229,11 @@ def show_trace(out: "Console", trace: Trace) -> None:
 
 def _words_of(event: TraceEvent) -> str:
     words = _WORDS.get(event.what, event.what)
+    if event.what == "earlier_starts":
+        given_back = (event.starts or 0) - (event.lost or 0)
+        parts = [f"{given_back} given back"] if given_back else []
+        parts += [f"{event.lost} lost with the orchestrator"] if event.lost else []
+        return f"{plural(event.starts or 0, 'earlier start')}: {', '.join(parts)}"
     return (
         f"attempt {event.attempt} {words}"
         if event.attempt is not None and event.what != "next_run"

@@ -35,12 +35,21 @@ GOOD: Mapping[str, str] = {
     "job_params": '{"good":1}',
     "status": "PENDING",
     "enqueue_time": "2026-01-01T00:00:00Z",
+    "current_retries": "0",
+    "max_retries": "3",
+    "job_timeout_seconds": "60",
 }
+STRANGER = b"j"  # the id of the records in the corpora
 NEIGHBOURS = ("good-before", "good-after")
 # What claiming and dead-lettering write. Everything else in a record is as its writer left it.
 OURS = frozenset(
     b"status last_error completion_time dlq_name queue_name worker_id start_time claim_seq suspect".split()
 )
+
+
+def named(fields: Mapping[bytes, bytes], job_id: bytes) -> Mapping[bytes, bytes]:
+    """Return a record as one of that id, if it has the id that all of them have."""
+    return {**fields, b"id": job_id} if fields.get(b"id") == STRANGER else fields
 
 
 class Hostile:
@@ -54,8 +63,8 @@ class Hostile:
 
     def check(self, case: Any) -> Iterable[Hashable]:
         """Claim the record and see it run as stored, set aside, or left alone."""
-        fields = raw_hash(case)
-        job_id = raw_text(case["@id"]) if isinstance(case, dict) and "@id" in case else b"strange"
+        job_id = raw_text(case["@id"]) if isinstance(case, dict) and "@id" in case else STRANGER
+        fields = named(raw_hash(case), job_id)
         if job_id in [name.encode() for name in NEIGHBOURS]:
             return ["same id"]
         key = self.keys.job("").encode() + job_id
@@ -81,7 +90,7 @@ class Hostile:
         with self.client.pipeline(transaction=False) as pipe:
             pipe.delete(key, *good, self.keys.active("a"), self.keys.dlq("default"), self.keys.quarantine)
             for name in good:
-                pipe.hset(name, mapping=GOOD)
+                pipe.hset(name, mapping={**GOOD, "id": name.removeprefix(self.keys.job(""))})
             if fields:
                 pipe.hset(key, mapping=fields)
             pipe.zadd(queue, {NEIGHBOURS[0]: 1, job_id: 2, NEIGHBOURS[1]: 3})
@@ -204,7 +213,10 @@ def test_a_stranger_s_record_runs_as_stored_or_not_at_all(
     hostile = Hostile(redis_client, keyspace)
     report = fuzz.run("claims", RECORDS, hostile.check, share=SHARE, corpora=CORPORA)
     if fuzz.only is None:
-        fields = ("id", "function_name", "job_params", "enqueue_time", "status", "max_retries")
+        fields = (
+            "id", "function_name", "job_params", "enqueue_time", "status", "current_retries", "max_retries",
+            "job_timeout_seconds",
+        )  # fmt: skip
         found = {str(outcome) for outcome in report.outcomes}
         assert "ran" in found
         for field in fields:
@@ -222,7 +234,7 @@ def test_records_of_one_batch_are_told_apart(
     cases = {name: case for name, case in cases.items() if "@id" not in case}
     expected = {name: "ran" in alone.check(case) for name, case in cases.items()}
     for name, case in cases.items():
-        if fields := raw_hash(case):
+        if fields := named(raw_hash(case), name.encode()):
             redis_client.hset(keyspace.job(name), mapping=dict(fields))  # type: ignore[arg-type]
         redis_client.zadd(keyspace.queue("default"), {name: 1})
     reply: Claim = together.claim(wanted=1000)

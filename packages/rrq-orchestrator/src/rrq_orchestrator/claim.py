@@ -61,6 +61,7 @@ class ClaimPlan(msgspec.Struct, frozen=True):
     dlq_name: str = "default"
     failed_ttl_s: float = 604_800.0
     lock_extension_s: float | None = None
+    max_payload_bytes: int = 16 * 1024 * 1024
     burst: bool = False
 
 
@@ -189,6 +190,7 @@ class ClaimLoop:
             dlq_name=plan.dlq_name,
             failed_ttl_seconds=plan.failed_ttl_s,
             lock_extension_seconds=plan.lock_extension_s,
+            max_payload_bytes=plan.max_payload_bytes,
         )
         asked_s = self._clock.monotonic()
         reply = await self._ask(call)

@@ -171,6 +171,9 @@ def test_an_id_without_a_job_is_pruned(t: Transitions) -> None:
         ({"claim_seq": "-1"}, "malformed: claim_seq"),
         ({"claim_seq": "9" * 20}, "malformed: claim_seq"),
         ({"claim_seq": "1e3"}, "malformed: claim_seq"),
+        ({"id": None}, "malformed: id"),
+        ({"id": "another"}, "malformed: id"),
+        ({"queue_name": "other\x1b[2J"}, "malformed: queue_name"),
     ],
 )
 def test_a_record_that_cannot_be_leased_is_failed(
@@ -202,8 +205,10 @@ BAD_FIELDS = [
     ("job_params", "[1]"), ("job_params", '{"a":'), ("job_params", b'{"a":"\xff"}'),
     ("job_params", '{"a":1e999}'), ("job_params", "[" * 200),
     ("enqueue_time", None), ("enqueue_time", "yesterday"), ("enqueue_time", "2026-01-01T00:00:00"),
-    ("current_retries", "-1"), ("current_retries", "1e3"), ("max_retries", "many"), ("max_retries", "9" * 30),
-    ("job_timeout_seconds", "0"), ("job_timeout_seconds", "-1"), ("job_timeout_seconds", "abc"),
+    ("current_retries", None), ("current_retries", ""), ("current_retries", "-1"), ("current_retries", "1e3"),
+    ("current_retries", "4"), ("max_retries", None), ("max_retries", "many"), ("max_retries", "9" * 30),
+    ("job_timeout_seconds", None), ("job_timeout_seconds", ""), ("job_timeout_seconds", "0"),
+    ("job_timeout_seconds", "-1"), ("job_timeout_seconds", "abc"),
     ("job_timeout_seconds", "inf"), ("job_timeout_seconds", "nan"), ("result_ttl_seconds", "-1"),
     ("crash_count", "x"), ("trace_context", "[]"), ("correlation_context", '{"a":1}'), ("dlq_name", "a:b"),
 ]  # fmt: skip
@@ -228,20 +233,71 @@ def test_an_unreadable_field_is_never_guessed(t: Transitions, field: str, value:
     [
         ("job_timeout_seconds", "9223372036854775807", "timeout_seconds", 365 * 86_400),
         ("job_timeout_seconds", "1e308", "timeout_seconds", 365 * 86_400),
-        ("job_timeout_seconds", "", "timeout_seconds", None),
-        ("max_retries", None, "max_retries", None),
+        ("max_retries", "0", "max_retries", 0),
+        ("current_retries", "3", "current_retries", 3),
+        ("result_ttl_seconds", None, "result_ttl_seconds", None),
+        ("queue_name", None, "queue", "default"),
         ("result_ttl_seconds", "1e300", "result_ttl_seconds", 1e300),
         ("dlq_name", "", "dlq_name", None),
     ],
 )
 def test_odd_but_readable_fields_run(
-    t: Transitions, field: str, value: Any, attribute: str, read: float | None
+    t: Transitions, field: str, value: Any, attribute: str, read: Any
 ) -> None:
     """A huge timeout is taken for the longest one, an empty optional field for none (F84)."""
     t.register("a")
     foreign(t, "j", **{field: value})
     (job,) = t.claim(lock_extension_seconds=60).jobs
     assert getattr(job, attribute) == read
+
+
+def test_a_unique_key_that_no_tool_can_show_is_malformed(t: Transitions) -> None:
+    """Control characters in a unique key fail the record, and the key is free again (F83)."""
+    t.register("a")
+    foreign(t, "j", job_unique_key="a\nb")
+    t.client.set(t.keyspace.idempotency("a\nb"), "j")
+    assert t.claim().jobs == ()
+    assert t.record("j")["last_error"] == "malformed: job_unique_key"
+    assert t.client.exists(t.keyspace.idempotency("a\nb")) == 0
+
+
+def test_a_payload_over_the_limit_is_not_run(t: Transitions) -> None:
+    """What no producer of ours could have sent comes back as malformed, with its size (F86)."""
+    t.register("a")
+    foreign(t, "fits", job_params='{"a":"123456"}')
+    foreign(t, "larger", job_params='{"a":"1234567"}')
+    claim = t.claim(max_payload_bytes=14)
+    assert ids(claim.jobs) == ["fits"]
+    (bad,) = claim.malformed
+    assert (bad.id, bad.reason) == (
+        "larger",
+        "malformed: job_params: 15 bytes, the limit is 14 (max_payload_bytes)",
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({field: value} for field, value in BAD_FIELDS),
+        *({"id": each} for each in (None, "another")),
+        *({"claim_seq": each} for each in ("", "-1", "1e3", "9" * 20)),
+        {"queue_name": "other\x1b[2J"}, {"job_unique_key": "a\nb"}, {"function_name": None},
+        {}, {"queue_name": "other"}, {"queue_name": None}, {"result_ttl_seconds": None},
+        {"max_retries": "0"},
+    ],
+)  # fmt: skip
+def test_a_problem_is_told_before_the_claim(damaged: Transitions, changes: dict[str, Any]) -> None:
+    """What waits can be judged without claiming it: the same field is named, or none (F83)."""
+    damaged.register("a")
+    foreign(damaged, "j", **changes)
+    stored: Any = damaged.client.hgetall(damaged.keyspace.job("j"))
+    told = transitions.problem_of(
+        damaged.keyspace, b"j", {name.decode(): value for name, value in stored.items()}
+    )
+    claim = damaged.claim()
+    reasons = [each.reason for each in claim.malformed] or [damaged.record("j").get("last_error", "")]
+    assert (told is None) == (ids(claim.jobs) == ["j"])
+    assert reasons[0].partition(": ")[2].partition(":")[0] == (told or "").partition(":")[0]
 
 
 def test_a_live_job_loses_its_ttl(t: Transitions) -> None:

@@ -12,7 +12,7 @@ ARGV[10] n runners  ARGV[11..] n pairs: runner, free slots; then records of 4: q
   wanted, after (resume of the last reply, empty = from the start)
 The keys of jobs, queues, wake lists, locks and counters are spelled from the prefix as in keys.py.
 Returns {"fenced"} or {"ok", now_ms, jobs, queues}; a job is {job_id, queue, due_ms, field values in FIELDS
-  order}; a queue is {claimed, skipped, next score or "", resume or ""} in the order asked, resume being
+  order, without the last two}; a queue is {claimed, skipped, next score or "", resume or ""} in the order asked, resume being
   "score n": go on at score, n jobs further
 Invariant: a job leaves its queue, enters the active set and gets claim_seq + 1 in one step (I1, I5); one bad
   key stops nobody. Starts with a removal, so that a queue can be worked off when memory is full (6.5).
@@ -31,9 +31,10 @@ local slack, budget, dlq, dead_ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[
 local lock_extension, job_events, now_text, now_int = ARGV[8], ARGV[9], rfc3339(now), whole(now)
 local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_params", "enqueue_time",
   "current_retries", "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count",
-  "trace_context", "correlation_context", "attempts_log", "cancel_requested_at", "suspect" }
+  "trace_context", "correlation_context", "attempts_log", "cancel_requested_at", "suspect",
+  "id", "job_unique_key" } -- the last two are looked at here, and left out of the reply
 local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9
-local TRACE, CORRELATION, LOG, CANCEL = 13, 14, 15, 16
+local TRACE, CORRELATION, LOG, CANCEL, ID, UNIQUE = 13, 14, 15, 16, 18, 19
 local PAGE, LONGEST_WAIT_MS = 512, 315360000000
 local free, paused, jobs, queues, spent = {}, {}, {}, {}, 0
 local at = 11
@@ -63,12 +64,21 @@ local function runner_of(function_name, routed)
   return cut and string.sub(function_name, 1, cut - 1) or routed
 end
 
--- The field without which a waiting job cannot even be leased; all others are read by the orchestrator.
+-- Whether a queue's name can be put right, as a lease does with a foreign one; all jobs name the same few.
+local tidy = {}
+local function is_tidy(name)
+  if tidy[name] == nil then tidy[name] = not string.find(name, "%c") end
+  return tidy[name]
+end
+
+-- The field for which a waiting job cannot even be leased; all others are read by the orchestrator.
 local function unusable_field(job_id, row)
-  if #job_id > 128 or job_id == "" or string.find(job_id, "[^%w._:-]") then return "id" end
+  if #job_id > 128 or job_id == "" or string.find(job_id, "[^%w._:-]") or row[ID] ~= job_id then return "id" end
   if not row[FUNCTION] then return "function_name" end
   local seq = row[SEQ]
   if seq and (#seq > 15 or string.find(seq, "%D") or seq == "") then return "claim_seq" end
+  if row[UNIQUE] and string.find(row[UNIQUE], "%c") then return "job_unique_key" end
+  if row[QUEUE_NAME] and not is_tidy(row[QUEUE_NAME]) then return "queue_name" end
   return nil
 end
 
@@ -101,7 +111,7 @@ end
 local function lease(queue_key, job_id, job_key, row, runner)
   if free[runner] then free[runner] = free[runner] - 1 end
   local seq = whole((row[SEQ] or 0) + 1)
-  row[SEQ] = seq
+  row[SEQ], row[ID], row[UNIQUE] = seq, nil, nil
   redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq", seq)
   -- The queue it was found in is the one it goes back to, whatever a foreign writer put into the record (I1).
   if row[QUEUE_NAME] ~= queue_key then redis.call("HSET", job_key, "queue_name", queue_key) end

@@ -18,7 +18,15 @@ rescore         (6.4)                      any orchestrator, when the server's c
 ==============  =========================  ==========================================================
 """
 
-from rrq_protocol.transitions.claim import Claim, ClaimedJob, ClaimRequest, Malformed, QueueReply, claim
+from rrq_protocol.transitions.claim import (
+    Claim,
+    ClaimedJob,
+    ClaimRequest,
+    Malformed,
+    QueueReply,
+    claim,
+    problem_of,
+)
 from rrq_protocol.transitions.cron import anchor
 from rrq_protocol.transitions.ending import CancelReply, RequeueReply, cancel, purge, requeue
 from rrq_protocol.transitions.enqueue import (
@@ -85,6 +93,7 @@ __all__ = [
     "heartbeat",
     "pause",
     "prepare",
+    "problem_of",
     "purge",
     "recover",
     "register",

@@ -3,6 +3,7 @@
 Source: RELIABILITY.md 6.4.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TypeVar, cast
@@ -17,11 +18,12 @@ from rrq_protocol.names import validate_function_name, validate_job_id, validate
 from rrq_protocol.scripts import ScriptCall, Text
 from rrq_protocol.transitions.replies import as_list, as_text, now_arg
 
-__all__ = ["Claim", "ClaimRequest", "ClaimedJob", "Malformed", "QueueReply", "claim"]
+__all__ = ["Claim", "ClaimRequest", "ClaimedJob", "Malformed", "QueueReply", "claim", "problem_of"]
 
 T = TypeVar("T")
 _SLACK = 64
 _BYTE_BUDGET = 8 * 1024 * 1024
+_MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
@@ -113,6 +115,7 @@ def claim(
     failed_ttl_seconds: float = 604_800,
     lock_extension_seconds: float | None = None,
     job_events: bool = False,
+    max_payload_bytes: int = _MAX_PAYLOAD_BYTES,
     now_ms: int | None = None,
 ) -> ScriptCall[Claim]:
     """Return the call that leases due jobs.
@@ -127,6 +130,7 @@ def claim(
         failed_ttl_seconds: How long those are kept.
         lock_extension_seconds: Write the public line's job locks with this margin; None writes none.
         job_events: Write the public line's terminal events, for those records.
+        max_payload_bytes: Larger params come back as malformed (F86).
         now_ms: The time to go by; None is the server's.
     """
     args: list[Text] = [
@@ -140,10 +144,10 @@ def claim(
     for request in requests:
         args += (request.queue, request.runner, request.wanted, request.after)
     keys = (keyspace.workers, keyspace.active(orchestrator_id), keyspace.paused)
-    return ScriptCall("claim", keys, tuple(args), partial(_decode, keyspace))
+    return ScriptCall("claim", keys, tuple(args), partial(_decode, keyspace, max_payload_bytes))
 
 
-def _decode(keyspace: Keyspace, reply: object) -> Claim:
+def _decode(keyspace: Keyspace, max_payload_bytes: int, reply: object) -> Claim:
     parts = as_list(reply)
     if as_text(parts[0]) == "fenced":
         return Claim(fenced=True)
@@ -154,7 +158,11 @@ def _decode(keyspace: Keyspace, reply: object) -> Claim:
         values = cast("list[bytes | None]", row)
         queue = as_text(raw_queue)
         try:
-            jobs.append(_read_job(keyspace, cast(bytes, raw_id), queue, float(cast(bytes, due)), values))
+            jobs.append(
+                _read_job(
+                    keyspace, cast(bytes, raw_id), queue, float(cast(bytes, due)), values, max_payload_bytes
+                )
+            )
         except _Unusable as problem:
             malformed.append(Malformed(as_text(raw_id), queue, int(values[1] or 0), f"malformed: {problem}"))
     queues = tuple(_read_queue(as_list(row)) for row in as_list(parts[3]))
@@ -176,7 +184,12 @@ _TEXT_MAP = msgspec.json.Decoder(dict[str, str])
 
 
 def _read_job(
-    keyspace: Keyspace, raw_id: bytes, queue: str, due_ms: float, row: Sequence[bytes | None]
+    keyspace: Keyspace,
+    raw_id: bytes,
+    queue: str,
+    due_ms: float,
+    row: Sequence[bytes | None],
+    max_payload_bytes: int,
 ) -> ClaimedJob:
     (
         _,
@@ -204,16 +217,23 @@ def _read_job(
         function_name = _function_name(name or b"")
         field = "job_params"
         if params is None:
-            raise ValueError("missing")
+            raise ValueError(_MISSING)
+        if len(params) > max_payload_bytes:
+            raise ValueError(f"{len(params)} bytes, the limit is {max_payload_bytes} (max_payload_bytes)")
         raw_params = strict_json.check_object(params, field)
         field = "enqueue_time"
         enqueue_time = _instant(enqueued or b"")
         field = "current_retries"
-        current_retries = _count(retries) if retries else 0
+        current_retries = _count(retries or b"")
         field = "max_retries"
-        attempts = _count(max_retries) if max_retries else None
+        attempts = _count(max_retries or b"")
         field = "job_timeout_seconds"
-        timeout_seconds = _timeout(timeout) if timeout else None
+        timeout_seconds = _timeout(timeout or b"")
+        field = "current_retries"
+        # As many as allowed may be spent: the public line leaves them so when it requeues.
+        if current_retries > attempts:
+            spent = f"{current_retries} of {attempts} attempts are spent"
+            raise ValueError(f"{spent}; `rrq dlq requeue` gives them back")
         field = "result_ttl_seconds"
         ttl_seconds = _seconds(ttl) if ttl else None
         field = "crash_count"
@@ -248,6 +268,51 @@ def _read_job(
         raise _Unusable(f"{field}: {error}") from None
 
 
+# What the script answers of a record, in order. Two fields more decide there, before the lease.
+_ROW = (
+    "status", "claim_seq", "queue_name", "function_name", "job_params", "enqueue_time", "current_retries",
+    "max_retries", "job_timeout_seconds", "result_ttl_seconds", "dlq_name", "crash_count", "trace_context",
+    "correlation_context", "attempts_log", "cancel_requested_at", "suspect",
+)  # fmt: skip
+
+
+def problem_of(
+    keyspace: Keyspace,
+    job_id: bytes,
+    fields: Mapping[str, bytes],
+    *,
+    max_payload_bytes: int = _MAX_PAYLOAD_BYTES,
+) -> str | None:
+    """Return why a claim will fail a record that waits, beginning with the field; None where it will
+    run (F83).
+
+    It says beforehand what the script and the reader of its reply say then. Fields that may be missing need
+    not be given.
+    """
+    try:
+        _check_lease(job_id, fields)
+        _read_job(keyspace, job_id, "", 0.0, [fields.get(name) for name in _ROW], max_payload_bytes)
+    except _Unusable as problem:
+        return str(problem)
+    return None
+
+
+def _check_lease(job_id: bytes, fields: Mapping[str, bytes]) -> None:
+    if fields.get("id") != job_id:
+        raise _Unusable("id: not that of its key")
+    for name in ("job_unique_key", "queue_name"):
+        if _controls(fields.get(name, b"")):
+            raise _Unusable(f"{name}: holds control characters")
+    try:
+        if "claim_seq" in fields:
+            _count(fields["claim_seq"])
+    except ValueError as error:
+        raise _Unusable(f"claim_seq: {error}") from None
+
+
+_controls = re.compile(rb"[\x00-\x1f\x7f]").search
+
+
 def _remembering(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
     """Return ``read`` with a memory: jobs of one installation share most of their small fields.
 
@@ -268,15 +333,22 @@ def _read_instant(raw: bytes) -> str:
 
 
 def _read_timeout(raw: bytes) -> float:
-    seconds = read_seconds(raw.decode())
+    seconds = read_seconds(_given(raw))
     if seconds == 0:
         raise ValueError("expected more than 0 seconds")
     return min(seconds, MAX_TIMEOUT_SECONDS)
 
 
+def _given(raw: bytes) -> str:
+    if not raw:
+        raise ValueError(_MISSING)
+    return raw.decode()
+
+
+_MISSING = "missing"
 _REMEMBERED_BYTES = 64
 _function_name = _remembering(lambda raw: validate_function_name(raw.decode()))
 _instant = _remembering(_read_instant)
-_count = _remembering(lambda raw: read_count(raw.decode()))
+_count = _remembering(lambda raw: read_count(_given(raw)))
 _seconds = _remembering(lambda raw: read_seconds(raw.decode()))
 _timeout = _remembering(_read_timeout)

@@ -74,7 +74,7 @@ class Examination:
     ) -> None:
         self._keyspace, self._link, self._clock, self._sleep = keyspace, link, clock, sleep
         self._rules = rules
-        self._look = Look(keyspace, rules, most=_MOST)
+        self._look = Look(keyspace, rules, most=_MOST, payloads=True)
 
     async def diagnose(self, *, repair_after_s: float | None = None) -> Diagnosis:
         """Ask and look.

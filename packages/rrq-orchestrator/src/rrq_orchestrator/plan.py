@@ -93,4 +93,8 @@ def recovery_policy(settings: Settings) -> RecoveryPolicy:
 
 def audit_rules(settings: Settings) -> Rules:
     """Return what the auditor has to know."""
-    return Rules(max_crashes=settings.max_crashes, dlq_name=settings.default_dlq_name)
+    return Rules(
+        max_crashes=settings.max_crashes,
+        dlq_name=settings.default_dlq_name,
+        max_payload_bytes=settings.max_payload_bytes,
+    )

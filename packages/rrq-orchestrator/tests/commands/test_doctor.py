@@ -96,6 +96,19 @@ def test_a_dead_letter_that_expired_is_a_warning(t: Transitions, call: Callable[
     assert t.dead() == []
 
 
+def test_a_job_that_cannot_run_is_told_and_left(t: Transitions, call: Callable[..., Result]) -> None:
+    """A record that waits with fields no claim can use is an error before any orchestrator runs; --repair
+    leaves it as it is, for the claim to fail it with the reason (F83).
+    """
+    t.client.hset(t.keyspace.job("p"), mapping={"job_params": "{oops", "max_retries": "5"})
+    before = t.record("p")
+    said = call("--repair", "--json")
+    (found,) = [each for each in json.loads(said.stdout)["findings"] if each["rule"] == "I3"]
+    assert (said.exit_code, found["key"], found["repair"]) == (1, t.keyspace.job("p"), None)
+    assert "job_params" in found["found"]
+    assert t.record("p") == before
+
+
 def test_people_get_a_table(t: Transitions, call: Callable[..., Result]) -> None:
     """Level, invariant, key, and what to do; what drives a terminal is shown as text."""
     t.client.zadd(t.keyspace.queue("default"), {HOSTILE: 1})

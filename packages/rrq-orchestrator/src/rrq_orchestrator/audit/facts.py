@@ -4,9 +4,20 @@ from collections.abc import Mapping
 
 import msgspec
 
+from rrq_protocol import JobStatus
 from rrq_protocol.transitions import Evidence
 
-__all__ = ["COUNTERS", "FIELDS", "REQUIRED", "EntryFacts", "JobFacts", "Rules", "Seen", "queue_named"]
+__all__ = [
+    "COUNTERS",
+    "FIELDS",
+    "REQUIRED",
+    "WAITING",
+    "EntryFacts",
+    "JobFacts",
+    "Rules",
+    "Seen",
+    "queue_named",
+]
 
 REQUIRED = ("id", "function_name", "enqueue_time", "status")
 """Without these a job record is none (I3)."""
@@ -15,9 +26,11 @@ COUNTERS = ("current_retries", "crash_count")
 
 FIELDS = (
     *REQUIRED, "worker_id", "claim_seq", "queue_name", "dlq_name", "current_retries", "max_retries",
-    "crash_count", "next_scheduled_run_time",
+    "crash_count", "next_scheduled_run_time", "job_timeout_seconds", "result_ttl_seconds", "job_unique_key",
 )  # fmt: skip
 """The fields of a job record that are looked at; payloads and results are not among them."""
+
+WAITING = frozenset({JobStatus.PENDING.value, JobStatus.RETRYING.value})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -30,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True):
             checked.
         conserved: Whether the counters are added up (I13).
         dlq_name: Where a dead letter goes whose record names no DLQ.
+        max_payload_bytes: The largest payload that will be run.
     """
 
     latest_ms: float = 7_258_118_400_000
@@ -37,6 +51,7 @@ class Rules(msgspec.Struct, frozen=True):
     job_events: bool = False
     conserved: bool = False
     dlq_name: str = "default"
+    max_payload_bytes: int = 16 * 1024 * 1024
 
 
 class JobFacts(msgspec.Struct, frozen=True):
@@ -50,6 +65,8 @@ class JobFacts(msgspec.Struct, frozen=True):
         held: Whether it is in the active set of its ``worker_id``.
         dlqs: The DLQs it is in, and how often in each; needed for failed ones only.
         malformed: Whether a claim found it unreadable and set it aside (F83); such a one is kept as it was.
+        unrunnable: Why a claim will fail the job when its turn comes (F83), for one that waits and was looked
+            at so closely; it begins with the field.
     """
 
     job_id: str
@@ -59,6 +76,7 @@ class JobFacts(msgspec.Struct, frozen=True):
     held: bool = False
     dlqs: tuple[tuple[str, int], ...] = ()
     malformed: bool = False
+    unrunnable: str = ""
 
     @property
     def evidence(self) -> Evidence:

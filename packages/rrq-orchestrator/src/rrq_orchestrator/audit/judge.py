@@ -8,7 +8,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from rrq_orchestrator.audit.facts import COUNTERS, REQUIRED, EntryFacts, JobFacts, Rules, Seen, queue_named
+from rrq_orchestrator.audit.facts import (
+    COUNTERS,
+    REQUIRED,
+    WAITING,
+    EntryFacts,
+    JobFacts,
+    Rules,
+    Seen,
+    queue_named,
+)
 from rrq_orchestrator.audit.findings import Finding, Level
 from rrq_protocol import JobStatus, Keyspace
 from rrq_protocol.transitions import Repair, RepairKind
@@ -25,8 +34,7 @@ __all__ = [
     "record_problems",
 ]
 
-_WAITING = frozenset({JobStatus.PENDING.value, JobStatus.RETRYING.value})
-_LIVE = _WAITING | {JobStatus.ACTIVE.value}
+_LIVE = WAITING | {JobStatus.ACTIVE.value}
 _ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
 _ACCEPTED = ("enqueued", "requeued")
 _ACCOUNTED = ("completed", "failed", "cancelled", "purged", "lost")
@@ -34,10 +42,15 @@ _ACCOUNTED = ("completed", "failed", "cancelled", "purged", "lost")
 
 def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
     """Yield what is wrong with a record, and where it misses an entry (I1 to I4, I10)."""
-    if not facts.malformed:
-        yield from record_problems(facts, keyspace, rules)
+    told = [] if facts.malformed else list(record_problems(facts, keyspace, rules))
+    yield from told
+    if facts.unrunnable and not any(each.rule in ("I3", "I10") for each in told):
+        yield Finding(
+            rule="I3", key=keyspace.job(facts.job_id), expected="fields a claim can use",
+            found=facts.unrunnable, job_id=facts.job_id, evidence=facts.evidence,
+        )  # fmt: skip
     key, job_id, status = keyspace.job(facts.job_id), facts.job_id, facts.fields.get("status", "")
-    if status in _WAITING and not facts.queues:
+    if status in WAITING and not facts.queues:
         named = queue_named(facts.fields.get("queue_name", ""), keyspace.prefix) or "default"
         repair = Repair(RepairKind.QUEUE, job_id, facts.evidence, due_ms=_due_ms(facts.fields))
         yield Finding(
@@ -145,7 +158,7 @@ def judge_entry(entry: EntryFacts, keyspace: Keyspace, rules: Rules) -> Iterator
         if status != JobStatus.ACTIVE.value or seen.evidence.worker_id != entry.name:
             owner = f" of {seen.evidence.worker_id}" if status == JobStatus.ACTIVE.value else ""
             yield finding("I1", "ACTIVE jobs of this orchestrator in its active set", f"one {status}{owner}")
-    elif status not in _WAITING:
+    elif status not in WAITING:
         yield finding("I1", "jobs that wait in a queue", f"one that is {status}")
     else:
         named = queue_named(seen.queue_name, keyspace.prefix)

@@ -22,7 +22,7 @@ from rrq_orchestrator.audit.batches import (
     wrong_type,
 )
 from rrq_orchestrator.audit.dlq_book import DlqBook
-from rrq_orchestrator.audit.facts import FIELDS, EntryFacts, JobFacts, Rules, Seen, queue_named
+from rrq_orchestrator.audit.facts import FIELDS, WAITING, EntryFacts, JobFacts, Rules, Seen, queue_named
 from rrq_orchestrator.audit.families import Families, pattern
 from rrq_orchestrator.audit.findings import Finding, Report, Tally
 from rrq_orchestrator.audit.judge import (
@@ -36,11 +36,13 @@ from rrq_orchestrator.audit.judge import (
     judge_unique,
     record_problems,
 )
+from rrq_orchestrator.audit.payloads import unrunnable
 from rrq_protocol import JobStatus, Keyspace
 
 __all__ = ["Look"]
 
 _EVENTS = 20
+_PLACES = ("@held", "@error", "@size")
 _QUARANTINED = 100
 Note = Callable[[Finding], None]
 
@@ -53,9 +55,19 @@ class Look:
         rules: What is known of the installation.
         step: Keys or entries per batch.
         most: Findings kept.
+        payloads: Whether jobs that wait are judged as their claim will, which reads their payloads (F83).
     """
 
-    def __init__(self, keyspace: Keyspace, rules: Rules, *, step: int = 500, most: int = 10_000) -> None:
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        rules: Rules,
+        *,
+        step: int = 500,
+        most: int = 10_000,
+        payloads: bool = False,
+    ) -> None:
+        self._payloads = payloads
         self._keys, self._rules, self._step, self._most = keyspace, rules, step, most
         self._families = Families(keyspace)
         self._indexes: dict[str, set[str]] = {}
@@ -294,23 +306,31 @@ class Look:
             found = value_of(reply, command, wrong_type=None)
             if found is not None:
                 places.setdefault(at, []).append((place, found))
+        sizes = {at: found for at, answers in places.items() for place, found in answers if place == "@size"}
+        waiting = [(known[at][0], known[at][1], size) for at, size in sizes.items()]
+        unfit = (yield from unrunnable(waiting, self._keys, self._rules)) if waiting else {}
         for at, (job_id, fields, expires) in enumerate(known):
             answers = places.get(at, [])
             facts = JobFacts(
                 job_id, fields, expires,
-                queues=tuple(place for place, _ in answers if place not in ("@held", "@error")),
+                queues=tuple(place for place, _ in answers if place not in _PLACES),
                 held=any(place == "@held" for place, _ in answers),
                 dlqs=self._dead.places(job_id) if fields.get("status") == JobStatus.FAILED.value else (),
                 malformed=any(p == "@error" and text(v).startswith("malformed: ") for p, v in answers),
+                unrunnable=unfit.get(job_id, ""),
             )  # fmt: skip
             self._note(judge_job(facts, self._keys, self._rules), note)
 
     def _where(
         self, job_id: str, fields: dict[str, str], expires: bool
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield what to ask to judge a job: a queue's name, ``@held`` or ``@error``, and the command."""
+        """Yield what to ask to judge a job: a queue's name, ``@held``, ``@size`` or ``@error``, and
+        the command.
+        """
         status = fields.get("status")
-        if status in (JobStatus.PENDING.value, JobStatus.RETRYING.value):
+        if status in WAITING:
+            if self._payloads:
+                yield "@size", ("HSTRLEN", raw(self._keys.job(job_id)), "job_params")
             named = queue_named(fields.get("queue_name", ""), self._keys.prefix)
             for queue in [named] if named is not None else sorted(self._indexes["queue"]):
                 yield queue, ("ZSCORE", raw(self._keys.queue(queue)), raw(job_id))

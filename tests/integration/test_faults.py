@@ -302,6 +302,8 @@ def test_an_orchestrator_back_from_the_dead_changes_nothing(road: Road) -> None:
             first.wait_for("settle.stale")
             first.wait_for("orchestrator.was_fenced")
             eventually(lambda: str(first.lines).count("settle.stale") == 2, "both outcomes to be stale")
+            # Nothing is given back that is another's, nor does the log say so.
+            assert not first.named("job.released")
             assert {job.id: road.client.hgetall(road.keyspace.job(job.id)) for job in jobs} == records
             assert road.dead() == dead == []
             assert {road.record(job.id).worker_id for job in jobs}.isdisjoint(owner)

@@ -61,6 +61,7 @@ SHARED = Lost(LostCause.CRASHED, "exited with 1", shared=True)
         (Lost(LostCause.STOPPED, "drain", shared=True), Stage.RUNNING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain"), Stage.RUNNING, SettleKind.RELEASE),
         (ERROR, Stage.RELEASING, SettleKind.RELEASE),
+        (ERROR, Stage.DISOWNED, SettleKind.RELEASE),
         (Unanswered(), Stage.RELEASING, SettleKind.RELEASE),
     ],
 )

@@ -26,7 +26,10 @@ class Stage(Enum):
     CANCELLING = "cancelling"
     """Somebody asked to cancel the job; a cancel frame was sent and the grace runs."""
     RELEASING = "releasing"
-    """The attempt is to be given back uncounted: shutdown, or this orchestrator was fenced."""
+    """The attempt is to be given back uncounted: shutdown."""
+    DISOWNED = "disowned"
+    """This orchestrator was fenced: the job is another one's by now, or will be. Nothing is given back unless
+    nobody has taken it yet."""
 
 
 class Attempt:

@@ -105,7 +105,7 @@ def decide(
     """Return what becomes of an attempt of ``job`` that ended so, while it stood at ``stage``."""
     if isinstance(ended, WireOutcome) and ended.status is OutcomeStatus.SUCCESS:
         return Decision(SettleKind.COMPLETE)
-    if stage is Stage.RELEASING:
+    if stage in (Stage.RELEASING, Stage.DISOWNED):
         return Decision(SettleKind.RELEASE)
     if stage is Stage.CANCELLING:
         return Decision(SettleKind.CANCEL, "cancelled", ErrorType.CANCELLED)

@@ -21,6 +21,7 @@ from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.suspects import Suspects
+from rrq_orchestrator.telling import tell
 from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.wiretime import InstantFormatter
 from rrq_protocol import (
@@ -36,17 +37,6 @@ from rrq_protocol import (
 from rrq_protocol.transitions import Charge, ClaimedJob, Malformed, SettleKind, Settlement
 
 __all__ = ["DispatchLimits", "Dispatcher"]
-
-
-_LOGGED_CHARS = 500
-_EVENTS = {
-    SettleKind.RETRY: "job.retried",
-    SettleKind.FAIL: "job.dead_lettered",
-    SettleKind.RELEASE: "job.released",
-    SettleKind.CRASH: "job.crashed",
-    SettleKind.SUSPECT: "job.suspected",
-    SettleKind.CANCEL: "job.cancelled",
-}
 
 
 class DispatchLimits(msgspec.Struct, frozen=True):
@@ -254,11 +244,17 @@ class Dispatcher:
         for attempt in list(self.attempts):
             self._ask_to_end(attempt, Stage.RELEASING)
 
+    def disown_all(self) -> None:
+        """Ask the runners to end all attempts, whose jobs were taken away (RELIABILITY.md 6.6, F5)."""
+        for attempt in list(self.attempts):
+            self._ask_to_end(attempt, Stage.DISOWNED)
+
     def forget_all(self) -> None:
         """Give back all attempts without waiting for their runners, which are being ended."""
         for attempt in list(self.attempts):
             self.attempts.pop(attempt.request_id)
-            attempt.stage = Stage.RELEASING
+            if attempt.stage is not Stage.DISOWNED:
+                attempt.stage = Stage.RELEASING
             self._close(attempt, Unanswered(), None)
         self._freed()
 
@@ -341,7 +337,7 @@ class Dispatcher:
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
         job, limits = attempt.job, self._limits
         log = appended(attempt, decision, traceback, self._clock.now_ms()) if decision.outcome else None
-        self._tell(attempt, decision)
+        tell(self._log, attempt, decision)
         return Settlement(
             job.id,
             job.claim_seq,
@@ -356,21 +352,6 @@ class Dispatcher:
             dlq_name=job.dlq_name or limits.dlq_name,
             attempts_log=log,
             run_ms=self._run_ms(attempt),
-        )
-
-    def _tell(self, attempt: Attempt, decision: Decision) -> None:
-        """Log an end that is no success; those are for the counters, at many thousands a second."""
-        report = self._log.warning if decision.kind is SettleKind.FAIL else self._log.info
-        job = attempt.job
-        report(
-            _EVENTS[decision.kind],
-            job_id=job.id,
-            function=job.function_name,
-            queue=job.queue,
-            attempt=job.current_retries + 1,
-            error=bounded(decision.error, _LOGGED_CHARS),
-            delay_s=decision.delay_ms / 1000,
-            **({"correlation": job.correlation_context} if job.correlation_context else {}),
         )
 
     def _dead_letter(self, job_id: str, claim_seq: int, queue: str, reason: str) -> Settlement:

@@ -132,7 +132,7 @@ class Orchestrator:
             url=url,
             times=heartbeat_times(settings),
             report=self._report,
-            on_fenced=lambda _: self.dispatcher.release_all(),
+            on_fenced=lambda _: self.dispatcher.disown_all(),
             links=self._links,
             log=self._log,
         )

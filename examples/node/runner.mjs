@@ -4,10 +4,14 @@
 //
 // A handler returns a JSON value, throws RetryJob to be called again, or throws anything else to fail. `signal` is
 // aborted when the job is cancelled; a request is answered when its handler has ended, not before.
+// `context.trace_context` holds the tracing headers for calls to others (tracing.mjs).
 import net from 'node:net';
+
+import { begin, flush } from './tracing.mjs';
 
 const LIMIT = 16 * 1024 * 1024;
 const GRACE_MS = 4000;
+const FLUSH_MS = 2000;
 const ERROR_CHARS = 64 * 1024;
 const VERSION = '2';
 
@@ -157,9 +161,17 @@ class Connection {
       if (each.job_id === job_id && (request_id ?? id) === id) each.controller.abort();
   }
 
-  async #execute({ function_name, params, context }, signal) {
+  async #execute(request, signal) {
+    const { function_name, params, context } = request;
     if (!Object.hasOwn(this.handlers, function_name))
       return failure('handler_not_found', `no handler named ${JSON.stringify(function_name)}`);
+    const span = begin(request);
+    const outcome = await this.#call(function_name, params, span?.context ?? context, signal);
+    span?.end(outcome);
+    return outcome;
+  }
+
+  async #call(function_name, params, context, signal) {
     try {
       return { status: 'success', result: await this.handlers[function_name](params, context, signal) };
     } catch (error) {
@@ -226,16 +238,19 @@ export function serve(handlers) {
     server?.close();
     for (const connection of connections) connection.draining = true;
     const busy = () => [...connections].some((connection) => connection.open.size > 0);
-    for (const started = Date.now(); busy(); ) {
+    const started = Date.now();
+    while (busy()) {
       if (Date.now() - started > GRACE_MS + 500) break;
       if (Date.now() - started > GRACE_MS) for (const connection of connections) connection.abort();
       await new Promise((done) => setTimeout(done, 20));
     }
-    // What is written must leave before the process does.
+    // What is written must leave before the process does; and the last spans, if there is time left for them.
     const left = [...connections].map(
       ({ writing }) => new Promise((done) => writing.write('', done)),
     );
+    const spans = flush(Math.min(FLUSH_MS, GRACE_MS + 1000 - (Date.now() - started)));
     await Promise.race([Promise.all(left), new Promise((done) => setTimeout(done, 500))]);
+    await spans;
     process.exit(0);
   };
   process.on('SIGTERM', stop);

@@ -1,4 +1,6 @@
-"""One trace through three processes, seen by a collector on loopback; and a collector that is away."""
+"""One trace through three processes, the last in Python or Node, seen by a collector on loopback; and a
+collector that is away.
+"""
 
 import json
 import signal
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rrq_protocol import JobStatus, Keyspace
+from support.languages import LANGUAGES, Unbuilt, built
 from support.otlp import Received, Receiver
 from support.processes import run_module
 from support.redis_servers import RedisServer
@@ -37,6 +40,22 @@ def plain(ctx: Context) -> str:
 
 
 settings = RunnerSettings(registry=registry)
+"""
+
+# Answers with its own traceparent, which it would send along with a call to another service.
+NODE_HANDLERS = """
+import { RetryJob, serve } from '%s/runner.mjs';
+
+serve({
+  async pay({ succeeds_on = 1 }, { attempt, trace_context }) {
+    if (attempt < succeeds_on) throw new RangeError('the bank is away');
+    return trace_context;
+  },
+  async later(params, { attempt, trace_context }) {
+    if (attempt < 2) throw new RetryJob('not yet', 0);
+    return trace_context;
+  },
+});
 """
 
 # A web application with an SDK of its own, as most have.
@@ -102,6 +121,22 @@ def configure(road: Road) -> None:
     )
 
 
+def configure_node(road: Road) -> None:
+    """The same, with a runner in Node, which has time to deliver its last spans."""
+    try:
+        built("node")
+    except Unbuilt as error:
+        pytest.skip(str(error))
+    (road.folder / "traced.mjs").write_text(NODE_HANDLERS % LANGUAGES["node"].folder)
+    road.configure(
+        {"node": {"cmd": ["node", "traced.mjs"], "pool_size": 1}},
+        default_runner_name="node",
+        telemetry="otel",
+        correlation_mappings={"order_id": "order.id"},
+        runner_shutdown_term_grace_seconds=20.0,
+    )
+
+
 def enqueue(road: Road, function: str, params: dict[str, object]) -> str:
     """Enqueue a job from the web application; return its id."""
     ended = run_module("web", road.url, road.keyspace.prefix, function, json.dumps(params), cwd=road.folder)
@@ -137,6 +172,76 @@ def test_one_trace_from_the_request_to_the_handler(road: Road, collector: Receiv
     services = [span.service for span in (request, enqueued, first, runs[0], charges[0])]
     assert services == ["web", "web", "rrq-orchestrator", "rrq-runner", "rrq-runner"]
     assert [enqueued.kind, first.kind, runs[0].kind] == [PRODUCER, CONSUMER, SERVER]
+
+
+def test_one_trace_through_a_runner_in_node(
+    road: Road, collector: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request, the enqueue, both attempts and what ran them in Node are one tree, though the runner has
+    its ``cmd`` and no more; the handler is given its own span to pass on. All is delivered at the end.
+    """
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+    configure_node(road)
+    with road.running():
+        job_id = enqueue(road, "pay", {"order": {"id": 7}, "succeeds_on": 2})
+        result = road.result(job_id)
+    request, enqueued = one(collector.named("POST /orders")), one(collector.named("rrq.enqueue"))
+    attempts = sorted(collector.named("rrq.job", 2), key=lambda span: span.attributes["rrq.attempt"])
+    failed, succeeded = sorted(
+        collector.named("rrq.runner", 2), key=lambda span: span.attributes["rrq.attempt"]
+    )
+    assert {span.trace_id for span in collector.spans} == {request.trace_id}
+    assert enqueued.parent_id == request.span_id
+    assert {attempt.parent_id for attempt in attempts} == {enqueued.span_id}
+    assert [failed.parent_id, succeeded.parent_id] == [attempt.span_id for attempt in attempts]
+    assert result.result == {"traceparent": f"00-{request.trace_id}-{succeeded.span_id}-01"}
+    assert (succeeded.service, succeeded.kind, succeeded.status) == ("rrq-runner", SERVER, UNSET)
+    assert (failed.status, failed.message) == (ERROR, "the bank is away")
+    assert failed.attributes == {
+        "messaging.system": "rrq",
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.destination.name": "default",
+        "messaging.message.id": job_id,
+        "order_id": "7",
+        "rrq.function": "pay",
+        "rrq.attempt": 1,
+        "rrq.outcome": "error",
+        "error.type": "RangeError",
+    }
+
+
+def test_a_runner_in_node_keeps_to_what_the_trace_says(
+    road: Road, collector: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without telemetry in the orchestrator it continues the job's own trace; ``tracestate`` goes along, a
+    trace that is not recorded stays so, and of nonsense it begins another one.
+    """
+    configure_node(road)
+    endpoint = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/as/it/stands"}
+    runner = {"cmd": ["node", "traced.mjs"], "pool_size": 1, "env": {"OTEL_SERVICE_NAME": "shop", **endpoint}}
+    road.configure({"node": runner}, default_runner_name="node", runner_shutdown_term_grace_seconds=20.0)
+    trace = "a" * 32
+    contexts = [
+        {"traceparent": f"00-{trace}-{'b' * 16}-01", "tracestate": "shop=1", "baggage": "k=v"},
+        {"traceparent": f"00-{trace}-{'b' * 16}-00"},
+        {"traceparent": f"00-{'0' * 32}-{'b' * 16}-01", "tracestate": "shop=1"},
+    ]
+    with road.running():
+        jobs = [road.producer.enqueue("later", trace_context=context) for context in contexts]
+        kept, unrecorded, begun = [each.result for each in road.results(jobs)]
+    spans = collector.named("rrq.runner", 4)
+    assert {(span.service, span.path, span.status) for span in spans} == {("shop", "/as/it/stands", UNSET)}
+    assert sorted(span.attributes["rrq.outcome"] for span in spans) == ["retry"] * 2 + ["success"] * 2
+    of = {span.span_id: span for span in spans}
+    last = of[kept["traceparent"].split("-")[2]]
+    assert kept == {**contexts[0], "traceparent": f"00-{trace}-{last.span_id}-01"}
+    assert last.parent_id == "b" * 16
+    assert unrecorded["traceparent"].startswith(f"00-{trace}-")
+    assert unrecorded["traceparent"].endswith("-00")
+    fresh = of[begun["traceparent"].split("-")[2]]
+    assert (fresh.parent_id, set(begun)) == ("", {"traceparent"})
+    assert fresh.trace_id not in {trace, "0" * 32}
 
 
 def test_spans_say_what_a_job_is_and_became(road: Road, collector: Receiver) -> None:
@@ -195,10 +300,13 @@ def test_a_signals_own_endpoint_outranks_the_common_one(
 
 
 @pytest.mark.parametrize("away", ["refuses", "is silent"])
+@pytest.mark.parametrize("language", ["python", "node"])
 def test_a_collector_that_is_away_harms_nothing(
-    road: Road, monkeypatch: pytest.MonkeyPatch, away: str
+    road: Road, monkeypatch: pytest.MonkeyPatch, language: str, away: str
 ) -> None:
     """Jobs succeed, and both processes end in order, well before the exporter would have given up."""
+    if language == "node":
+        configure_node(road)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         if away == "refuses":

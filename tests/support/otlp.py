@@ -1,5 +1,9 @@
-"""A receiver of traces on loopback: OTLP over HTTP, decoded with the protocol's own protobuf classes."""
+"""A receiver of traces on loopback: OTLP over HTTP, as protobuf or JSON, decoded with the protocol's own
+protobuf classes.
+"""
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -53,11 +58,11 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                assert self.headers["Content-Type"] == "application/x-protobuf"
-                receiver._take(self.path, body)
-                answer = ExportTraceServiceResponse().SerializeToString()
+                kind = self.headers["Content-Type"]
+                receiver._take(self.path, _DECODERS[kind](body))
+                answer = b"{}" if kind == _JSON else ExportTraceServiceResponse().SerializeToString()
                 self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -99,15 +104,34 @@ class Receiver:
         found: list[Received] = self.wait_for(wanted, f"{count} spans {name!r}")
         return found
 
-    def _take(self, path: str, body: bytes) -> None:
-        request = ExportTraceServiceRequest()
-        request.ParseFromString(body)
+    def _take(self, path: str, request: ExportTraceServiceRequest) -> None:
         with self._changed:
             for resource in request.resource_spans:
                 service = _attributes(resource.resource.attributes).get("service.name", "")
                 for scope in resource.scope_spans:
                     self.spans += [_received(span, service, path) for span in scope.spans]
             self._changed.notify_all()
+
+
+def _from_protobuf(body: bytes) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    request.ParseFromString(body)
+    return request
+
+
+def _from_json(body: bytes) -> ExportTraceServiceRequest:
+    document = json.loads(body)
+    for resource in document["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                # OTLP writes ids in hexadecimal, where protobuf's own JSON has base64.
+                for name in {"traceId", "spanId", "parentSpanId"} & set(span):
+                    span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
+    return ParseDict(document, ExportTraceServiceRequest())
+
+
+_JSON = "application/json"
+_DECODERS = {"application/x-protobuf": _from_protobuf, _JSON: _from_json}
 
 
 def _received(span: Any, service: str, path: str) -> Received:

@@ -1,6 +1,8 @@
 """The units in deploy/systemd fit what the processes do."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -8,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from rrq_protocol import JobStatus, Keyspace
 from support.graces import DRAIN_S
+from support.redis_servers import RedisServer
+from support.road import Road
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
@@ -62,6 +67,30 @@ def test_the_commands_understand_their_options(path: Path) -> None:
     options = [word for word in arguments if word.startswith("--")]
     assert options
     assert all(option in said for option in options)
+
+
+def test_it_drains_and_survives_its_child(redis_server: RedisServer, keyspace: Keyspace) -> None:
+    """What ExecStart runs: a killed orchestrator's job is given back at once and run by the next one; SIGTERM
+    to the main process alone lets it end.
+    """
+    _, *arguments = _unit(FOLDER / "rrq-orchestrator.service")["Service"]["ExecStart"].split()
+    at = arguments.index("--config")
+    with Road(redis_server.url, keyspace) as road:
+        # Longer than the test: only the parent can know so soon.
+        road.configure(lease_seconds=300, worker_shutdown_grace_period_seconds=60)
+        with road.start(*arguments[:at], *arguments[at + 2 :]) as main:
+            road.ready(main)
+            job = road.producer.enqueue("hold", {"gate": "gate"})
+            road.seen(1, job.id)
+            (first,) = main.named("orchestrator.registered")
+            os.kill(int(str(first["orchestrator"]).split("_")[-2]), signal.SIGKILL)
+            road.seen(2, job.id)
+            main.kill(signal.SIGTERM)
+            main.wait_for("orchestrator.stopping")
+            road.open()
+            assert main.code() == 0, main.lines
+        assert road.result(job.id).status is JobStatus.COMPLETED
+        road.assert_nothing_left()
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)

@@ -133,7 +133,7 @@ def configure_node(road: Road) -> None:
         default_runner_name="node",
         telemetry="otel",
         correlation_mappings={"order_id": "order.id"},
-        runner_shutdown_term_grace_seconds=20.0,
+        runner_shutdown_term_grace_seconds=300.0,
     )
 
 
@@ -220,7 +220,7 @@ def test_a_runner_in_node_keeps_to_what_the_trace_says(
     configure_node(road)
     endpoint = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/as/it/stands"}
     runner = {"cmd": ["node", "traced.mjs"], "pool_size": 1, "env": {"OTEL_SERVICE_NAME": "shop", **endpoint}}
-    road.configure({"node": runner}, default_runner_name="node", runner_shutdown_term_grace_seconds=20.0)
+    road.configure({"node": runner}, default_runner_name="node", runner_shutdown_term_grace_seconds=300.0)
     trace = "a" * 32
     contexts = [
         {"traceparent": f"00-{trace}-{'b' * 16}-01", "tracestate": "shop=1", "baggage": "k=v"},
@@ -312,7 +312,7 @@ def test_a_collector_that_is_away_harms_nothing(
         if away == "refuses":
             silent.close()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}:{port}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")
         with road.start() as daemon:
             road.ready(daemon)
             jobs = [road.producer.enqueue("pay", {"order": {}}) for _ in range(20)]

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -127,7 +127,9 @@ def _from_json(body: bytes) -> ExportTraceServiceRequest:
                 # OTLP writes ids in hexadecimal, where protobuf's own JSON has base64.
                 for name in {"traceId", "spanId", "parentSpanId"} & set(span):
                     span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
-    return ParseDict(document, ExportTraceServiceRequest())
+    request = ExportTraceServiceRequest()
+    ParseDict(document, request)
+    return request
 
 
 _JSON = "application/json"

@@ -59,6 +59,8 @@ SHARED = Lost(LostCause.CRASHED, "exited with 1", shared=True)
         (Unanswered(shared=True), Stage.CANCELLING, SettleKind.CANCEL),
         (SHARED, Stage.RELEASING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain", shared=True), Stage.RUNNING, SettleKind.RELEASE),
+        (Lost(LostCause.UNPROVEN, "hung up"), Stage.RUNNING, SettleKind.RELEASE),
+        (Lost(LostCause.UNPROVEN, "hung up", shared=True), Stage.RUNNING, SettleKind.RELEASE),
         (Lost(LostCause.STOPPED, "drain"), Stage.RUNNING, SettleKind.RELEASE),
         (ERROR, Stage.RELEASING, SettleKind.RELEASE),
         (ERROR, Stage.DISOWNED, SettleKind.RELEASE),

@@ -19,6 +19,7 @@ cancelled, but not asked for           crash
 runner crashed, or broke the protocol  crash: counted apart; dead letter after ``max_crashes``
 the same, with several attempts in it  suspect: not counted, but it runs alone next
 its process blocked, several in it     suspect as well; run alone, it is judged by its own deadline
+external peer without a valid message  release: perhaps it is no runner at all
 runner stopped by us                   release
 =====================================  ====================================================================
 """
@@ -36,6 +37,8 @@ from rrq_protocol.transitions import Charge, ClaimedJob, SettleKind
 __all__ = ["Decision", "Lost", "Policy", "Unanswered", "decide"]
 
 _BUSY_PAUSE_MS = 100
+# Other jobs go first: one that is answered shows that the peer is a runner.
+_UNPROVEN_PAUSE_MS = 1000
 # How runners of the public line say that they are full, which they are at 64 requests: an error without type.
 _BUSY_UNTYPED = "Runner busy: too many in-flight requests"
 
@@ -116,6 +119,8 @@ def decide(
     if isinstance(ended, Lost):
         if ended.cause in (LostCause.STOPPED, LostCause.BLOCKED):
             return Decision(SettleKind.RELEASE)
+        if ended.cause is LostCause.UNPROVEN:
+            return Decision(SettleKind.RELEASE, delay_ms=_UNPROVEN_PAUSE_MS)
         if ended.shared and not job.suspect:
             return _suspect(ended.detail)
         return _crashed(job, ended.detail, policy, rng)

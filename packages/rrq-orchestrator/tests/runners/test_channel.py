@@ -46,6 +46,9 @@ class Owner:
         self.answers.append(outcome.request_id)
         self._tell()
 
+    def proved(self) -> None:
+        """See ChannelOwner."""
+
     def greeted(self, hello: Hello) -> None:
         """Keep it."""
         self.hellos.append(hello)

@@ -1,5 +1,6 @@
 """Runners that somebody else starts, over TCP: one port per slot, and hosts that were allowed."""
 
+import asyncio
 import contextlib
 import socket
 import subprocess
@@ -43,6 +44,9 @@ async def test_each_slot_has_its_port() -> None:
     async with bench(config) as pool:
         with fake_runner(port) as first, fake_runner(port + 1):
             await pool.recorder.until(lambda: pool.runner.capacity == 8)
+            for number in range(8):
+                pool.submit(f"first{number}")
+            await pool.recorder.until(lambda: len(pool.recorder.outcomes) == 8)
             for number in range(2):
                 pool.submit(f"held{number}", "hold")
             first.kill()
@@ -76,3 +80,52 @@ async def test_another_host_is_reached_if_it_is_allowed(monkeypatch: pytest.Monk
             await pool.recorder.until(lambda: pool.runner.capacity == 4)
             assert await pool.result("r", x=1) == {"x": 1}
     assert asked
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+async def test_a_stranger_at_the_port_is_a_failed_start(said: bytes) -> None:
+    """Who breaks the connection before one valid message may be no runner: what it got is given back, nobody
+    is charged, and the circuit opens (F16, F62, F80). From then on it gets one request at a time; the first
+    valid message ends that.
+    """
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):
+            writer.write(said)
+        writer.close()
+
+    port = neighbouring_ports()
+    config = {"mode": "external", "tcp_port": port, "cmd": None, "max_in_flight": 4}
+    async with bench(config) as pool:
+        runner, recorder = pool.runner, pool.recorder
+        stranger = await asyncio.start_server(hang_up, "127.0.0.1", port)
+        for attempt in range(3):
+            await recorder.until(lambda: runner.free == 4)
+            pool.submit(f"a{attempt}")
+            pool.submit(f"b{attempt}")
+            cause, _ = await pool.loss(f"a{attempt}")
+            assert cause is LostCause.UNPROVEN
+        await recorder.until(lambda: runner.state == "broken" and runner.free == 1)
+        pool.submit("trial")
+        assert (await pool.loss("trial"))[0] is LostCause.UNPROVEN
+        assert "without one valid message" in (runner.history.last_error or "")
+        assert [entry["after"] for entry in pool.events("runner.state")][-1] == "broken"
+        stranger.close()
+        with fake_runner(port):
+            await recorder.until(lambda: runner.free == 1)
+            assert runner.state == "broken"
+            assert await pool.result("r", x=1) == {"x": 1}
+            await recorder.until(lambda: runner.state == "ready" and runner.free == 4)
+
+
+async def test_a_runner_that_spoke_before_it_broke_has_crashed() -> None:
+    """One valid message shows that it is a runner; what it takes down with it is charged."""
+    port = neighbouring_ports()
+    config = {"mode": "external", "tcp_port": port, "cmd": None, "max_in_flight": 4}
+    async with bench(config) as pool:
+        with fake_runner(port) as runner:
+            await pool.recorder.until(lambda: pool.runner.capacity == 4)
+            assert await pool.result("r", x=1) == {"x": 1}
+            pool.submit("held", "hold")
+            runner.kill()
+            assert (await pool.loss("held"))[0] is LostCause.CRASHED

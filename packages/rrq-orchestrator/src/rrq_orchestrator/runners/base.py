@@ -36,6 +36,8 @@ class LostCause(StrEnum):
     """The peer broke the protocol, or cannot be talked to."""
     BLOCKED = "blocked"
     """The process did nothing any more while it held this and other requests; any of them may be why."""
+    UNPROVEN = "unproven"
+    """The connection to an external runner broke before a valid message came: perhaps it is no runner."""
     STOPPED = "stopped"
     """We ended the process (quarantine of a neighbour, recycling, stop): not the job's fault."""
 

@@ -8,24 +8,21 @@ peer that stops reading, or that sends a frame drop by drop, runs into a deadlin
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Literal, cast
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import LostCause
+from rrq_orchestrator.runners.channel_owner import ChannelLimits, ChannelOwner
 from rrq_orchestrator.runners.pulse import Pulse
 from rrq_orchestrator.runners.watchdog import Watchdog
 from rrq_protocol import (
     BadMessage,
-    Hello,
     HelloReceived,
     OrchestratorConnection,
     OutcomeReceived,
-    PongReceived,
     ProtocolError,
     StrayResponse,
-    WireOutcome,
     WireRequest,
 )
 from rrq_protocol.testing import reach
@@ -34,51 +31,6 @@ __all__ = ["Channel", "ChannelLimits", "ChannelOwner"]
 
 _LAST_WORDS_S: Final = 0.5
 """Time in which what a stdio runner said before its end is still read."""
-
-
-class ChannelLimits(msgspec.Struct, frozen=True):
-    """What a peer may do before its process is replaced.
-
-    Attributes:
-        write_s: Longest time a frame may wait to be taken by the peer.
-        frame_s: Longest time from the first to the last byte of a received frame.
-        response_s: Longest wait for the response to one request; None for no limit but the job's own.
-        strays: Responses in a row that nobody waits for, and messages in a row that cannot be understood.
-        quiet_s: A peer that takes part is pinged when it holds requests and was quiet for so long.
-        silent_s: It counts as unresponsive after so long without an answer; 0: it is not pinged.
-    """
-
-    write_s: float = 30.0
-    frame_s: float = 30.0
-    response_s: float | None = None
-    strays: int = 100
-    quiet_s: float = 1.0
-    silent_s: float = 0.0
-
-
-class ChannelOwner(Protocol):
-    """Who holds the connection. The calls come on the event loop."""
-
-    def answered(self, outcome: WireOutcome) -> None:
-        """A request got its one response."""
-
-    def greeted(self, hello: Hello) -> None:
-        """The peer introduced itself."""
-
-    def unanswerable(self, request_id: str, detail: str) -> None:
-        """The peer answered a request wrongly; a right answer is not to be expected (F71)."""
-
-    def overdue(self, request_id: str, detail: str) -> None:
-        """The peer did not answer a request within ``response_s``."""
-
-    def silent(self, seconds: float) -> None:
-        """The peer did not answer a ping, and was not heard for so long (F74)."""
-
-    def heard(self, seconds: float) -> None:
-        """It is heard again."""
-
-    def ended(self, cause: LostCause, detail: str) -> None:
-        """The connection is over. Called once; what is still outstanding will never be answered."""
 
 
 class Channel(asyncio.Protocol):
@@ -95,6 +47,7 @@ class Channel(asyncio.Protocol):
     Attributes:
         outstanding: Job id by request id, of the requests without a response. Live, oldest first.
         ended: Whether the connection is over.
+        proven: Whether the peer ever sent a valid message, or a wrong answer to a request of ours.
     """
 
     def __init__(
@@ -111,7 +64,7 @@ class Channel(asyncio.Protocol):
         self._limits = limits or ChannelLimits()
         self._connection = OrchestratorConnection(framing, version=version)
         self.outstanding: Mapping[str, str] = self._connection.outstanding
-        self.ended = False
+        self.ended = self.proven = False
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.BaseTransport | None = None
         self._writer: asyncio.WriteTransport | None = None
@@ -285,6 +238,8 @@ class Channel(asyncio.Protocol):
             events, violation = list(error.completed), error
         # To the last, even if one of them ends the connection: what was answered is not outstanding any more.
         for event in events:
+            if not self.proven:
+                self._look_for_proof(event)
             if type(event) is OutcomeReceived:
                 outcome = event.outcome
                 if self._sent_at is not None and outcome.request_id is not None:
@@ -301,6 +256,11 @@ class Channel(asyncio.Protocol):
             self._fail(LostCause.PROTOCOL, f"broke the protocol: {violation}")
         elif self._connection.pending_bytes or self._frame_deadline.armed:
             self._watch_frame()
+
+    def _look_for_proof(self, event: object) -> None:
+        if not isinstance(event, BadMessage) or event.request_id in self.outstanding:
+            self.proven = True
+            self._owner.proved()
 
     def _watch_frame(self) -> None:
         if not self._connection.pending_bytes or self.ended:
@@ -322,9 +282,7 @@ class Channel(asyncio.Protocol):
             detail = "closed its connection" if exc is None else f"lost its connection: {exc}"
         self._fail(LostCause.CRASHED, detail)
 
-    def _unusual(
-        self, event: HelloReceived | PongReceived | StrayResponse | BadMessage | OutcomeReceived
-    ) -> None:
+    def _unusual(self, event: object) -> None:
         if isinstance(event, HelloReceived):
             self._owner.greeted(event.hello)
         elif isinstance(event, StrayResponse):

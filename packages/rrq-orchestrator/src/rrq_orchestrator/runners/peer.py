@@ -50,6 +50,9 @@ class PeerHome(Protocol):
     def heard(self, peer: "Peer", seconds: float) -> None:
         """It is heard again, after so long."""
 
+    def proved(self, peer: "Peer") -> None:
+        """The peer is a runner, for certain."""
+
     def limit_changed(self, peer: "Peer", limit: int) -> None:
         """The peer wants fewer requests at a time."""
 
@@ -67,6 +70,7 @@ class Peer:
         over: Whether it ended by itself, or cannot be talked to any more.
         draining: Whether it takes no more requests.
         urgent: Whether its requests have the shutdown grace only.
+        on_trial: Whether it gets one request at a time, until it proves to be a runner.
         outdated: Whether new processes were asked for after it was started.
         handlers: Names of the handlers it said it has.
     """
@@ -77,7 +81,7 @@ class Peer:
         self.limit = plan.config.max_in_flight
         self.total = 0
         self.departure: Departure | None = None
-        self.over = self.draining = self.urgent = self.outdated = False
+        self.over = self.draining = self.urgent = self.outdated = self.on_trial = False
         self.handlers: frozenset[str] = frozenset()
         self.process: RunnerProcess | None = None
         self.ready_at = 0.0
@@ -160,7 +164,20 @@ class Peer:
     @property
     def cause(self) -> LostCause:
         """Why its open requests are lost, if it ended by itself."""
-        return self._cause
+        return self._cause if self.proven else LostCause.UNPROVEN
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is a runner: we started it, or a valid message came from it.
+
+        A process of ours that breaks at once is a runner that crashed. At the address of an external one
+        anybody may listen, and jobs are not to pay for that.
+        """
+        return self.channel.proven or not self._plan.external
+
+    def try_out(self) -> None:
+        """Take one request at a time until it is proven."""
+        self.on_trial, self.limit = True, 1
 
     async def terminate(self) -> None:
         """End the process in order: SIGTERM, grace, SIGKILL."""
@@ -198,6 +215,13 @@ class Peer:
     def answered(self, outcome: WireOutcome) -> None:
         """See :class:`.channel.ChannelOwner`."""
         self._home.answered(self, outcome)
+
+    def proved(self) -> None:
+        """See :class:`.channel.ChannelOwner`."""
+        if self.on_trial:
+            self.on_trial = False
+            self._home.limit_changed(self, self._plan.config.max_in_flight)
+        self._home.proved(self)
 
     def greeted(self, hello: Hello) -> None:
         """See :class:`.channel.ChannelOwner`."""

@@ -202,6 +202,11 @@ class Pool:
         self.quarantine(request_id)
         self._listener.lost(self._name, (request_id,), LostCause.PROTOCOL, f"the runner process {detail}")
 
+    def proved(self, peer: Peer) -> None:
+        """See :class:`.peer.PeerHome`."""
+        self._last_failure = ""
+        self.refresh()
+
     def limit_changed(self, peer: Peer, limit: int) -> None:
         """See :class:`.peer.PeerHome`."""
         held = self._balancer.remove(peer)
@@ -251,7 +256,8 @@ class Pool:
         """See :class:`.supervisor.SlotHome`."""
         if peer.draining:
             return
-        self._last_failure = ""
+        if peer.proven:
+            self._last_failure = ""
         self._restarts += peer.slot in self._seen
         self._seen.add(peer.slot)
         self._balancer.add(peer)
@@ -263,7 +269,8 @@ class Pool:
     def lost(self, peer: Peer, cause: LostCause, detail: str) -> int:
         """See :class:`.supervisor.SlotHome`."""
         self._balancer.remove(peer)
-        if cause not in (LostCause.STOPPED, LostCause.BLOCKED):
+        # Of an unproven peer the slot tells, as of a failed start.
+        if cause not in (LostCause.STOPPED, LostCause.BLOCKED, LostCause.UNPROVEN):
             self._note_error(peer, detail)
         request_ids = peer.channel.close()
         for request_id in request_ids:
@@ -282,7 +289,7 @@ class Pool:
         state: RunnerState = "starting"
         if self.stopping:
             state = "stopping"
-        elif len(self._balancer):
+        elif any(peer in self._balancer and not peer.on_trial for peer in self._peers):
             state = "ready"
         elif any(slot.broken for slot in self._slots):
             state = "broken"

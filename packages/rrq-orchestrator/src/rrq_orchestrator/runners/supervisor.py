@@ -23,7 +23,8 @@ from rrq_protocol import RetryPolicy, delay_s
 __all__ = ["BROKEN_AFTER", "Slot", "SlotHome"]
 
 BROKEN_AFTER: Final = 3
-"""Failed starts in a row after which a slot counts as broken."""
+"""Failed starts in a row after which a slot counts as broken. A connection to an external runner that breaks
+before a valid message came is one, too; after so many of those, the next gets one request to try it out."""
 
 _START_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=30.0)
 _CRASH_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=1.0)
@@ -73,14 +74,16 @@ class Slot:
         self._home = home
         self._plan = plan
         self._log = log.bind(slot=index)
-        self._crashes = 0
+        self._crashes = self._unproven = 0
+        self._peer: Peer | None = None
         self._on_probation = False
         self._scope = anyio.CancelScope()
 
     @property
     def broken(self) -> bool:
-        """Whether its process failed to start repeatedly, and does not run now."""
-        return self.failures >= BROKEN_AFTER and self.state != "ready"
+        """Whether its process failed to start repeatedly, and does not run now, or is on trial."""
+        doubtful = self.state != "ready" or (self._peer is not None and self._peer.on_trial)
+        return self.failures >= BROKEN_AFTER and doubtful
 
     def stop(self) -> None:
         """Look for no successor any more. Living processes are told by the pool."""
@@ -93,6 +96,9 @@ class Slot:
             self._step("start")
             while True:
                 peer = await self._bring_up()
+                if self._unproven >= BROKEN_AFTER and not peer.proven:
+                    peer.try_out()
+                self._peer = peer
                 self._home.admit(peer)
                 self._step("answered")
                 tasks.start_soon(self._see_out, peer)
@@ -102,7 +108,8 @@ class Slot:
                 predecessor = peer
                 match peer.departure:
                     case "quarantine" | "recycle" as reason:
-                        self._recovered()
+                        if peer.proven:
+                            self._recovered()
                         self._step(reason)
                     case "stop":
                         break
@@ -176,6 +183,11 @@ class Slot:
 
     async def _after_crash(self, peer: Peer) -> None:
         lived_s = asyncio.get_running_loop().time() - peer.ready_at
+        if not peer.proven:
+            await peer.settle()
+            self._unproven += 1
+            await self._after_failure(peer, _never_spoke(peer), "crashed")
+            return
         if lived_s < _TOO_SHORT_S and not peer.total:
             self._on_probation = True
             await peer.settle()
@@ -196,7 +208,7 @@ class Slot:
         self._step("retry")
 
     def _recovered(self) -> None:
-        self.failures = 0
+        self.failures = self._unproven = 0
         self._on_probation = False
 
     async def _see_out(self, peer: Peer) -> None:
@@ -236,6 +248,13 @@ class Slot:
         previous, self.state = self.state, next_state(self.state, event)
         self._log.debug("runner.slot", before=previous, after=self.state)
         self._home.refresh()
+
+
+def _never_spoke(peer: Peer) -> str:
+    return (
+        f"{peer.end_text()} without one valid message; is it a runner that listens there? "
+        "Correct its address, or end the other program"
+    )
 
 
 def _short_lived(peer: Peer) -> str:

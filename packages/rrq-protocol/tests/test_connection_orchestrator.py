@@ -54,7 +54,7 @@ def test_a_ping_is_answered_by_its_number() -> None:
         (b'{"type":"response","payload":{"request_id":"r1","status":"done"}}', "r1"),
         (b'{"type":"response","payload":{"request_id":"r1","status":"success","result":1e999}}', "r1"),
         (b'{"type":"response","payload":{"request_id":"r1","status":"success","result":"\xff"}}', "r1"),
-        (b'{"type":"response","payload":{"request_id":"r1","status":"success","result":"\\udc00..."}}', None),
+        (b'{"type":"response","payload":{"request_id":"r1","status":"success","result":"\\udc00..."}}', "r1"),
         (
             b'{"type":"response","payload":{"request_id":"r1","status":"success","result":'
             + b"[" * 200

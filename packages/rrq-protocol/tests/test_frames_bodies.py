@@ -75,8 +75,8 @@ def success(result: Any) -> ResponseMessage:
         (
             b'{"type":"response","payload":{"request_id":"r1","status":"success","result":NaN}}',
             "invalid",
-            None,
-            None,
+            "response",
+            "r1",
         ),
         (
             b'{"type":"response","payload":{"request_id":"r1","status":"success","result":1e999}}',
@@ -93,16 +93,16 @@ def success(result: Any) -> ResponseMessage:
         (
             b'{"type":"response","payload":{"request_id":"r1","status":"success","result":"\\ud800..."}}',
             "surrogate",
-            None,
-            None,
+            "response",
+            "r1",
         ),
         (
             b'{"type":"response","payload":{"request_id":"\\ud800","status":"success"}}',
             "surrogate",
-            None,
+            "response",
             None,
         ),
-        (b'{"type":"cancel","payload":{"job_id":"j1"}} x', "trailing", None, None),
+        (b'{"type":"cancel","payload":{"job_id":"j1"}} x', "trailing", "cancel", None),
     ],
     ids=ascii,
 )

@@ -200,10 +200,40 @@ async def test_one_bad_message_harms_no_other(text: str) -> None:
     """A message that cannot be understood is logged; its neighbours are answered (F65, F68)."""
     async with wire() as line:
         line.channel.request(make_request("a"))
+        line.channel.request(make_request("b"))
         body = text.encode("utf-8", "surrogateescape")
         await line.say(len(body).to_bytes(4, "big") + body + response("a"))
         assert await line.answers(1) == ["a"]
         assert [entry["event"] for entry in line.logs.entries] == ["runner.bad_message"]
+
+
+@pytest.mark.parametrize(
+    ("open_requests", "text"),
+    [
+        ("ab", '{"type":"response","payload":{"request_id":"a","status":"success","result":NaN}}'),
+        ("ab", '{"type":"response","payload":{"request_id":"a","result":' + "[" * 9999 + "]" * 9999 + "}}"),
+        ("ab", '{"type":"response","payload":{"request_id":"a","result":"\udcff"}}'),
+        ("a", '{"type":"response","payload":{"status":"odd"}}'),
+        ("a", '{"type":"resp'),
+    ],
+)
+async def test_an_answer_that_is_not_strict_json_ends_its_request_at_once(
+    open_requests: str, text: str
+) -> None:
+    """The request is the one it names, as far as that can be read, else the only one that is open: nobody
+    waits for its timeout (F66, F67)."""
+    async with wire() as line:
+        for request_id in open_requests:
+            line.channel.request(make_request(request_id))
+        body = text.encode("utf-8", "surrogateescape")
+        await line.say(len(body).to_bytes(4, "big") + body)
+        with anyio.fail_after(PATIENCE_S):
+            while not line.owner.problems:
+                await line.owner.told.wait()
+        ((request_id, detail),) = line.owner.problems
+        assert request_id == "a"
+        assert detail.startswith("broke the protocol: ")
+        assert line.owner.end is None
 
 
 async def test_an_answer_for_another_job_is_no_answer() -> None:

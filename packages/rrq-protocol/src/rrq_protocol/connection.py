@@ -196,11 +196,17 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
                 check_text(bytes(outcome.result), "result")
             if outcome.error is not None and exceeds_depth(body, _MAX_BODY_DEPTH):
                 raise RecursionError
-        except NotSerialisable as error:
-            return _bad_message(invalid_message(body, error))
-        except DECODE_ERRORS as error:
-            return _bad_message(invalid_message(body, error))
+        except (NotSerialisable, *DECODE_ERRORS) as error:
+            return self._bad_message(invalid_message(body, error))
         return self._match(outcome)
+
+    def _bad_message(self, error: InvalidMessage) -> BadMessage:
+        request_id = error.request_id
+        if request_id is None and self._framing == "length" and error.message_type in (None, "response"):
+            # Who sends one frame per answer, and owes one answer, has just spoilt it. On stdio it may be
+            # something that a handler printed.
+            request_id = next(iter(self._jobs)) if len(self._jobs) == 1 else None
+        return BadMessage(error.problem, request_id, error.job_id)
 
     def _match(self, outcome: WireOutcome) -> OrchestratorEvent:
         request_id, job_id = outcome.request_id, outcome.job_id
@@ -368,10 +374,6 @@ class RunnerConnection(Connection[RunnerEvent]):
             with suppress(FrameTooLarge):
                 reply = self._encoded(outcome)
         return Rejected(reply, problem, kind, request_id, job_id)
-
-
-def _bad_message(error: InvalidMessage) -> BadMessage:
-    return BadMessage(error.problem, error.request_id, error.job_id)
 
 
 def _version_problem(version: str) -> str:

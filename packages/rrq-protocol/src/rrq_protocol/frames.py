@@ -4,6 +4,8 @@ Sockets use a length prefix, ``uint32`` big-endian, before each body. Stdio uses
 one message in UTF-8 JSON. The limit of :data:`MAX_FRAME_BYTES` counts the body alone.
 """
 
+import json
+import re
 import struct
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
@@ -42,6 +44,7 @@ Framing: TypeAlias = Literal["length", "line"]
 
 _PAYLOAD: Final = "payload"
 _PROBLEM_CHARS: Final = 300
+_LENIENT_BYTES: Final = 1024 * 1024
 
 _WIRE = (WireRequestMessage, WireResponseMessage)
 _read_length = struct.Struct(">I").unpack_from
@@ -293,8 +296,44 @@ def invalid_message(body: bytes, error: BaseException) -> InvalidMessage:
         ids = _decode_ids(remains.payload)
         job_id, request_id = _text(ids.job_id), _text(ids.request_id)
     except DECODE_ERRORS:
-        pass  # not even an envelope: the caller learns the problem alone
+        # Not strict JSON. Whom it concerns can often be read all the same.
+        message_type, job_id, request_id = _lenient_ids(body)
     return InvalidMessage(problem, message_type=message_type, job_id=job_id, request_id=request_id)
+
+
+_TEXT = rb'\s*:\s*("(?:[^"\\]|\\.){1,1000}")'
+_find_types = re.compile(rb'^\s*\{\s*"type"' + _TEXT).findall
+_find_job_ids = re.compile(rb'"job_id"' + _TEXT).findall
+_find_request_ids = re.compile(rb'"request_id"' + _TEXT).findall
+
+
+def _lenient_ids(body: bytes) -> tuple[str | None, str | None, str | None]:
+    """Return type, job id and request id of what is almost JSON: it holds NaN, or is nested too deeply."""
+    try:
+        envelope = json.loads(body) if len(body) <= _LENIENT_BYTES else None
+    except (ValueError, RecursionError):
+        envelope = None
+    if not isinstance(envelope, dict):
+        return _only(_find_types(body)), _only(_find_job_ids(body)), _only(_find_request_ids(body))
+    payload = envelope.get(_PAYLOAD)
+    ids = payload if isinstance(payload, dict) else {}
+    return _plain(envelope.get("type")), _plain(ids.get("job_id")), _plain(ids.get("request_id"))
+
+
+def _only(found: list[bytes]) -> str | None:
+    """Return the text that was found, if it is but one: another may stand in somebody's result."""
+    different = set(found)
+    return _text(msgspec.Raw(different.pop())) if len(different) == 1 else None
+
+
+def _plain(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
 
 
 def _text(raw: msgspec.Raw) -> str | None:

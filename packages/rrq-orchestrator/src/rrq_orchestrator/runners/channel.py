@@ -299,7 +299,7 @@ class Channel(asyncio.Protocol):
             self._log.warning("runner.bad_message", problem=event.problem, count=self._bad_in_a_row)
         if event.request_id is not None and event.request_id in self.outstanding:
             self.abandon(event.request_id)
-            self._owner.unanswerable(event.request_id, f"answered wrongly: {event.problem}")
+            self._owner.unanswerable(event.request_id, f"broke the protocol: {event.problem}")
         elif self._framing == "length" and self._bad_in_a_row >= self._limits.strays:
             # On stdio a print() of the handler's is such a message, and no reason to end anything.
             self._fail(LostCause.PROTOCOL, f"sent {self._bad_in_a_row} messages that cannot be understood")

@@ -4,11 +4,12 @@
 //   const [reply] = await producer.enqueue([{ function_name: 'echo', params: { a: 1 } }]);
 //   reply.kind    // 'created', or why not: see the header of enqueue.lua
 //   reply.job_id
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import net from 'node:net';
 
+import { record } from './jobs.mjs';
+
 const PER_CALL = 200;
-const NAME = /^[A-Za-z0-9._-]{1,128}$/;
 
 // ---- RESP: commands out, replies in
 
@@ -103,35 +104,6 @@ class Redis {
 
 // ---- jobs
 
-// The arguments of one job, in the order that the header of enqueue.lua gives.
-function record(job) {
-  const { function_name, params = {}, queue_name = 'default', job_id = randomUUID(), defer_seconds = 0 } = job;
-  if (!NAME.test(queue_name)) throw new Error(`queue_name: expected ${NAME}, got ${JSON.stringify(queue_name)}`);
-  if (!/^[^\s#]+(#[^\s#]+)?$/.test(function_name))
-    throw new Error(`function_name: expected "handler" or "runner#handler", got ${JSON.stringify(function_name)}`);
-  const text = JSON.stringify(params);
-  // Tells a repeat of this job from another job of the same id.
-  const digest = createHash('sha256').update(`${function_name}\0${queue_name}\0${text}`).digest('hex').slice(0, 24);
-  return [
-    job_id,
-    function_name,
-    text,
-    queue_name,
-    job.max_retries ?? 5,
-    job.job_timeout_seconds ?? 300,
-    job.result_ttl_seconds ?? 86400,
-    digest,
-    defer_seconds > 0 ? `+${defer_seconds * 1000}` : '',
-    job.unique_key ?? '',
-    (job.unique_ttl_seconds ?? 21600) * 1000,
-    '', // guard: rate limit, debounce, reschedule
-    '',
-    0,
-    job.trace_context ? JSON.stringify(job.trace_context) : '',
-    '',
-  ];
-}
-
 export class Producer {
   static async connect(url, script, prefix = 'rrq') {
     const producer = new Producer();
@@ -140,7 +112,7 @@ export class Producer {
     return producer;
   }
 
-  // Enqueues all of these jobs, or throws before the first one is written if one of them is wrong.
+  // Enqueues all of these jobs, or throws InvalidJob before the first one is written if one of them is wrong.
   async enqueue(jobs) {
     const records = jobs.map(record);
     const replies = [];

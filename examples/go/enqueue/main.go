@@ -1,11 +1,11 @@
 // Command enqueue enqueues jobs, one JSON object per line of stdin, and prints what became of each.
 //
+// If a line is no job, nothing is enqueued: one line on stderr names it and its field, and the exit code is 2.
 // RRQ_REDIS_DSN and RRQ_KEY_PREFIX are those of rrq.toml; RRQ_ENQUEUE_LUA names the script (see README.md).
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -20,20 +20,25 @@ func variable(name, otherwise string) string {
 	return otherwise
 }
 
-func run() error {
+func read(lines []byte) ([]producer.Job, error) {
+	var jobs []producer.Job
+	for index, line := range bytes.Split(lines, []byte("\n")) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		job, err := producer.ParseJob(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", index+1, err)
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+func run(jobs []producer.Job) error {
 	script, err := os.ReadFile(variable("RRQ_ENQUEUE_LUA", "enqueue.lua"))
 	if err != nil {
 		return err
-	}
-	var jobs []producer.Job
-	for lines := json.NewDecoder(os.Stdin); ; {
-		var job producer.Job
-		if err := lines.Decode(&job); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return err
-		}
-		jobs = append(jobs, job)
 	}
 	address := variable("RRQ_REDIS_DSN", "redis://127.0.0.1:6379/0")
 	connected, err := producer.Connect(address, string(script), variable("RRQ_KEY_PREFIX", "rrq"))
@@ -49,8 +54,16 @@ func run() error {
 }
 
 func main() {
-	if err := run(); err != nil {
+	code := 2
+	lines, err := io.ReadAll(os.Stdin)
+	if err == nil {
+		var jobs []producer.Job
+		if jobs, err = read(lines); err == nil {
+			code, err = 1, run(jobs)
+		}
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "cannot enqueue:", err)
-		os.Exit(1)
+		os.Exit(code)
 	}
 }

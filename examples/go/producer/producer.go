@@ -3,42 +3,18 @@ package producer
 
 import (
 	"bufio"
-	"crypto/rand"
 	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 )
 
 const perCall = 200
-
-var (
-	queueForm    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	functionForm = regexp.MustCompile(`^[^\s#]+(#[^\s#]+)?$`)
-)
-
-// Job is what to enqueue. Zero values mean RRQ's defaults.
-type Job struct {
-	FunctionName     string            `json:"function_name"` // "handler" or "runner#handler"
-	Params           json.RawMessage   `json:"params"`        // a JSON object
-	QueueName        string            `json:"queue_name"`
-	JobID            string            `json:"job_id"`
-	MaxRetries       int               `json:"max_retries"`
-	TimeoutSeconds   float64           `json:"job_timeout_seconds"`
-	ResultTTLSeconds float64           `json:"result_ttl_seconds"`
-	DeferSeconds     float64           `json:"defer_seconds"`
-	UniqueKey        string            `json:"unique_key"`
-	UniqueTTLSeconds int               `json:"unique_ttl_seconds"`
-	TraceContext     map[string]string `json:"trace_context"`
-}
 
 // Reply is what became of a job: "created", or why not (see the header of enqueue.lua).
 type Reply struct{ Kind, JobID string }
@@ -116,61 +92,6 @@ func (p *Producer) Enqueue(jobs ...Job) ([]Reply, error) {
 		}
 	}
 	return replies, nil
-}
-
-// record returns the arguments of one job, in the order that the header of enqueue.lua gives.
-func (job Job) record() ([]string, error) {
-	if job.QueueName == "" {
-		job.QueueName = "default"
-	}
-	if !queueForm.MatchString(job.QueueName) || !functionForm.MatchString(job.FunctionName) {
-		return nil, fmt.Errorf("queue %q, function %q: one of them is no name", job.QueueName, job.FunctionName)
-	}
-	if len(job.Params) == 0 {
-		job.Params = json.RawMessage("{}")
-	}
-	if job.Params[0] != '{' || !json.Valid(job.Params) {
-		return nil, errors.New("params: expected a JSON object")
-	}
-	if job.JobID == "" {
-		job.JobID = newID()
-	}
-	due, trace := "", ""
-	if job.DeferSeconds > 0 {
-		due = "+" + number(job.DeferSeconds*1000)
-	}
-	if len(job.TraceContext) > 0 {
-		text, err := json.Marshal(job.TraceContext)
-		if err != nil {
-			return nil, err
-		}
-		trace = string(text)
-	}
-	// Tells a repeat of this job from another job of the same id.
-	digest := sha256.Sum256([]byte(job.FunctionName + "\x00" + job.QueueName + "\x00" + string(job.Params)))
-	return []string{
-		job.JobID, job.FunctionName, string(job.Params), job.QueueName,
-		number(or(float64(job.MaxRetries), 5)), number(or(job.TimeoutSeconds, 300)), number(or(job.ResultTTLSeconds, 86400)),
-		hex.EncodeToString(digest[:12]), due,
-		job.UniqueKey, number(or(float64(job.UniqueTTLSeconds), 21600) * 1000),
-		"", "", "0", // guard: rate limit, debounce, reschedule
-		trace, "",
-	}, nil
-}
-
-func or(value, otherwise float64) float64 {
-	if value == 0 {
-		return otherwise
-	}
-	return value
-}
-
-func number(value float64) string { return strconv.FormatFloat(value, 'f', -1, 64) }
-
-func newID() string {
-	var data [16]byte
-	_, _ = rand.Read(data[:])
-	return hex.EncodeToString(data[:])
 }
 
 func (p *Producer) run(words []string) ([]string, error) {

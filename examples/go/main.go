@@ -17,9 +17,15 @@ func echo(_ context.Context, job runner.Job) (any, error) {
 }
 
 func fail(_ context.Context, job runner.Job) (any, error) {
-	params := struct{ Message string }{"failed on purpose"}
+	params := struct {
+		Message string
+		Until   *int
+	}{Message: "failed on purpose"}
 	if err := json.Unmarshal(job.Params, &params); err != nil {
 		return nil, err
+	}
+	if params.Until != nil && job.Attempt >= *params.Until {
+		return map[string]int{"attempt": job.Attempt}, nil
 	}
 	return nil, errors.New(params.Message)
 }

@@ -8,8 +8,9 @@ serve({
     return params;
   },
 
-  async fail({ message = 'failed on purpose' }) {
-    throw new Error(message);
+  async fail({ message = 'failed on purpose', until = Infinity }, { attempt }) {
+    if (attempt < until) throw new Error(message);
+    return { attempt };
   },
 
   async retry({ attempts = 2, seconds = 0 }, { attempt }) {

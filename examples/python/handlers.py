@@ -15,9 +15,11 @@ async def echo(request: ExecutionRequest) -> dict[str, object]:
 
 
 @registry.handler
-async def fail(message: str = "failed on purpose") -> None:
-    """Fail with a message."""
-    raise RuntimeError(message)
+async def fail(ctx: Context, message: str = "failed on purpose", until: int | None = None) -> dict[str, int]:
+    """Fail with a message, before a given attempt or always."""
+    if until is None or ctx.attempt < until:
+        raise RuntimeError(message)
+    return {"attempt": ctx.attempt}
 
 
 @registry.handler

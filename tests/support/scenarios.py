@@ -59,6 +59,20 @@ def retried(road: Road, runner: str) -> None:
         ]
 
 
+def failed_first(road: Road, runner: str) -> None:
+    """Nobody asks for a retry: the first attempts are plain failures, retried by policy, the third one
+    succeeds.
+    """
+    jobs = _enqueue(road, runner, "fail", {"message": "not → yet", "until": 3})
+    for result, record in _ended(road, jobs, JobStatus.COMPLETED):
+        assert (result.result, result.attempts) == ({"attempt": 3}, 3)
+        assert [(each.attempt, each.outcome, each.runner) for each in record.attempts] == [
+            (1, "retry", runner),
+            (2, "retry", runner),
+        ]
+        assert all("not → yet" in each.message for each in record.attempts)
+
+
 def exhausted(road: Road, runner: str) -> None:
     """All attempts fail: dead letter, with the last error."""
     jobs = _enqueue(road, runner, "fail", {"message": "no → luck"}, max_retries=2)
@@ -136,7 +150,18 @@ def cron(road: Road, runner: str) -> None:
 
 SCENARIOS: dict[str, Callable[[Road, str], None]] = {
     each.__name__: each
-    for each in (success, retried, exhausted, timeout, unknown, cancelled, deferred, unique, cron)
+    for each in (
+        success,
+        retried,
+        failed_first,
+        exhausted,
+        timeout,
+        unknown,
+        cancelled,
+        deferred,
+        unique,
+        cron,
+    )
 }
 
 

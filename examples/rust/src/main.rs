@@ -32,6 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
 
     registry.register("fail", |request| async move {
+        let attempt = request.context.attempt;
+        if f64::from(attempt) >= number(&request, "until", f64::INFINITY) {
+            return success(&request, json!({ "attempt": attempt }));
+        }
         let message = request.params.get("message").and_then(Value::as_str);
         let message = message.unwrap_or("failed on purpose").to_string();
         ExecutionOutcome::error(request.job_id, request.request_id, message)

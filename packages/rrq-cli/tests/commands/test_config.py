@@ -152,10 +152,10 @@ def test_secrets_in_commands_and_parameters_are_masked(world: World) -> None:
         'params = { api_key = "canary", at = { password = "canary" }, size = 77 }',
     ]
     Path(world.folder, "rrq.toml").write_text("\n".join(lines))
-    for options in ((), ("--json",)):
-        answer = world.rrq("config", "show", "--changed", *options)
-        assert answer.code == 0
-        assert "canary" not in answer.out + answer.err
+    shown, answer = (world.rrq("config", "show", "--changed", *options) for options in ((), ("--json",)))
+    for each in (shown, answer):
+        assert each.code == 0
+        assert "canary" not in each.out + each.err
     settings = answer.json["settings"]
     assert settings["runners.python.cmd"]["value"] == [
         *("serve", "--token", "***", "--api-key=***", "--port", "7")

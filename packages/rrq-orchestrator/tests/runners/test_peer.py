@@ -56,6 +56,9 @@ class Home:
         """Note it."""
         self.notes.append("heard")
 
+    def proved(self, peer: Peer) -> None:
+        """It said something that is of the protocol: what every peer here does."""
+
     def limit_changed(self, peer: Peer, limit: int) -> None:
         """Note it."""
         peer.limit = limit

@@ -10,9 +10,9 @@ from rrq_cli.params import GlobalOptions
 
 if TYPE_CHECKING:
     from rrq_protocol import Settings
-    from rrq_protocol.settings import Origin
+    from rrq_protocol.settings import Draft, Origin
 
-__all__ = ["no_file", "settings_for", "settings_with_origins"]
+__all__ = ["draft_of", "no_file", "settings_for", "settings_with_origins"]
 
 _VARIABLES = ("RRQ_CONFIG", "RRQ_EXECUTOR_CONFIG")
 _EXAMPLE = '[rrq]\nredis_dsn = "embedded://.rrq"'
@@ -30,11 +30,26 @@ def settings_for(options: GlobalOptions) -> "Settings":
 
 def settings_with_origins(options: GlobalOptions) -> "tuple[Settings, Mapping[str, Origin]]":
     """Return the settings as :func:`settings_for` does, and where each value comes from."""
-    from rrq_protocol.settings import load_settings_with_origins
+    from rrq_protocol import SettingsError
+
+    draft = draft_of(options)
+    if draft.problems:
+        raise SettingsError(draft.problems)
+    return draft.settings, draft.origins
+
+
+def draft_of(options: GlobalOptions) -> "Draft":
+    """Return the settings that the command line means with their problems, for who looks for more of them.
+
+    Raises:
+        CliError: A file that was named is not there.
+        SettingsError: The file cannot be read at all.
+    """
+    from rrq_protocol.settings import draft_settings
 
     _require_named_file(options.config)
     overrides = {"redis_dsn": options.redis_dsn, "key_prefix": options.prefix}
-    return load_settings_with_origins(options.config, overrides=overrides)
+    return draft_settings(options.config, overrides=overrides)
 
 
 def _require_named_file(config: str | None) -> None:

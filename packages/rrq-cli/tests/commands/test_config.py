@@ -161,3 +161,47 @@ def test_secrets_in_commands_and_parameters_are_masked(world: World) -> None:
         *("serve", "--token", "***", "--api-key=***", "--port", "7")
     ]
     assert settings["cron_jobs"]["value"][0]["params"]["size"] == 77
+
+
+def test_every_problem_is_told_in_one_run(world: World) -> None:
+    """Of shape, of equal names, and of cron entries; entries that cannot be read hide no others."""
+    pytest.importorskip("rrq_orchestrator")
+    entries = [
+        'schedule = "* * * * *"',
+        'function_name = "f"\nschedule = 7\ntimezone = "Not/Read"',
+        'function_name = "f"\nschedule = "0 0 30 2 *"',
+        'function_name = "f"\nname = "same"\nschedule = "@reboot"',
+        'function_name = "f"\nname = "same"\nschedule = "* * * * *"\ntimezone = "No/Where"',
+        'function_name = "f"\nname = "few"\nschedule = "* * *"\ntimezone = "No/Where"',
+    ]
+    tables = "".join(f"[[rrq.cron_jobs]]\n{entry}\n" for entry in entries)
+    Path(world.folder, "rrq.toml").write_text(f"[rrq]\nlease_second = 3\ndefault_max_retries = -1\n{tables}")
+    answer = world.rrq("config", "check", "--json")
+    assert answer.code == 78
+    paths = [problem.partition(": ")[0].removeprefix("rrq.") for problem in answer.json["problems"]]
+    assert sorted(paths) == sorted(
+        [
+            "lease_second",
+            "default_max_retries",
+            "cron_jobs[0].function_name",
+            "cron_jobs[1].schedule",
+            "cron_jobs[2].schedule",
+            "cron_jobs[3].schedule",
+            "cron_jobs[4].name",
+            "cron_jobs[4].timezone",
+            "cron_jobs[5].schedule",
+            "cron_jobs[5].timezone",
+        ]
+    )
+
+
+def test_an_entry_that_is_no_table_hides_no_others(world: World) -> None:
+    """The rest of the list is judged in its places."""
+    Path(world.folder, "rrq.toml").write_text(
+        '[rrq]\ncron_jobs = [7, {function_name = "f", schedule = "* *"}]\n'
+    )
+    problems = world.rrq("config", "check", "--json").json["problems"]
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "rrq.cron_jobs[0]",
+        "rrq.cron_jobs[1].schedule",
+    ]

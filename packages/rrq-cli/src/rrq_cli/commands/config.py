@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from rrq_cli.configuration import settings_with_origins
+from rrq_cli.configuration import draft_of, settings_with_origins
 from rrq_cli.exits import ExitCode
 from rrq_cli.masking import masked, masked_command
 from rrq_cli.output import emit, shown, titled
@@ -136,9 +136,11 @@ def _judged(options: GlobalOptions) -> tuple[str | None, list[str], list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeprecationWarning)
         try:
-            settings, origins = settings_with_origins(options)
+            draft = draft_of(options)
         except SettingsError as error:
             return None, list(error.problems), []
     old = [str(each.message) for each in caught if issubclass(each.category, DeprecationWarning)]
-    problems = problems_of_others(settings)
-    return settings.provenance.config_file, problems, [*old, *find_exposed(settings, origins)]
+    found = [*draft.problems, *draft.concerning(problems_of_others(draft.settings))]
+    problems = list(SettingsError(found).problems)  # each on one line, whatever stands in a name
+    exposed = find_exposed(draft.settings, draft.origins)
+    return draft.settings.provenance.config_file, problems, [*old, *exposed]

@@ -14,7 +14,7 @@ from rrq_protocol.settings.model import (
     WatchConfig,
     WorkerConfig,
 )
-from rrq_protocol.settings.parse import parse_settings
+from rrq_protocol.settings.parse import Draft, parse_settings
 from rrq_protocol.settings.redis_pool import connection_pool, lone_connection
 from rrq_protocol.settings.redis_target import (
     SERVER_FILE,
@@ -24,7 +24,7 @@ from rrq_protocol.settings.redis_target import (
     resolve_redis,
 )
 from rrq_protocol.settings.secret import Secret, mask_url
-from rrq_protocol.settings.source import load_settings, load_settings_with_origins
+from rrq_protocol.settings.source import draft_settings, load_settings, load_settings_with_origins
 from rrq_protocol.settings.tables import available_cpus
 from rrq_protocol.settings.tree import Origin
 from rrq_protocol.settings.values import parse_duration, parse_size
@@ -33,6 +33,7 @@ __all__ = [
     "CronJob",
     "DEFAULT_HTTP_ADDRESS",
     "DEFAULT_REDIS_DSN",
+    "Draft",
     "EmbeddedServer",
     "HARD_MAX_PAYLOAD_BYTES",
     "HttpConfig",
@@ -49,6 +50,7 @@ __all__ = [
     "available_cpus",
     "connection_pool",
     "cron_entry_names",
+    "draft_settings",
     "find_exposed",
     "load_settings",
     "load_settings_with_origins",

@@ -1,7 +1,7 @@
 """Rules that concern more than one value, or more than its type. Pure: settings in, problems out."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -53,8 +53,8 @@ def find_problems(settings: Settings, broken: frozenset[Path] = frozenset()) -> 
     for index, job in enumerate(settings.cron_jobs):
         if usable(("cron_jobs", f"[{index}]")):
             problems += ((("cron_jobs", f"[{index}]", field), text) for field, text in _cron_problems(job))
-    if usable(("cron_jobs",)):
-        problems += _same_cron_problems(settings)
+    whole = {index for index in range(len(settings.cron_jobs)) if usable(("cron_jobs", f"[{index}]"))}
+    problems += _same_cron_problems(settings, whole)
     return problems
 
 
@@ -257,9 +257,11 @@ def _tcp_address(runner: RunnerConfig) -> str:
     )
 
 
-def _same_cron_problems(settings: Settings) -> Iterator[Problem]:
+def _same_cron_problems(settings: Settings, whole: Collection[int]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, name in enumerate(cron_entry_names(settings.cron_jobs)):
+        if index not in whole:
+            continue
         other = first.setdefault(name, index)
         if other != index:
             yield (

@@ -130,9 +130,15 @@ class Converter:
                 child = from_value(member, locate, place)
             except ValueError as error:
                 self.problems.append(str(error))
-                members.append(INVALID)
+                self.broken.add(place)
+                member = INVALID
             else:
-                members.append(self.read(child, spec.item, place))
+                member = self.read(child, spec.item, place)
+            if isinstance(member, Invalid) and spec.item.struct is not None:
+                # A placeholder, so that the others can be judged in their places.
+                fields = fields_of(spec.item.struct)
+                member = spec.item.struct(**{name: field.default for name, field in fields.items()})
+            members.append(member)
         if spec.kind == "command" and not members:
             self.note(path, "expected a program and its arguments, got an empty list", node.origin)
             return INVALID

@@ -1,6 +1,6 @@
 """From a tree, or from plain data, to checked settings. No file and no environment is read here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,11 +10,35 @@ from rrq_protocol.errors import SettingsError
 from rrq_protocol.settings.aliases import expand_short_forms, rename_old_keys
 from rrq_protocol.settings.checks import find_problems
 from rrq_protocol.settings.convert import Converter
-from rrq_protocol.settings.model import Provenance, Settings
+from rrq_protocol.settings.model import CronJob, Provenance, Settings
 from rrq_protocol.settings.schema import TypeSpec, fields_of
-from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Origin, Table, from_value
+from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Origin, Table, from_value, show_path
 
-__all__ = ["layer", "parse_settings", "parse_tree"]
+__all__ = ["Draft", "draft_tree", "layer", "parse_settings", "parse_tree"]
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """Settings as far as they could be read.
+
+    Attributes:
+        settings: With placeholders where a value is none; to be used only where there is no problem.
+        origins: Where each value came from, by dotted key path.
+        problems: Everything found so far; empty for settings that are right.
+        unreadable: Key paths, as they are shown, about which nothing further can be said.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    problems: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+
+    def concerning(self, further: Iterable[str]) -> list[str]:
+        """Return those of further problems, each beginning with its key path, that no placeholder caused."""
+        return [text for text in further if not any(_is_below(text, path) for path in self.unreadable)]
+
+
+def _is_below(text: str, path: str) -> bool:
+    return text.startswith(path) and text[len(path) : len(path) + 1] in (".", "[", ":")
 
 
 def parse_settings(values: Mapping[str, Any]) -> Settings:
@@ -55,19 +79,43 @@ def parse_tree(
     Raises:
         SettingsError: With every problem found.
     """
+    draft = draft_tree(tree, config_file=config_file, problems=problems, dsn_file=dsn_file)
+    if draft.problems:
+        raise SettingsError(draft.problems)
+    return draft.settings, draft.origins
+
+
+def draft_tree(
+    tree: Table, *, config_file: str | None, problems: Sequence[str], dsn_file: str | None = None
+) -> Draft:
+    """Do as :func:`parse_tree` does, and return also what has problems."""
     tree = Table(dict(tree.entries), tree.origin)
     expand_short_forms(tree)
     converter = Converter()
     settings = converter.read(tree, TypeSpec(shape="struct", struct=Settings), ())
     assert isinstance(settings, Settings)
-    settings = _with_runner_mode(settings)
-    for path, text in find_problems(settings, frozenset(converter.broken)):
+    broken = frozenset(converter.broken)
+    settings = _with_whole_entries(_with_runner_mode(settings), broken)
+    for path, text in find_problems(settings, broken):
         converter.note(path, text, converter.origin_of(path))
-    if problems or converter.problems:
-        raise SettingsError([*problems, *converter.problems])
+    # Of an entry that cannot be read nothing more is said; of one with another mistake only not the same.
+    unreadable = {path[:2] if path[0] == "cron_jobs" else path for path in broken} | converter.broken
     provenance = Provenance(config_file=config_file, given=frozenset(tree.entries), dsn_file=dsn_file)
     settings = msgspec.structs.replace(settings, provenance=provenance)
-    return settings, MappingProxyType(_all_origins(settings, converter.origins))
+    return Draft(
+        settings,
+        MappingProxyType(_all_origins(settings, converter.origins)),
+        (*problems, *converter.problems),
+        tuple(sorted(map(show_path, unreadable))),
+    )
+
+
+def _with_whole_entries(settings: Settings, broken: frozenset[tuple[str, ...]]) -> Settings:
+    """Put a cron entry that is right in the place of each that cannot be read."""
+    unread = {path[1] for path in broken if path[0] == "cron_jobs" and len(path) > 1}
+    stand_in = CronJob(function_name="unreadable", schedule="@daily")
+    jobs = (stand_in if f"[{index}]" in unread else job for index, job in enumerate(settings.cron_jobs))
+    return msgspec.structs.replace(settings, cron_jobs=tuple(jobs))
 
 
 def _with_runner_mode(settings: Settings) -> Settings:

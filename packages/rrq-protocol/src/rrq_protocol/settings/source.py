@@ -10,12 +10,12 @@ from rrq_protocol.errors import SettingsError
 from rrq_protocol.settings.aliases import rename_old_keys
 from rrq_protocol.settings.environ import align_names, read_environment
 from rrq_protocol.settings.model import Settings
-from rrq_protocol.settings.parse import layer, parse_tree
+from rrq_protocol.settings.parse import Draft, draft_tree, layer
 from rrq_protocol.settings.secret import read_dsn_file
 from rrq_protocol.settings.toml_file import ALLOW_INSECURE, OLD_CONFIG_VARIABLE, find_config, read_config
 from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Leaf, Origin, Table, merge
 
-__all__ = ["load_settings", "load_settings_with_origins"]
+__all__ = ["draft_settings", "load_settings", "load_settings_with_origins"]
 
 _CERTIFICATES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 _MAX_PEM_BYTES: Final = 4 * 1024 * 1024
@@ -59,6 +59,25 @@ def load_settings_with_origins(
         The settings, and an :class:`Origin` for every key, by dotted path without ``rrq``
         (``"runners.python.pool_size"``), in the order of the model.
     """
+    draft = draft_settings(config, environ=environ, overrides=overrides, cwd=cwd)
+    if draft.problems:
+        raise SettingsError(draft.problems)
+    return draft.settings, draft.origins
+
+
+def draft_settings(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Draft:
+    """Like :func:`load_settings_with_origins`, and return also settings that have problems, for who looks for
+    more of them.
+
+    Raises:
+        SettingsError: The file cannot be read at all.
+    """
     folder = Path.cwd() if cwd is None else Path(cwd)
     variables = os.environ if environ is None else environ
     dotenv = _read_dotenv(folder, variables)
@@ -69,7 +88,7 @@ def load_settings_with_origins(
     if found is not None:
         if found[1] == OLD_CONFIG_VARIABLE:
             warnings.warn(
-                f"{OLD_CONFIG_VARIABLE} is an old name, set RRQ_CONFIG", DeprecationWarning, stacklevel=2
+                f"{OLD_CONFIG_VARIABLE} is an old name, set RRQ_CONFIG", DeprecationWarning, stacklevel=3
             )
         allow_insecure = named.get(ALLOW_INSECURE, "") not in ("", "0")
         file = read_config(*found, allow_insecure=allow_insecure)
@@ -86,7 +105,7 @@ def load_settings_with_origins(
     config_folder = None if config_file is None else Path(config_file).parent
     dsn_file, found_problems = _read_dsn_file(table, folder, config_folder)
     problems += found_problems + _check_certificates(table, folder, config_folder)
-    return parse_tree(table, config_file=config_file, problems=problems, dsn_file=dsn_file)
+    return draft_tree(table, config_file=config_file, problems=problems, dsn_file=dsn_file)
 
 
 def _read_dotenv(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -106,12 +106,14 @@ def test_an_invalid_name_is_1(world: World) -> None:
     assert not answer.controls
 
 
-def test_a_reader_that_stops_is_no_error(world: World) -> None:
-    """`rrq … | head` ends quietly when the reader has had enough."""
+@pytest.mark.parametrize("words", [["job", "list", "--json"], ["dlq", "stats"]])
+def test_a_reader_that_stops_is_no_error(world: World, words: list[str]) -> None:
+    """`rrq … | head` ends quietly when the reader has had enough, of JSON or of lines."""
     for _ in range(3):
+        world.dead()
         world.enqueue()
     process = subprocess.Popen(
-        [sys.executable, "-m", "rrq_cli", "job", "list", "--json"],
+        [sys.executable, "-m", "rrq_cli", *words],
         env=world.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

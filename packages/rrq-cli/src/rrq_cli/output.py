@@ -76,6 +76,10 @@ def console(*, stderr: bool = False) -> "Console":
     """Return where people read: stdout, or stderr. Neither markup nor emoji codes are interpreted."""
     from rich.console import Console
 
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:  # rich's own ends with 1
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     columns = None
     if not stream.isatty():
@@ -86,7 +90,7 @@ def console(*, stderr: bool = False) -> "Console":
             if "COLUMNS" in os.environ
             else _WIDTH_OF_A_PIPE
         )
-    return Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False, width=columns)
+    return Quiet(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False, width=columns)
 
 
 def note(message: str) -> None:

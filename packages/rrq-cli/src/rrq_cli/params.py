@@ -18,6 +18,7 @@ __all__ = [
     "DURATION",
     "GLOBAL_OPTIONS",
     "LOG_FORMAT",
+    "MOMENT",
     "GlobalOptions",
     "KeyValue",
     "as_environment",
@@ -34,10 +35,13 @@ LOG_FORMAT = "RRQ_LOG_FORMAT"
 """What a command that answers with its logs is told by ``--json``."""
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     _FloatParam: TypeAlias = click.ParamType[float]
     _PairParam: TypeAlias = click.ParamType[tuple[str, Any]]
+    _MomentParam: TypeAlias = click.ParamType[datetime]
 else:  # no generic class before click 8.2
-    _FloatParam = _PairParam = click.ParamType
+    _FloatParam = _PairParam = _MomentParam = click.ParamType
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,38 @@ class _Duration(_FloatParam):
 
 
 DURATION = _Duration()
+
+
+class _Moment(_MomentParam):
+    """A time: so long ago, as ``2h``, or a date and time of RFC 3339."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "datetime":
+        """Return the time."""
+        from datetime import UTC, datetime, timedelta
+
+        if isinstance(value, datetime):
+            return value
+        from rrq_protocol.settings import parse_duration
+
+        try:
+            ago, now = parse_duration(value), datetime.now(UTC)
+            found = datetime.fromisoformat(value) if ago is None else now - timedelta(seconds=ago)
+            found.timestamp()
+        except (ValueError, OverflowError):
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail(
+                'expected how long ago, as in "90s", "5m", "2h", or a time with its zone, as in '
+                f'"2026-01-31T12:00:00Z", got {value!r}',
+                param,
+                ctx,
+            )
+        return found
+
+
+MOMENT = _Moment()
 
 
 class KeyValue(_PairParam):

@@ -1,5 +1,7 @@
 """`rrq dlq`, called as people call it."""
 
+from datetime import UTC, datetime
+
 from support.cli import HOSTILE, World
 
 
@@ -101,3 +103,30 @@ def test_purge(world: World) -> None:
     assert world.redis.exists(world.keys.job(first), world.keys.job(other)) == 0
     answer = world.rrq("dlq", "purge", "--job-id", first, "--yes")
     assert (answer.code, "in none of the dead letter queues" in answer.err) == (1, True)
+
+
+def test_filters_by_time_and_error(world: World) -> None:
+    """`--since` and `--until` take how long ago or a time, `--error` any part of the error."""
+    old, new = world.dead("Disk full"), world.dead("no answer")
+    world.redis.hset(world.keys.job(old), "completion_time", "2026-01-01T00:00:00Z")
+    world.redis.hset(world.keys.job(new), "completion_time", datetime.now(UTC).isoformat())
+
+    def found(*words: str) -> list[str]:
+        return [job["id"] for job in world.rrq("dlq", "list", *words, "--json").json["jobs"]]
+
+    assert found("--since", "1h") == found("--since", "2026-01-01T00:00:01Z") == [new]
+    assert found("--until", "1h") == found("--until", "2026-01-01T01:00:00+01:00") == [old]
+    assert found("--error", "DISK") == [old]
+    assert found("--error", "disk", "--since", "1h") == []
+    for wrong in ("yesterday", "2026-01-01T00:00:00", ""):
+        answer = world.rrq("dlq", "list", "--since", wrong)
+        assert (answer.code, "expected how long ago" in answer.err) == (2, True)
+
+
+def test_groups_of_one_queue_or_function(world: World) -> None:
+    """`dlq stats` takes the filters of the list."""
+    world.dead("boom", queue_name="media")
+    world.dead("boom", function="other")
+    for words in (("--queue", "media"), ("--function", "other")):
+        groups = world.rrq("dlq", "stats", *words, "--json").json["groups"]
+        assert [group["count"] for group in groups] == [1]

@@ -1,6 +1,7 @@
 """`rrq debug generate-jobs`, `generate-workers`, `clear`, `stress-test`, called as people call them."""
 
 import signal
+from urllib.parse import urlsplit
 
 from support.cli import World
 from support.terminal import Terminal
@@ -43,3 +44,27 @@ def test_stress_test(world: World) -> None:
     assert (done.code, done.json["enqueued"], done.json["ended"]) == (0, 10, None)
     answer = world.rrq(*args, "--wait", "--wait-timeout", "0")
     assert (answer.code, "10 jobs enqueued" in answer.out, "0 jobs ended" in answer.out) == (1, True, True)
+
+
+def test_a_server_elsewhere_has_to_be_named(world: World) -> None:
+    """Where Redis is not on a loopback address, --yes alone clears nothing (S26)."""
+    url = urlsplit(world.url)
+    world.environment["RRQ_REDIS_DSN"] = f"redis://0.0.0.0:{url.port}{url.path}"  # leads here all the same
+    target = f"0.0.0.0:{url.port}/{url.path.strip('/') or 0}"
+    world.enqueue(job_id="test_1")
+    refused = world.rrq("debug", "clear", "--yes", "--json")
+    assert (refused.code, f"--target {target}" in refused.err) == (2, True)
+    assert world.rrq("debug", "clear", "--yes", "--target", f"other{target}").code == 2
+    with Terminal(["debug", "clear", "--yes"], world.environment, world.folder) as terminal:
+        terminal.wait_for("Type its name to go on")
+        terminal.type("localhost\n")
+        assert terminal.wait_for_end() != 0
+    assert world.redis.exists(world.keys.job("test_1"))
+    with Terminal(["debug", "clear", "--yes"], world.environment, world.folder) as terminal:
+        terminal.wait_for("Type its name to go on")
+        terminal.type(f"{target}\n")
+        assert terminal.wait_for_end() == 0
+    assert not world.redis.exists(world.keys.job("test_1"))
+    world.enqueue(job_id="test_2")
+    done = world.rrq("debug", "clear", "--yes", "--target", target, "--json")
+    assert done.json["results"] == {"ok": 1}

@@ -164,3 +164,11 @@ def test_stats_tell_of_a_day(world: World) -> None:
     answer = world.rrq("queue", "stats", "--watch")
     assert (answer.code, answer.err) == (2, "rrq: queue stats --watch needs a terminal\n")
     assert world.rrq("queue", "stats", "--watch", "--json").code == 2
+
+
+def test_a_queue_that_an_orchestrator_serves_is_known(world: World) -> None:
+    """A queue in no settings and not used yet is known when an orchestrator reports that it serves it."""
+    world.register(queues=["q2"])
+    answer = world.rrq("queue", "pause", "q2")
+    assert (answer.code, answer.err) == (0, "")
+    assert "q2" in world.rrq("queue", "list", "--show-empty").out

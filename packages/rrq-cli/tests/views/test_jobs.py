@@ -103,6 +103,11 @@ def test_a_malformed_job_shows_its_fields(shown_at_80: Show) -> None:
     assert text == "j\n! malformed status: x\nstatus   \\x07\n\\x1b[2J  x\n"
 
 
+def test_blocks_end_where_their_text_does(shown_at_80: Show) -> None:
+    """No blanks fill the line in a pipe."""
+    assert shown_at_80(print_block, "error", "a\nbcd").splitlines()[-2:] == ["  a", "  bcd"]
+
+
 def test_very_long_blocks_lose_their_middle(shown_at_80: Show) -> None:
     """Of many lines the first and last are shown, and how many are left out."""
     lines = shown_at_80(print_block, "error", "\n".join(str(n) for n in range(100))).splitlines()

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,7 @@ from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.hints import command, remark
 from rrq_cli.known import unknown_queue
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal
-from rrq_cli.params import GlobalOptions, common
+from rrq_cli.params import MOMENT, GlobalOptions, common
 from rrq_cli.progress import progress
 from rrq_cli.shapes import JobRow
 from rrq_cli.store.client import Store, open_store
@@ -33,6 +33,9 @@ from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
 from rrq_cli.views.queues import show_purged
 from rrq_cli.words import plural
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["dlq"]
 
@@ -74,6 +77,9 @@ _batch_size = click.option(
 @dlq.command("list")
 @common
 @_filter
+@click.option("--since", type=MOMENT, metavar="TIME", help='Only newer ones: "2h" ago, or a time (RFC 3339).')
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only older ones.")
+@click.option("--error", metavar="TEXT", help="Only those with this text in their error, in any case.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Jobs at most.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Jobs to leave out first.")
 @_dlq_name
@@ -83,6 +89,9 @@ def list_(
     options: GlobalOptions,
     queue: str | None,
     function: str | None,
+    since: "datetime | None",
+    until: "datetime | None",
+    error: str | None,
     limit: int,
     offset: int,
     dlq_name: str | None,
@@ -97,7 +106,7 @@ def list_(
     if raw:
         require_no_terminal()
     with open_store(options) as store:
-        accepts = JobFilter(None, queue, function).accepts
+        accepts = JobFilter(None, queue, function, since, until, error).accepts
         names = _names(store, dlq_name, queue)
         found = list_dead(store, names, accepts, limit=limit, offset=offset, batch_size=batch_size)
         missing = store.remark
@@ -135,6 +144,7 @@ def inspect(options: GlobalOptions, job_id: str, raw: bool) -> int:
 
 @dlq.command()
 @common
+@_filter
 @_dlq_name
 @_batch_size
 @click.option(
@@ -145,14 +155,22 @@ def inspect(options: GlobalOptions, job_id: str, raw: bool) -> int:
     metavar="N",
     help="Records read at most (0: all).",
 )
-def stats(options: GlobalOptions, dlq_name: str | None, batch_size: int, max_scan: int) -> None:
+def stats(
+    options: GlobalOptions,
+    queue: str | None,
+    function: str | None,
+    dlq_name: str | None,
+    batch_size: int,
+    max_scan: int,
+) -> None:
     """Group dead letters by queue, function and kind of error.
 
     JSON: {"total", "looked_at", "complete", "groups": [{"count", "queue_name", "function_name", "error",
     "newest_at", "newest_id"}]}
     """
     with open_store(options) as store:
-        found = group_dead(store, _names(store, dlq_name), most=max_scan, batch_size=batch_size)
+        names, accepts = _names(store, dlq_name, queue), JobFilter(None, queue, function).accepts
+        found = group_dead(store, names, most=max_scan, batch_size=batch_size, accepts=accepts)
         missing = store.remark
     emit(options.as_json, found, show_groups)
     note_if_none(found.groups, missing)

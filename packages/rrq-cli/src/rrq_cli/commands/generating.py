@@ -6,7 +6,7 @@ from random import Random
 
 import click
 
-from rrq_cli.consent import require_consent, yes_option
+from rrq_cli.consent import require_consent, require_target, yes_option
 from rrq_cli.exits import ExitCode
 from rrq_cli.output import emit
 from rrq_cli.params import DURATION, GlobalOptions, common
@@ -134,7 +134,14 @@ def generate_workers(options: GlobalOptions, count: int, duration: float, queues
 @click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
 @yes_option
 @click.option("--confirm", is_flag=True, hidden=True, help="The earlier name of --yes.")
-def clear_(options: GlobalOptions, pattern: str, dry_run: bool, yes: bool, confirm: bool) -> int:
+@click.option(
+    "--target",
+    metavar="HOST:PORT/DB",
+    help="The server that is meant; asked for, whatever --yes says, where it is not on this machine.",
+)
+def clear_(
+    options: GlobalOptions, pattern: str, dry_run: bool, yes: bool, confirm: bool, target: str | None
+) -> int:
     """Delete jobs by their ids, by default those that were generated, and simulated orchestrators.
 
     Looks at every key of the server. Running jobs are left alone.
@@ -146,9 +153,10 @@ def clear_(options: GlobalOptions, pattern: str, dry_run: bool, yes: bool, confi
         if dry_run:
             done = Cleared(dry_run=True, results={"ok": count} if count else {})
         else:
+            what = f"delete {plural(count, 'job')} with ids like {pattern}"
             if count:
-                what = f"delete {plural(count, 'job')} with ids like {pattern}"
                 require_consent(what, yes=yes or confirm, as_json=options.as_json)
+            require_target(what, store.elsewhere(), given=target, as_json=options.as_json)
             with progress("deleted", total=count, quiet=options.as_json) as advance:
                 done = clear(store, pattern, advance)
     emit(options.as_json, done, show_cleared)

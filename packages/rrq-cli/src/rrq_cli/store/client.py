@@ -75,6 +75,25 @@ class Store:
         seconds, micros = self.redis.time()
         return seconds * 1000 + micros / 1000
 
+    def elsewhere(self) -> str | None:
+        """Return ``host:port/database`` of a server that is not on this machine, None for one that is."""
+        known = self.redis.connection_pool.connection_kwargs
+        if known.get("path"):
+            return None
+        host, database = known.get("host"), known.get("db") or 0
+        if not isinstance(host, str):  # known to sentinels only
+            return f"{self.display.partition('://')[2] or self.display}"
+        return None if _is_loopback(host) else f"{host}:{known.get('port', 6379)}/{database}"
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
 
 @contextmanager
 def open_store(options: GlobalOptions) -> Iterator[Store]:

@@ -116,8 +116,17 @@ def fingerprint(error: str | None) -> str:
     return _VOLATILE.sub("…", first)
 
 
-def group_dead(store: Store, names: Sequence[str], *, most: int, batch_size: int) -> DeadLetterStats:
-    """Return dead letters grouped by queue, function and kind of error; ``most`` are read (0: all)."""
+def group_dead(
+    store: Store,
+    names: Sequence[str],
+    *,
+    most: int,
+    batch_size: int,
+    accepts: Accepts = lambda row: True,
+) -> DeadLetterStats:
+    """Return dead letters that ``accepts`` takes, grouped by queue, function and kind of error; ``most`` are
+    read (0: all).
+    """
     stats = DeadLetterStats(total=total_dead(store, names), looked_at=0, complete=True)
     groups: dict[tuple[str | None, str | None, str], DeadLetterGroup] = {}
     for _, found in _rows(store, names, batch_size):
@@ -125,6 +134,8 @@ def group_dead(store: Store, names: Sequence[str], *, most: int, batch_size: int
             stats.complete = False
             break
         stats.looked_at += 1
+        if not accepts(found):
+            continue
         kind = fingerprint(found.problem or found.last_error)
         key = (found.queue_name, found.function_name, kind)
         group = groups.setdefault(

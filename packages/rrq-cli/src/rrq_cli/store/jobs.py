@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from rrq_cli.shapes import JobList, JobRow
 from rrq_cli.store.client import Store
@@ -20,11 +21,16 @@ _WAITING = {JobStatus.PENDING.value, JobStatus.RETRYING.value}
 
 @dataclass(frozen=True)
 class JobFilter:
-    """What is looked for; None and empty mean anything."""
+    """What is looked for; None and empty mean anything. ``since`` and ``until`` bound its end, ``error`` is
+    any part of its error, in any case.
+    """
 
     status: str | None = None
     queue: str | None = None
     function: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
 
     def accepts(self, row: JobRow) -> bool:
         """Whether a job is looked for. A malformed one is, unless what can be read of it says otherwise."""
@@ -34,7 +40,18 @@ class JobFilter:
             and (
                 self.function is None or row.function_name == self.function or _handler(row) == self.function
             )
+            and self._in_time(row.finished_at)
+            and (self.error is None or self.error.casefold() in _error(row).casefold())
         )
+
+    def _in_time(self, ended: datetime | None) -> bool:
+        if ended is None:
+            return self.since is None and self.until is None
+        return (self.since is None or ended >= self.since) and (self.until is None or ended <= self.until)
+
+
+def _error(row: JobRow) -> str:
+    return f"{row.last_error or ''}\n{row.problem or ''}"
 
 
 def _handler(row: JobRow) -> str | None:

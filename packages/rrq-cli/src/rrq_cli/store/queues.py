@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
 from rrq_cli.store.client import Store
-from rrq_cli.store.orchestrators import active_by_queue
+from rrq_cli.store.orchestrators import active_by_queue, list_orchestrators
 from rrq_cli.store.records import key_problem, read_rows, text_of
 from rrq_cli.store.throughput import DAY, HOUR, Throughput, count_of, per_hour, per_second
 from rrq_cli.words import plural
@@ -50,7 +50,8 @@ def glob_escaped(text: str) -> str:
 
 
 def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
-    """Return the known queues, sorted: registered ones, those of the settings, and with ``scan`` found keys.
+    """Return the known queues, sorted: registered ones, those of the settings, those that orchestrators
+    report, and with ``scan`` found keys.
 
     Producers of the public line register nothing; ``scan`` is the number of keys to look at for their queues
     (0: all).
@@ -61,6 +62,7 @@ def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
     (registered,) = store.ask(("SMEMBERS", store.keys.queues))
     if not isinstance(registered, Exception):
         names.update(text_of(name) for name in registered)
+    names.update(name for each in list_orchestrators(store) for name in each.queues)
     if scan is not None:
         pattern = glob_escaped(store.keys.queue("")) + "*"
         names.update(store.keys.queue_name(key) for key in scan_keys(store, pattern, scan, "zset"))

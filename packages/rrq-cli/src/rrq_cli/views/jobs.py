@@ -178,7 +178,7 @@ def print_block(out: "Console", title: str, text: str, style: str = "") -> None:
             *lines[-_MOST_LINES // 2 :],
         ]
     for line in lines:
-        out.print(Padding(shown(line, style), (0, 0, 0, 2)), overflow="fold")
+        out.print(Padding(shown(line, style), (0, 0, 0, 2), expand=False), overflow="fold")
 
 
 _WORDS = {
@@ -217,7 +217,9 @@ def show_trace(out: "Console", trace: Trace) -> None:
         line.append_text(shown(_words_of(event), style)).append_text(shown(_remark(event), "dim"))
         out.print(line, overflow="fold")
         if event.error:
-            out.print(Padding(shown(_error_of(event), "red"), (0, 0, 0, _INDENT)), overflow="fold")
+            out.print(
+                Padding(shown(_error_of(event), "red"), (0, 0, 0, _INDENT), expand=False), overflow="fold"
+            )
     summary = Text("now ")
     summary.append_text(status_text(trace.status))
     if trace.waited_seconds is not None:

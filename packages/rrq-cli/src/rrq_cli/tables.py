@@ -54,23 +54,25 @@ class _Need(msgspec.Struct):
     least: int
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> "_Fitted":
-    """Return a plain table: heading, rule, one row per entry. Headings may come from data: they are escaped,
-    and so are cells unless they are ``Text``.
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, headings: bool = True) -> "_Fitted":
+    """Return a plain table: heading and rule, unless without ``headings``, then one row per entry.
+
+    Headings may come from data: they are escaped, and so are cells unless they are ``Text``.
     """
     from rich.text import Text
 
     return _Fitted(
         [msgspec.structs.replace(column, title=escape(column.title)) for column in columns],
         [[cell if isinstance(cell, Text) else shown(cell) for cell in row] for row in rows],
+        headings,
     )
 
 
 class _Fitted:
     """A table that is laid out when it is printed, for the room there is then."""
 
-    def __init__(self, columns: Sequence[Column], rows: "Sequence[Sequence[Text]]") -> None:
-        self._columns, self._rows = columns, rows
+    def __init__(self, columns: Sequence[Column], rows: "Sequence[Sequence[Text]]", headings: bool) -> None:
+        self._columns, self._rows, self._headings = columns, rows, headings
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table]":
         contents = [[row[at].cell_len for row in self._rows] for at in range(len(self._columns))]
@@ -82,7 +84,12 @@ class _Fitted:
         from rich.text import Text
 
         result = Table(
-            box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+            show_header=self._headings,
+            header_style="bold",
         )
         for at, width in widths.items():
             column = self._columns[at]

@@ -117,3 +117,13 @@ def test_what_was_said_takes_the_place_of_the_keys() -> None:
     asked = State(message="cancel job j? y/n")
     assert "cancel job j? y/n\n" in drawn(Overview(), asked)
     assert "Redis is gone\n" in drawn(Overview(), asked, trouble="Redis is gone")
+
+
+def test_a_tiny_window_shows_rows_first() -> None:
+    """On 8 lines of 40 columns titles and headings go, and every list has a row."""
+    lines = drawn(many(), size=(40, 8)).splitlines()
+    assert len(lines) == 8
+    assert not any(title in line for line in lines for title in ("queues", "running jobs", "dead letters"))
+    assert sum(line.startswith("x") for line in lines[2:]) == 6
+    few = Overview(queues=[QueueStats(name="default", ready=3)])
+    assert any(line.startswith("default") for line in drawn(few, size=(40, 8)).splitlines())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_top", "shares"]
 
-_OVERHEAD = 3  # of a list: title, headings, rule
+_FULL, _TITLED, _BARE = 3, 1, 0  # lines of a list besides its rows: title, headings and rule; title; none
 _KEYS = "Tab list  ↑↓ move  p pause/resume  c cancel  r requeue  q quit"
 
 
@@ -41,9 +41,21 @@ def draw_top(out: "Console", seen: Overview, state: State, trouble: str | None =
     runners = [(each, runner) for each in seen.orchestrators for runner in each.runners or ()]
     needs = [len(seen.queues), len(runners), len(seen.running), len(seen.dead)]
     lists = [_queues, _runners, _running, _dead]
-    room = out.height - 2 - _OVERHEAD * sum(map(bool, needs)) - sum(not need for need in needs)
+    overhead = _overhead(out.height - 2, needs)
+    empty = sum(not need for need in needs) if overhead else 0
+    room = out.height - 2 - overhead * sum(map(bool, needs)) - empty
     for draw, rows in zip(lists, shares(room, needs), strict=True):
-        draw(out, seen, state, rows)
+        if rows or overhead:
+            draw(out, seen, state, rows, overhead)
+
+
+def _overhead(room: int, needs: Sequence[int]) -> int:
+    """Return the lines that go to titles and headings of each list: rows come first, two of each list if it
+    has as many.
+    """
+    least = sum(min(need, 2) for need in needs)
+    filled, empty = sum(map(bool, needs)), sum(not need for need in needs)
+    return next((each for each in (_FULL, _TITLED) if room >= each * filled + empty + least), _BARE)
 
 
 def _window(count: int, rows: int, cursor: int | None) -> range:
@@ -55,15 +67,16 @@ def _window(count: int, rows: int, cursor: int | None) -> range:
 
 def _list(
     out: "Console", title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], rows: int,
-    cursor: int | None,
+    cursor: int | None, overhead: int,
 ) -> None:  # fmt: skip
-    titled(out, cut(title, out.width))
+    if overhead:
+        titled(out, cut(title, out.width))
     if not rows:
         return
     window = _window(len(cells), rows, cursor)
     marked = None if cursor is None else min(cursor, len(cells) - 1)
     picked = [[_cell(cell, at == marked) for cell in cells[at]] for at in window]
-    out.print(table(columns, picked))
+    out.print(table(columns, picked, headings=overhead == _FULL))
 
 
 def _cell(cell: object, marked: bool) -> "Text":
@@ -79,7 +92,7 @@ def _cursor(state: State, pane: str) -> int | None:
     return state.cursor if state.pane == pane else None
 
 
-def _queues(out: "Console", seen: Overview, state: State, rows: int) -> None:
+def _queues(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
     right = ("Ready", "Later", "Active", "Oldest", "1 min")
     columns = [
         Column("Queue"),
@@ -100,10 +113,10 @@ def _queues(out: "Console", seen: Overview, state: State, rows: int) -> None:
         )
         for each in seen.queues
     ]
-    _list(out, plural(len(cells), "queue"), columns, cells, rows, _cursor(state, "queues"))
+    _list(out, plural(len(cells), "queue"), columns, cells, rows, _cursor(state, "queues"), overhead)
 
 
-def _runners(out: "Console", seen: Overview, state: State, rows: int) -> None:
+def _runners(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
     live = sum(each.state == "live" for each in seen.orchestrators)
     active = sum(each.active_jobs for each in seen.orchestrators)
     columns = [
@@ -124,10 +137,10 @@ def _runners(out: "Console", seen: Overview, state: State, rows: int) -> None:
         for runner in each.runners or ()
     ]
     title = f"{plural(live, 'live orchestrator')}, {plural(active, 'job')} held"
-    _list(out, title, columns, cells, rows, None)
+    _list(out, title, columns, cells, rows, None, overhead)
 
 
-def _running(out: "Console", seen: Overview, state: State, rows: int) -> None:
+def _running(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
     now = seen.at or datetime.now(UTC)
     columns = [Column("Job", elastic=True, tail=True), Column("Function"), Column("Queue", most=14)]
     columns += [Column("For", right=True), Column("On", elastic=True, keep=-1)]
@@ -141,14 +154,14 @@ def _running(out: "Console", seen: Overview, state: State, rows: int) -> None:
         )
         for each in seen.running
     ]
-    _list(out, plural(len(cells), "running job"), columns, cells, rows, _cursor(state, "running"))
+    _list(out, plural(len(cells), "running job"), columns, cells, rows, _cursor(state, "running"), overhead)
 
 
-def _dead(out: "Console", seen: Overview, state: State, rows: int) -> None:
+def _dead(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
     now = seen.at or datetime.now(UTC)
     columns = [Column("Job", elastic=True, tail=True), Column("Function"), Column("Age", right=True)]
     columns.append(Column("Error", elastic=True))
     cells = [
         (each.id, each.function_name, age(each.finished_at, now), first_line(each)) for each in seen.dead
     ]
-    _list(out, plural(seen.dead_total, "dead letter"), columns, cells, rows, _cursor(state, "dead"))
+    _list(out, plural(seen.dead_total, "dead letter"), columns, cells, rows, _cursor(state, "dead"), overhead)

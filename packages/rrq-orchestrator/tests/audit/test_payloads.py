@@ -50,6 +50,16 @@ def test_what_a_claim_would_fail_is_found_before(t: Transitions, limit: int) -> 
     assert [each for each in brief if each.rule == "I3"] == []
 
 
+def test_payloads_are_read_up_to_a_number(t: Transitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long queue the payloads of some jobs are read, and the other fields of all are judged."""
+    monkeypatch.setattr("rrq_orchestrator.audit.look._PAYLOADS_READ", 0)
+    for name, field, value in (("a", "job_params", "{oops"), ("b", "max_retries", "lots")):
+        t.add(name)
+        t.client.hset(t.keyspace.job(name), field, value)
+    found = look_with(t.client, Look(t.keyspace, Rules(), payloads=True).everything()).findings
+    assert [each.job_id for each in found] == ["b"]
+
+
 def test_one_record_is_told_once(t: Transitions) -> None:
     """What another rule says of a record is not said again in other words."""
     t.add("j", max_retries=5)

@@ -42,6 +42,7 @@ from rrq_protocol import JobStatus, Keyspace
 __all__ = ["Look"]
 
 _EVENTS = 20
+_PAYLOADS_READ = 100_000
 _PLACES = ("@held", "@error", "@size")
 _QUARANTINED = 100
 Note = Callable[[Finding], None]
@@ -55,7 +56,7 @@ class Look:
         rules: What is known of the installation.
         step: Keys or entries per batch.
         most: Findings kept.
-        payloads: Whether jobs that wait are judged as their claim will, which reads their payloads (F83).
+        payloads: Judge jobs that wait as their claim will, the first 100,000 with their payloads (F83).
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Look:
         most: int = 10_000,
         payloads: bool = False,
     ) -> None:
-        self._payloads = payloads
+        self._payloads, self._unread = payloads, _PAYLOADS_READ
         self._keys, self._rules, self._step, self._most = keyspace, rules, step, most
         self._families = Families(keyspace)
         self._indexes: dict[str, set[str]] = {}
@@ -76,7 +77,7 @@ class Look:
 
     def everything(self) -> Reading[Report]:
         """Look at all keys."""
-        tally = Tally(self._most)
+        tally, self._unread = Tally(self._most), _PAYLOADS_READ
         yield from self._names(("queue", "active", "dlq", "stats"))
         yield from self._owners()
         yield from self._dead_letters(tally.add)
@@ -101,7 +102,7 @@ class Look:
         Which queues and DLQs there are is remembered from the last look at everything, unless they are what
         it is about.
         """
-        tally = Tally(2 * len(findings) + self._most)
+        tally, self._unread = Tally(2 * len(findings) + self._most), _PAYLOADS_READ
         by_family: dict[str, list[tuple[str, str | None]]] = {}
         for each in findings:
             placed = self._families.of(each.key)
@@ -307,7 +308,11 @@ class Look:
             if found is not None:
                 places.setdefault(at, []).append((place, found))
         sizes = {at: found for at, answers in places.items() for place, found in answers if place == "@size"}
-        waiting = [(known[at][0], known[at][1], size) for at, size in sizes.items()]
+        waiting = [
+            (job_id, fields, sizes.get(at))
+            for at, (job_id, fields, _) in enumerate(known)
+            if self._payloads and fields.get("status") in WAITING
+        ]
         unfit = (yield from unrunnable(waiting, self._keys, self._rules)) if waiting else {}
         for at, (job_id, fields, expires) in enumerate(known):
             answers = places.get(at, [])
@@ -324,12 +329,11 @@ class Look:
     def _where(
         self, job_id: str, fields: dict[str, str], expires: bool
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield what to ask to judge a job: a queue's name, ``@held``, ``@size`` or ``@error``, and
-        the command.
-        """
+        """Yield what to ask to judge a job, place and command: a queue, ``@held``, ``@size``, ``@error``."""
         status = fields.get("status")
         if status in WAITING:
-            if self._payloads:
+            if self._payloads and self._unread:
+                self._unread -= 1
                 yield "@size", ("HSTRLEN", raw(self._keys.job(job_id)), "job_params")
             named = queue_named(fields.get("queue_name", ""), self._keys.prefix)
             for queue in [named] if named is not None else sorted(self._indexes["queue"]):

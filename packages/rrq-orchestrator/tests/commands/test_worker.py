@@ -124,6 +124,21 @@ def test_a_default_redis_that_is_not_there_is_explained(tmp_path: Path) -> None:
         assert daemon.code() == 0
 
 
+def test_old_names_in_the_settings_are_told_once(tmp_path: Path) -> None:
+    """They work, and one event names each with the new one: nobody sees a daemon's DeprecationWarnings."""
+    old = 'default_executor_name = "a"\n[rrq.executors.a]\ncmd = ["true"]\n[rrq.routing]\nq = "a"\n'
+    (tmp_path / "rrq.toml").write_text(f"[rrq]\n{old}")
+    with _daemon(f"redis://127.0.0.1:{free_port()}", tmp_path) as daemon:
+        daemon.wait_for("redis.lost")
+        daemon.kill(signal.SIGTERM)
+        assert daemon.code() == 0
+        (event,) = [each for each in daemon.events() if each["event"] == "settings.old_names"]
+    assert event["level"] == "warning"
+    said = " ".join(event["found"])
+    assert all(old in said for old in ("rrq.executors", "rrq.default_executor_name", "rrq.routing"))
+    assert "rrq.runners" in said
+
+
 def _nothing_on_6379() -> bool:
     try:
         redis.Redis(port=6379, socket_connect_timeout=0.2).ping()

@@ -42,6 +42,7 @@ async def test_each_slot_has_its_port() -> None:
     port = neighbouring_ports()
     config = {"mode": "external", "tcp_port": port, "pool_size": 2, "cmd": None, "max_in_flight": 4}
     async with bench(config) as pool:
+        assert not pool.events("runner.unencrypted")
         with fake_runner(port) as first, fake_runner(port + 1):
             await pool.recorder.until(lambda: pool.runner.capacity == 8)
             for number in range(8):
@@ -79,6 +80,9 @@ async def test_another_host_is_reached_if_it_is_allowed(monkeypatch: pytest.Monk
         with fake_runner(port):
             await pool.recorder.until(lambda: pool.runner.capacity == 4)
             assert await pool.result("r", x=1) == {"x": 1}
+        (warning,) = pool.events("runner.unencrypted")
+        assert (warning["runner"], warning["host"]) == ("fake", "runner.internal")
+        assert "tunnel" in warning["hint"]
     assert asked
 
 

@@ -9,7 +9,15 @@ import click
 if TYPE_CHECKING:
     from rrq_protocol import Settings
 
-__all__ = ["config_option", "embedded_folder", "load", "log_options", "queue_option", "redis_options"]
+__all__ = [
+    "config_option",
+    "embedded_folder",
+    "load",
+    "load_noting",
+    "log_options",
+    "queue_option",
+    "redis_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +74,21 @@ def load(config: str | None, overrides: Mapping[str, Any], queues: Sequence[str]
     weights = _weights(queues)
     settings = load_settings(config, overrides=overrides)
     return replace(settings, worker=replace(settings.worker, queues=weights)) if weights else settings
+
+
+def load_noting(
+    config: str | None, overrides: Mapping[str, Any], queues: Sequence[str] = ()
+) -> tuple["Settings", list[str]]:
+    """Return the settings as :func:`load` does, and what it found of names of earlier versions.
+
+    A DeprecationWarning is shown to nobody who runs a daemon; these are to be logged.
+    """
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeprecationWarning)
+        settings = load(config, overrides, queues)
+    return settings, [str(each.message) for each in caught if issubclass(each.category, DeprecationWarning)]
 
 
 def _weights(queues: Sequence[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -78,6 +78,7 @@ def run_orchestrator(
     burst: bool = False,
     hangup_stops: bool = False,
     in_process: str | None = None,
+    old_names: Sequence[str] = (),
     factory: Factory = make_orchestrator,
 ) -> int:
     """Run an orchestrator until it ends or is told to by a signal.
@@ -87,6 +88,7 @@ def run_orchestrator(
         burst: End once no job is left.
         hangup_stops: Whether the end of the terminal ends the process.
         in_process: Handlers to run in this process, ``pkg.module:attr``.
+        old_names: What was found of names of earlier versions, to be logged.
         factory: Makes the orchestrator.
 
     Returns:
@@ -99,6 +101,9 @@ def run_orchestrator(
     if target.problem is not None:
         fail(target.problem, ExitCode.CONFIGURATION)
     log = logs.configure(settings)
+    if old_names:
+        hint = "they still work; write the new ones"
+        log.warning("settings.old_names", found=list(old_names), hint=hint)
     with explained():
         enable_named(settings.telemetry, "rrq-orchestrator")
     if in_process is not None:

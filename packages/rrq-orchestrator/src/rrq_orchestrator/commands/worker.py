@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from rrq_orchestrator.commands.options import config_option, load, log_options, queue_option, redis_options
+from rrq_orchestrator.commands.options import (
+    config_option,
+    load_noting,
+    log_options,
+    queue_option,
+    redis_options,
+)
 from rrq_orchestrator.commands.watch import watch
 
 __all__ = ["daemon", "run", "worker"]
@@ -37,7 +43,8 @@ def _run(
     keep_standard_streams()
     names = {"runner_mode": "runner_management_mode", "prefix": "key_prefix"}
     with explained():
-        settings = load(config, {names.get(key, key): value for key, value in overrides.items()}, queues)
+        given = {names.get(key, key): value for key, value in overrides.items()}
+        settings, old_names = load_noting(config, given, queues)
     if supervised:
         from rrq_orchestrator import logs
         from rrq_orchestrator.commands.supervise import supervise
@@ -48,7 +55,7 @@ def _run(
         from rrq_orchestrator.commands.supervise import follow_parent
 
         follow_parent()
-        code = run_orchestrator(settings, burst=burst, in_process=in_process)
+        code = run_orchestrator(settings, burst=burst, in_process=in_process, old_names=old_names)
     raise click.exceptions.Exit(int(code))
 
 

@@ -9,7 +9,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.base import Runner, RunnerListener
-from rrq_orchestrator.runners.endpoints import Endpoints
+from rrq_orchestrator.runners.endpoints import Endpoints, tcp_base
 from rrq_orchestrator.runners.environment import handed_on
 from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
@@ -22,6 +22,10 @@ __all__ = ["RunnerFactory", "make_runners", "runner_factory"]
 RunnerFactory: TypeAlias = Callable[[RunnerListener], Mapping[str, Runner]]
 """Makes the runners of an orchestrator, by name, that report to its dispatcher."""
 
+_UNENCRYPTED: Final = (
+    "jobs and results travel in plain text, and whoever answers there is believed; use an encrypted tunnel "
+    "that ends on this host (SSH, WireGuard, stunnel), or run the runner here"
+)
 _ISOLATED_PROCESSES: Final = 4
 """Processes for suspects at most: enough to get many innocents through soon, few enough to fit beside the
 pool."""
@@ -48,6 +52,8 @@ def make_runners(
         except EndpointError as error:
             problems.append(f"rrq.runners.{name}: {error}")
             continue
+        if host := _other_host(config):
+            log.warning("runner.unencrypted", runner=name, host=host, hint=_UNENCRYPTED)
         plan = PoolPlan(
             config=config,
             external=external,
@@ -111,6 +117,18 @@ def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringB
         return Pool(name, alone, hears, log.bind(isolated=True))
 
     return IsolatingRunner(pool, OnDemandPool(name, make, listener))
+
+
+def _other_host(config: RunnerConfig) -> str | None:
+    """Return the host of a runner that is not on this one (RELIABILITY.md S5)."""
+    base = tcp_base(config) if config.type == "socket" else None
+    if base is None:
+        return None
+    try:
+        tcp_base(msgspec.structs.replace(config, allowed_hosts=()))
+    except EndpointError:
+        return base.host
+    return None
 
 
 def _problem(config: RunnerConfig, external: bool) -> str | None:

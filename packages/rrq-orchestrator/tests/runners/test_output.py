@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from rrq_orchestrator.runners.output import MAX_LINE_BYTES, OutputLimits, OutputRelay
-from support.runner_pools import PATIENCE_S, bench, capturing_log
+from support.runner_pools import PATIENCE_S, Recorder, bench, capturing_log
 
 pytestmark = pytest.mark.anyio
 
@@ -49,13 +49,47 @@ async def test_binary_output_is_made_text() -> None:
     assert event["line"] == "�\x00\x1b[2J"
 
 
-async def test_long_lines_are_cut() -> None:
-    """A line has 64 KiB at most, what follows on it is dropped, and it is marked (F78)."""
+async def test_long_lines_come_in_pieces() -> None:
+    """A piece has 64 KiB at most; all but the last of a line are marked, and no other line is lost (F78)."""
     chunks = [b"x" * 50_000] * 20
     events = await relayed(*chunks, b"tail\nnext\n")
-    assert [len(event["line"]) for event in events] == [MAX_LINE_BYTES, 4]
-    assert events[0]["truncated"] is True
-    assert "truncated" not in events[1]
+    lines = [event["line"] for event in events]
+    assert [len(line) for line in lines] == [MAX_LINE_BYTES] * 15 + [16_964, 4]
+    assert "".join(lines) == "x" * 1_000_000 + "tailnext"
+    assert [event.get("truncated", False) for event in events] == [True] * 15 + [False] * 2
+
+
+async def test_a_cut_goes_between_characters() -> None:
+    """Pieces of a text in UTF-8 are texts."""
+    text = "a" + "é€😀" * 20
+    events = await relayed(text.encode() + b"\n", limits=OutputLimits(line_bytes=10))
+    assert "".join(event["line"] for event in events) == text
+
+
+async def test_an_unfinished_line_is_relayed_while_it_is_printed() -> None:
+    """What stands for a second without a newline is told; its rest follows."""
+    log, logs = capturing_log()
+    relay = OutputRelay(log, "stdout")
+    relay.data_received(b"loading")
+    await Recorder().until(lambda: logs.entries)
+    relay.data_received(b" done\nnext\n")
+    relay.connection_lost(None)
+    assert [(entry["line"], entry.get("truncated")) for entry in logs.entries] == [
+        ("loading", True),
+        (" done", None),
+        ("next", None),
+    ]
+
+
+async def test_what_is_dropped_is_told_while_the_stream_is_open() -> None:
+    """Once the second is over, whether anything more comes or not."""
+    log, logs = capturing_log()
+    relay = OutputRelay(log, "stdout", OutputLimits(lines_per_second=1))
+    relay.data_received(b"line\n" * 3)
+    await Recorder().until(lambda: len(logs.entries) >= 2)
+    assert (logs.entries[-1]["event"], logs.entries[-1]["lines"]) == ("runner.output_dropped", 2)
+    relay.connection_lost(None)
+    assert len(logs.entries) == 2
 
 
 async def test_too_many_lines_are_counted_not_relayed() -> None:

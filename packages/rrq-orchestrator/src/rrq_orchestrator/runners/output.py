@@ -1,7 +1,8 @@
 """What runner processes print becomes log events; they are never kept waiting for it.
 
-Each stream is read as fast as it comes, whatever becomes of the text (F78): lines are cut at a limit, and
-what exceeds the rate is counted and dropped. The text is only ever a value under a fixed key, so that it
+Each stream is read as fast as it comes, whatever becomes of the text (F78): a line longer than a limit, or
+unfinished for a second, is relayed in pieces, all but the last marked ``truncated``; what exceeds the rate is
+counted and dropped. The text is only ever a value under a fixed key, so that it
 cannot pass for an event of ours (RELIABILITY.md S7).
 """
 
@@ -17,6 +18,9 @@ __all__ = ["MAX_LINE_BYTES", "OutputLimits", "OutputRelay", "Stream"]
 MAX_LINE_BYTES: Final = 64 * 1024
 _TAIL_LINES: Final = 20
 _TAIL_LINE_CHARS: Final = 500
+
+_UNFINISHED_S: Final = 1.0
+_WINDOW_S: Final = 1.0
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 
@@ -56,7 +60,8 @@ class OutputRelay(asyncio.Protocol):
         self._limits = limits or OutputLimits()
         self._transport: asyncio.BaseTransport | None = None
         self._line = bytearray()
-        self._cut = False
+        self._unfinished: asyncio.TimerHandle | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._window_end = 0.0
         self._lines_left = self._bytes_left = 0
@@ -84,25 +89,42 @@ class OutputRelay(asyncio.Protocol):
             self._finish_line()
             start = end + 1
         self._collect(data, start, len(data))
+        if self._line and self._unfinished is None:
+            self._unfinished = asyncio.get_running_loop().call_later(_UNFINISHED_S, self._relay_unfinished)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Relay what is left."""
-        if self._line or self._cut:
-            self._finish_line()
+        self._finish_line()
         self._report_dropped()
         self.closed.set()
 
     def _collect(self, data: bytes, start: int, end: int) -> None:
-        room = self._limits.line_bytes - len(self._line)
-        if end - start > room:
-            self._cut = True
-            end = start + room
+        while end - start > (room := self._limits.line_bytes - len(self._line)):
+            self._line += data[start : start + room]
+            start += room
+            self._relay_piece()
         self._line += data[start:end]
 
     def _finish_line(self) -> None:
-        raw, cut = bytes(self._line).removesuffix(b"\r"), self._cut
+        if self._unfinished is not None:
+            self._unfinished.cancel()
+            self._unfinished = None
+        raw = bytes(self._line).removesuffix(b"\r")
         self._line.clear()
-        self._cut = False
+        self._relay_text(raw)
+
+    def _relay_unfinished(self) -> None:
+        self._unfinished = None
+        self._relay_piece()
+
+    def _relay_piece(self) -> None:
+        """Relay what there is of a line that goes on, but for the beginning of a character."""
+        end = _whole_characters(self._line)
+        raw = bytes(self._line[:end])
+        del self._line[:end]
+        self._relay_text(raw, cut=True)
+
+    def _relay_text(self, raw: bytes, *, cut: bool = False) -> None:
         if not raw.strip():
             return
         if not self._within_rate(len(raw)):
@@ -118,20 +140,38 @@ class OutputRelay(asyncio.Protocol):
         now = asyncio.get_running_loop().time()
         if now >= self._window_end:
             self._report_dropped()
-            self._window_end = now + 1.0
+            self._window_end = now + _WINDOW_S
             self._lines_left, self._bytes_left = self._limits.lines_per_second, self._limits.bytes_per_second
         if self._lines_left <= 0 or self._bytes_left <= 0:
             self._dropped_lines += 1
             self._dropped_bytes += size
+            if self._telling is None:
+                self._telling = asyncio.get_running_loop().call_at(self._window_end, self._report_dropped)
             return False
         self._lines_left -= 1
         self._bytes_left -= size
         return True
 
     def _report_dropped(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         if self._dropped_lines:
             self._log.warning("runner.output_dropped", lines=self._dropped_lines, bytes=self._dropped_bytes)
             self._dropped_lines = self._dropped_bytes = 0
+
+
+def _whole_characters(text: bytearray) -> int:
+    """Return where the last character that UTF-8 does not show complete begins; the length if there is none,
+    or nothing else."""
+    for back in range(1, min(4, len(text))):
+        byte = text[-back]
+        if byte >= 0xC0:
+            complete = back >= (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
+            return len(text) if complete else len(text) - back
+        if byte < 0x80:
+            break
+    return len(text)
 
 
 def _fields(raw: bytes, text: str) -> dict[str, Any]:

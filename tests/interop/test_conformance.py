@@ -29,7 +29,8 @@ def judging(peers: Peers) -> Iterator[Judging]:
 def test_the_public_runner_conforms(judging: Judging) -> None:
     """Nothing is found that is not known, and what is known is still so."""
     document = judging.documents()["tcp"]
-    assert set(found(document)) == KNOWN, found(document)
+    # Whether the neighbours' answers are out before it hangs up is a race: that may be found, or not.
+    assert KNOWN - {"neighbours"} <= set(found(document)) <= KNOWN, found(document)
     assert document["conforms"]
 
 

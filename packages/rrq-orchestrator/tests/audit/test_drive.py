@@ -13,14 +13,14 @@ pytestmark = pytest.mark.anyio
 
 
 class SlowLink:
-    """Answers each command with itself; a batch takes two seconds."""
+    """Answers each command with itself; a batch takes some time."""
 
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock, self.batches = clock, 0
+    def __init__(self, clock: ManualClock, takes_s: float = 0.02) -> None:
+        self.clock, self.takes_s, self.batches = clock, takes_s, 0
 
     async def batch(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         self.batches += 1
-        self.clock.advance(2)
+        self.clock.advance(self.takes_s)
         return list(commands)
 
 
@@ -41,7 +41,7 @@ async def test_replies_go_back_to_the_reading() -> None:
 
 
 async def test_the_rest_of_the_time_is_slept_through() -> None:
-    """With 1 % of the time, two seconds of work are followed by 198 of rest."""
+    """With 1 % of the time, 20 ms of work are followed by two seconds of rest."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -49,6 +49,18 @@ async def test_the_rest_of_the_time_is_slept_through() -> None:
 
     link = SlowLink(ManualClock())
     await drive(reading(2), link, link.clock, share=0.01, sleep=sleep)
-    assert slept == [198.0, 198.0]
+    assert slept == [1.98, 1.98]
     await drive(reading(2), link, link.clock, sleep=sleep)
     assert len(slept) == 2
+
+
+async def test_a_pause_of_the_machine_is_not_paid_back() -> None:
+    """An hour in which everything stood still, in the middle of a batch, costs ten seconds of rest."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    link = SlowLink(ManualClock(), takes_s=3600)
+    await drive(reading(1), link, link.clock, share=0.01, sleep=sleep)
+    assert slept == [10.0]

@@ -21,7 +21,7 @@ def test_no_capacity_names_the_runner() -> None:
 
 def test_causes_are_texts() -> None:
     """Causes are what logs and records show."""
-    assert [str(cause) for cause in LostCause] == ["crashed", "protocol", "blocked", "stopped"]
+    assert [str(cause) for cause in LostCause] == ["crashed", "protocol", "blocked", "unproven", "stopped"]
 
 
 async def test_make_runners_makes_one_per_name_and_starts_nothing() -> None:

@@ -10,6 +10,8 @@ from rrq_protocol import Clock
 __all__ = ["Asks", "drive"]
 
 T = TypeVar("T")
+LONGEST_REST_S = 10.0
+"""Rest after one batch at most, in seconds."""
 
 
 class Asks(Protocol):
@@ -33,7 +35,8 @@ async def drive(
         reading: What is read.
         link: Where from.
         clock: Measures the time that batches take.
-        share: The part of the time that may be spent; the rest is slept through after each batch.
+        share: The part of the time that may be spent; the rest is slept through after each batch, up to
+            ``LONGEST_REST_S``.
         sleep: How.
     """
     replies: list[Any] | None = None
@@ -46,4 +49,5 @@ async def drive(
             return outcome
         replies = await link.batch(commands)
         if share < 1:
-            await sleep((clock.monotonic() - begun) * (1 / share - 1))
+            # A batch that took long was not work all the time: this process, or the machine, stood still.
+            await sleep(min((clock.monotonic() - begun) * (1 / share - 1), LONGEST_REST_S))

@@ -190,7 +190,7 @@ def _connected(address: str) -> socket.socket:
 JUNK = {
     "text": "bytes",
     "huge": "bytes",
-    "json": "messages that cannot be understood",
+    "json": "Expected `object`",
     "stranger": "somebody",
     "silent": "closed",
     "half": "closed",

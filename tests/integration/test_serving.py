@@ -112,8 +112,8 @@ def test_the_health_report_tells_of_a_runner_that_does_not_start(road: Road, how
 
 def test_settings_that_do_nothing_are_named_at_the_start(road: Road) -> None:
     """Once, all of them, as a warning; those at their defaults are not."""
-    road.configure(correlation_mappings={"order": "order.id"}, http={"address": "127.0.0.1:0"})
+    road.configure(expected_job_ttl=31, http={"address": "127.0.0.1:0"})
     with road.start("--burst") as daemon:
         assert daemon.code() == 0
     (told,) = daemon.named("settings.without_effect")
-    assert (told["level"], told["keys"]) == ("warning", ["correlation_mappings", "http"])
+    assert (told["level"], told["keys"]) == ("warning", ["expected_job_ttl"])

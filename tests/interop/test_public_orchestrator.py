@@ -73,7 +73,9 @@ def test_an_attempt_out_of_time_ends_in_the_dead_letter_queue(site: Site) -> Non
     job = site.producer.enqueue("endless", job_timeout_seconds=1)
     result = site.result(job.id)
     assert result.status is JobStatus.FAILED
-    assert "timed out" in (result.last_error or "").lower()
+    # Whoever sees it first words it: their orchestrator, or our runner, which looks at the clock itself.
+    said = (result.last_error or "").lower()
+    assert "timed out" in said or "deadline" in said
     assert len(site.starts(job.id)) == 1
 
 

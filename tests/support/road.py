@@ -74,7 +74,8 @@ class Road:
         self.folder = Path(tempfile.mkdtemp(prefix="rrq-road-"))
         self.mark = f"rrq-road-{secrets.token_hex(8)}"
         self.client = redis.Redis.from_url(url)
-        self.producer = Producer(url, key_prefix=keyspace.prefix)
+        # Options of the client library mean nothing to a producer.
+        self.producer = Producer(url.partition("?")[0], key_prefix=keyspace.prefix)
         self._gates, self._witness = self.folder / "gates", self.folder / "witness"
         self._tmp = self.folder / "tmp"
         for folder in (self._gates, self._tmp):

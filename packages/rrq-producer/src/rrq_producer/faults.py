@@ -70,7 +70,7 @@ _NOBODY_HINT = "the server knows no password for this user: take it out of the a
 _NO_DATABASE_HINT = "the server has no database of the number in the address"
 _BAD_ADDRESS_HINT = "check the host name in the address"
 _TLS_HINT = (
-    "check rediss:// against redis://, and redis_tls_ca_file (in an address alone: ?ssl_ca_certs=FILE); "
+    "check rediss:// against redis://, and redis_tls_ca_file in the settings; "
     "redis_tls_cert_file and redis_tls_key_file where the server asks for a certificate"
 )
 _NO_ACCESS_HINT = "give this user the right to use the socket"

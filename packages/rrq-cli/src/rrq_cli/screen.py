@@ -71,6 +71,7 @@ class Screen:
             width=max(columns, 20),
             height=lines,
             force_terminal=True,
+            # Another console's own answer, which its type calls any text.
             color_system=self._colours,  # type: ignore[arg-type]
             markup=False,
             emoji=False,

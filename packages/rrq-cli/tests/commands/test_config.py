@@ -165,6 +165,7 @@ def test_secrets_in_commands_and_parameters_are_masked(world: World) -> None:
 
 def test_every_problem_is_told_in_one_run(world: World) -> None:
     """Of shape, of equal names, and of cron entries; entries that cannot be read hide no others."""
+    # It judges cron expressions. A strict run counts a skip as a failure.
     pytest.importorskip("rrq_orchestrator")
     entries = [
         'schedule = "* * * * *"',

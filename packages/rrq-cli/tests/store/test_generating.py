@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,15 @@ def store(world: World) -> Iterator[Store]:
         yield opened
 
 
-def plan(**more: object) -> Plan:
-    known = {"count": 150, "queues": ["a", "b"], "statuses": STATUSES, "age_s": 7200.0, "batch_size": 7}
-    return Plan(**{**known, **more})  # type: ignore[arg-type]
+def plan(**more: Any) -> Plan:
+    known: dict[str, Any] = {
+        "count": 150,
+        "queues": ["a", "b"],
+        "statuses": STATUSES,
+        "age_s": 7200.0,
+        "batch_size": 7,
+    }
+    return Plan(**{**known, **more})
 
 
 def test_every_status_in_every_queue(world: World, store: Store) -> None:

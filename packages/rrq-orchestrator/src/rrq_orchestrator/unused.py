@@ -1,7 +1,7 @@
 """Settings that are accepted and do nothing, here or as the others stand; pure.
 
-They are accepted because files of the public line hold them, and because a later version will use them. Who
-has set one should know that it has no effect.
+They are accepted because files of the public line hold them. Who has set one should know that it has no
+effect.
 """
 
 from collections.abc import Iterator

@@ -10,4 +10,4 @@ def test_facts_are_values_and_sizes_unknown_until_told() -> None:
     facts = Facts(version="1")
     assert (facts.queues, facts.dead_letters) == (None, None)
     with pytest.raises(AttributeError):
-        facts.outbox = 1  # type: ignore[misc]
+        facts.outbox = 1  # type: ignore[misc]  # that it cannot be done is what is tested

@@ -28,7 +28,7 @@ class Level(StrEnum):
 class Verdict(StrEnum):
     """How a check ended. ``note`` is a finding of a check that only should pass."""
 
-    PASS = "pass"  # noqa: S105  # no password
+    PASS = "pass"  # noqa: S105 - a word, and no password
     FAIL = "fail"
     NOTE = "note"
 

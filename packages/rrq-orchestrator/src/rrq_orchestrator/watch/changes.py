@@ -60,6 +60,7 @@ class Changes:
         now_s = asyncio.get_running_loop().time
         while True:
             await self._changed.wait()
+            # Further changes put it off: only time ends this, and there is no event for that.
             while (wait_s := due_s(self._first_s, self._latest_s) - now_s()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(wait_s)
             paths, self._paths = list(self._paths), {}

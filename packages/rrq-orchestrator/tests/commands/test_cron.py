@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from rrq_orchestrator.commands.cron import cron
 from rrq_orchestrator.cron.entries import cron_entries
 from rrq_protocol import Keyspace, load_settings
 from rrq_protocol.transitions import enqueue
+from support.commands import command_runner
 from support.transitions import NOON_MS, Transitions
 
 FILE = """
@@ -53,7 +54,7 @@ def call(
     monkeypatch.chdir(tmp_path)
     Path("rrq.toml").write_text(FILE)
     environment = {"RRQ_REDIS_DSN": redis_url, "RRQ_KEY_PREFIX": t.keyspace.prefix, "RRQ_CONFIG": None}
-    return lambda *arguments: CliRunner(env=environment).invoke(cron, arguments, catch_exceptions=False)
+    return lambda *arguments: command_runner(environment).invoke(cron, arguments, catch_exceptions=False)
 
 
 def fire(t: Transitions, index: int, tick_ms: int) -> str:

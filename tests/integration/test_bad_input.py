@@ -118,7 +118,7 @@ def test_a_daemon_waits_for_redis_and_says_so(own_redis: RedisServer, own_road: 
         assert own_road.result(job.id).result == 6
         own_road.stop(daemon)
         assert len(daemon.named("redis.lost")) == 1
-        assert len(daemon.named("redis.back")) == 1
+        assert len(daemon.told("redis.back")) == 1
 
 
 def test_a_wrong_password_is_told_and_loses_nothing(own_redis: RedisServer, own_road: Road) -> None:

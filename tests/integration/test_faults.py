@@ -142,7 +142,7 @@ def test_a_poison_job_is_the_only_one_to_suffer(road: Road) -> None:
         assert road.result(poison.id).status is JobStatus.FAILED
         assert _charged(road, [poison]) == {(0, 3)}
         assert len(road.sightings("start", poison.id)) == 1 + 3
-        deaths = daemon.named("job.crashed") + daemon.named("job.dead_lettered")
+        deaths = daemon.told("job.crashed", 2) + daemon.told("job.dead_lettered")
         assert [each["job_id"] for each in deaths] == [poison.id] * 3
         assert all("with 1 in flight" in each["error"] for each in deaths)
 
@@ -162,7 +162,7 @@ def test_a_parent_gives_the_jobs_of_its_dead_orchestrator_back_at_once(road: Roa
         road.open()
         assert _completed(road, jobs)
         assert _charged(road, jobs) == {(0, 1)}
-        (given_back,) = parent.named("orchestrator.given_back")
+        (given_back,) = parent.told("orchestrator.given_back")
         assert given_back["recovered"] == 2
 
 

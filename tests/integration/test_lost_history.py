@@ -125,7 +125,7 @@ def test_a_failover_loses_only_what_had_not_been_copied(servers: list[ProcessSer
             assert [road.producer.get_job_status(job.id) for job in lost] == [None] * 5
             after = road.producer.enqueue_many(Job("work") for _ in range(20))
             assert {each.status for each in road.results(after)} == {JobStatus.COMPLETED}
-            assert daemon.named("redis.back")
+            assert daemon.told("redis.back")
         road.assert_nothing_left()
 
 

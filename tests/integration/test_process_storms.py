@@ -55,11 +55,11 @@ def test_five_janitors_take_back_each_job_once(road: Road) -> None:
         road.open()
         assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
         assert {road.record(job.id).crash_count for job in jobs} == {1}
+        for each in others:
+            road.stop(each)
         told = [event for each in others for event in each.named("jobs.recovered")]
         assert sum(event["recovered"] for event in told) == 4
         assert sum(len(each.named("orchestrator.fenced")) for each in others) == 1
-        for each in others:
-            road.stop(each)
     assert len(road.sightings()) == 8
     with road.running():  # sweeps away what the killed one left in the file system
         pass

@@ -96,7 +96,7 @@ def test_a_redis_that_forgot_everything_is_told_and_served(
         daemon.wait_for("orchestrator.was_fenced")
         eventually(lambda: len(daemon.named("settle.gone")) == 3, "three ends of jobs that are gone")
         _works(own_road)
-        assert len(daemon.named("orchestrator.registered")) == 2
+        assert len(daemon.told("orchestrator.registered", 2)) == 2
         assert [own_road.producer.get_job_status(job.id) for job in jobs] == [None] * 3
         assert not any(own_road.client.exists(own_road.keyspace.job(job.id)) for job in jobs)
 
@@ -120,7 +120,7 @@ def test_a_redis_that_loads_is_waited_for(local_redis: ProcessServer, local_road
         local_redis.start_with("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
         eventually(lambda: _loads(local_redis.url), "a server that loads")
         _works(local_road)
-        assert daemon.named("redis.back")
+        assert daemon.told("redis.back")
 
 
 def _loads(url: str) -> bool:

@@ -92,6 +92,16 @@ class Command:
         """Return the JSON log events of this name written so far."""
         return [event for event in self.events() if event["event"] == name]
 
+    def told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until there are so many JSON log events of this name, and return them all.
+
+        What a process logs comes after what it wrote to Redis: whoever has seen the one waits for the other.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ended or len(self.named(name)) >= count, WITHIN_S):
+                raise AssertionError(f"expected {count} events {name!r}, got {self.lines}")
+        return self.named(name)
+
     def first_output(self) -> str:
         """Return the first line on standard output."""
         assert self.process.stdout is not None

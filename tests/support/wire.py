@@ -1,6 +1,7 @@
 """Messages and both ends of a runner connection, for tests."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,19 @@ def wire_request(request_id: str = "r1", job_id: str = "j1", params: bytes = b"{
     return WireRequest(
         request_id=request_id, job_id=job_id, function_name="f", params=msgspec.Raw(params), context=context
     )
+
+
+def request(params: dict[str, Any]) -> RequestMessage:
+    """Return a request with these parameters, as a runner reads it."""
+    context = ExecutionContext(job_id="j1", attempt=1, enqueue_time=NOON, queue_name="default")
+    return RequestMessage(
+        ExecutionRequest(request_id="r1", job_id="j1", function_name="f", params=params, context=context)
+    )
+
+
+def success(result: Any) -> ResponseMessage:
+    """Return the response to it with this result."""
+    return ResponseMessage(ExecutionOutcome.success("j1", "r1", result))
 
 
 def request_message(request_id: str = "r1", job_id: str = "j1", version: str = "2") -> RequestMessage:

@@ -1,8 +1,6 @@
 """Frames: cut out of any stream, however it was split, and refused at no cost (F61-F64)."""
 
 import tracemalloc
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,20 +21,15 @@ from rrq_protocol.frames import (
 from rrq_protocol.messages import (
     CancelMessage,
     CancelRequest,
-    ExecutionContext,
-    ExecutionOutcome,
-    ExecutionRequest,
     Hello,
     HelloMessage,
     Message,
     Ping,
     PingMessage,
     PongMessage,
-    RequestMessage,
-    ResponseMessage,
 )
+from support.wire import request, success
 
-NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
 LINES = st.lists(
     st.binary(min_size=1, max_size=40).map(
@@ -44,19 +37,6 @@ LINES = st.lists(
     ),
     max_size=8,
 )
-
-
-def request(params: dict[str, Any]) -> RequestMessage:
-    """Return a request with these parameters."""
-    context = ExecutionContext(job_id="j1", attempt=1, enqueue_time=NOON, queue_name="default")
-    return RequestMessage(
-        ExecutionRequest(request_id="r1", job_id="j1", function_name="f", params=params, context=context)
-    )
-
-
-def success(result: Any) -> ResponseMessage:
-    """Return a response with this result."""
-    return ResponseMessage(ExecutionOutcome.success("j1", "r1", result))
 
 
 MESSAGES: list[Message] = [

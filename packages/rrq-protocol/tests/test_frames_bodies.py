@@ -1,11 +1,9 @@
 """Bodies of frames: what is no strict JSON message is refused, both ways, with its place (F65-F68)."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import strategies as st
 
 from rrq_protocol.errors import InvalidMessage, NotSerialisable
 from rrq_protocol.frames import (
@@ -18,9 +16,7 @@ from rrq_protocol.frames import (
 from rrq_protocol.messages import (
     CancelMessage,
     CancelRequest,
-    ExecutionContext,
     ExecutionOutcome,
-    ExecutionRequest,
     Message,
     RequestMessage,
     ResponseMessage,
@@ -28,28 +24,7 @@ from rrq_protocol.messages import (
     WireRequest,
     WireRequestMessage,
 )
-
-NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
-BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
-LINES = st.lists(
-    st.binary(min_size=1, max_size=40).map(
-        lambda line: line.replace(b"\n", b"n").replace(b"\r", b"r") + b"."
-    ),
-    max_size=8,
-)
-
-
-def request(params: dict[str, Any]) -> RequestMessage:
-    """Return a request with these parameters."""
-    context = ExecutionContext(job_id="j1", attempt=1, enqueue_time=NOON, queue_name="default")
-    return RequestMessage(
-        ExecutionRequest(request_id="r1", job_id="j1", function_name="f", params=params, context=context)
-    )
-
-
-def success(result: Any) -> ResponseMessage:
-    """Return a response with this result."""
-    return ResponseMessage(ExecutionOutcome.success("j1", "r1", result))
+from support.wire import request, success
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,11 @@ class Channel(asyncio.Protocol):
         out = self._out
         if not out or self._writer is None:
             return
-        data = out[0] if len(out) == 1 else b"".join(out)
         self._out = []
+        if self._writer.is_closing():
+            # Lost a moment ago: uvloop raises at such a write. The requests stay without an answer.
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
         self._written += len(data)
         if reach is not None:
             reach("frames.before")

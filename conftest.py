@@ -8,6 +8,7 @@ run when the container was not to be had or a test was skipped (CI sets it).
 import os
 import random
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,9 @@ ROOT = Path(__file__).parent
 INTEGRATION = ROOT / "tests" / "integration"
 SEED = int(os.environ.get("RRQ_TEST_SEED") or secrets.randbelow(2**31))
 
-# The machine's speed is not what these tests are about, so no example has a deadline.
-hypothesis.settings.register_profile("rrq", deadline=None, print_blob=True)
+# The machine's speed is not what these tests are about, so no example has a deadline. The run's seed repeats
+# what failed, so nothing is kept.
+hypothesis.settings.register_profile("rrq", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("rrq")
 
 
@@ -46,11 +48,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Hypothesis draw from the run's seed too, unless it was given one of its own."""
+    """Let Hypothesis draw from the run's seed too, unless it was given one of its own, and keep its notes out
+    of the tree.
+    """
     if (count := config.getoption("count", None)) is not None:
         os.environ["RRQ_TEST_COUNT"] = str(count)
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = SEED
+    if "HYPOTHESIS_STORAGE_DIRECTORY" not in os.environ:
+        notes = tempfile.TemporaryDirectory(prefix="rrq-hypothesis-")
+        config.add_cleanup(notes.cleanup)
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = notes.name
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

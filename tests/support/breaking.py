@@ -1,6 +1,5 @@
 """Damage for the model check: one index entry broken by hand, and the repair that must undo it (T15)."""
 
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,11 +23,10 @@ class Breaking:
     def __init__(self, client: Any, keyspace: Keyspace) -> None:
         self._redis, self._keys = client, keyspace
 
-    def any(self, model: Model, rng: random.Random) -> tuple[Repair, Break, Undo] | None:
-        """Return a repair, what breaks the keys so that it is due, and what it does to the model besides."""
-        choices = [each for job in model.jobs.values() for each in self._of_job(job, model)]
-        choices += self._orphans(model)
-        return rng.choice(choices) if choices else None
+    def all(self, model: Model) -> list[tuple[Repair, Break, Undo]]:
+        """Return repairs, each with what breaks the keys so that it is due, and what it does to the model."""
+        of_jobs = [each for job in model.jobs.values() for each in self._of_job(job, model)]
+        return [*of_jobs, *self._orphans(model)]
 
     def _of_job(self, job: ModelJob, model: Model) -> Iterator[tuple[Repair, Break, Undo]]:
         redis, keys, seen = self._redis, self._keys, model.evidence(job.id)
@@ -70,7 +68,7 @@ class Breaking:
             yield dead, lambda: redis.rpush(keys.dlq("default"), job.id), buried
 
     def _orphans(self, model: Model) -> Iterator[tuple[Repair, Break, Undo]]:
-        for owner in {str(job.worker) for job in model.jobs.values() if job.status == "ACTIVE"}:
+        for owner in sorted({str(job.worker) for job in model.jobs.values() if job.status == "ACTIVE"}):
 
             def forgotten(owner: str = owner) -> None:
                 self._redis.zrem(self._keys.workers, owner)

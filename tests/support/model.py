@@ -13,7 +13,7 @@ from typing import Any
 from rrq_protocol.transitions import Evidence, Repair, Settlement
 from support.audit import Stored
 
-__all__ = ["Model", "ModelJob", "Wanted", "seen_state"]
+__all__ = ["ENDED", "WAITING", "Model", "ModelJob", "Wanted", "seen_state"]
 
 WAITING = ("PENDING", "RETRYING")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")

@@ -31,6 +31,12 @@ class World:
         self.tried: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=25)
 
+    def begin(self) -> None:
+        """Start again with nothing; calls go on being counted."""
+        self.model, self.now = Model(), NOON_MS
+        self.snapshots.load([])
+        self.trace.clear()
+
     def step(
         self, call: ScriptCall[Any], expected: Any, read: Callable[[Any], Any], *, again: bool = False
     ) -> Any:

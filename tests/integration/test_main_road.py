@@ -119,6 +119,25 @@ def test_spent_attempts_end_in_the_dead_letter_queue(road: Road) -> None:
     assert len(road.sightings("start", job.id)) == 2
 
 
+@pytest.mark.parametrize(("hopeless", "allowed", "attempts"), [(False, 5, 3), (False, 2, 2), (True, 5, 1)])
+def test_a_handler_has_a_retry_policy_of_its_own(
+    road: Road, hopeless: bool, allowed: int, attempts: int
+) -> None:
+    """The handler's limit or the job's, whichever is lower; an error it gives up on is the last at once."""
+    job = road.producer.enqueue("fussy", {"hopeless": hopeless}, max_retries=allowed)
+    result = road.result(job.id)
+    assert result.status is JobStatus.FAILED
+    assert ("its handler allows no other attempt" in (result.last_error or "")) is (attempts < allowed)
+    assert [each.attempt for each in road.sightings("start", job.id)] == list(range(1, attempts + 1))
+    assert job.id in road.dead()
+    if attempts > 1:
+        first = road.record(job.id).attempts[0]
+        assert first.retry_at_ms is not None
+        assert first.ended_at_ms is not None
+        # The orchestrator's own delay would be 25 to 50 ms.
+        assert 5 <= first.retry_at_ms - first.ended_at_ms <= 10
+
+
 def test_a_handler_may_name_the_delay_of_its_retry(road: Road) -> None:
     """RetryJob: the second attempt starts that much later, not after the policy's backoff."""
     job = road.producer.enqueue("patient", {"seconds": 0.7})

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from rrq_runner import Context, Registry, RetryJob, RunnerSettings
+from rrq_runner import Context, Registry, Retry, RetryJob, RunnerSettings
 
 registry = Registry()
 
@@ -64,6 +64,15 @@ async def patient(ctx: Context, seconds: float) -> int:
     if ctx.attempt == 1:
         raise RetryJob("not yet", defer_seconds=seconds)
     return ctx.attempt
+
+
+@registry.handler(retry=Retry(max_retries=3, base_delay_seconds=0.01, give_up_on=(LookupError,)))
+def fussy(ctx: Context, hopeless: bool = False) -> NoReturn:
+    """Fail, three times at most; once if it is hopeless."""
+    witness(ctx, "start")
+    if hopeless:
+        raise LookupError("no such account")
+    raise ValueError(f"attempt {ctx.attempt} fails")
 
 
 @registry.handler

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rrq_orchestrator.attempts import Stage
 from rrq_orchestrator.decision import Lost, Policy, Unanswered, decide
 from rrq_orchestrator.runners.base import LostCause
-from rrq_protocol import ErrorType, ExecutionError, OutcomeStatus, RetryPolicy, WireOutcome
+from rrq_protocol import FATAL_CODE, ErrorType, ExecutionError, OutcomeStatus, RetryPolicy, WireOutcome
 from rrq_protocol.transitions import Charge, SettleKind
 from support.orchestrating import claimed
 
@@ -118,6 +118,19 @@ def test_policies_turn_timeouts_and_unknown_handlers_into_ordinary_failures() ->
     unknown = ended(OutcomeStatus.ERROR, ErrorType.HANDLER_NOT_FOUND)
     assert decide(claimed(), TIMEOUT, Stage.RUNNING, lenient, RNG).kind is SettleKind.RETRY
     assert decide(claimed(), unknown, Stage.RUNNING, lenient, RNG).kind is SettleKind.RETRY
+
+
+def test_a_failure_its_runner_calls_fatal_is_the_last() -> None:
+    """A handler may have a limit of its own, for timeouts too; the text says whose word it was."""
+    lenient = Policy(timeout_policy="retry")
+    error = ExecutionError(message="boom", type="ValueError", code=FATAL_CODE)
+    failed = decide(
+        claimed(), WireOutcome(status=OutcomeStatus.ERROR, error=error), Stage.RUNNING, POLICY, RNG
+    )
+    assert (failed.kind, failed.charge, failed.error_type) == (SettleKind.FAIL, Charge.RETRY, "ValueError")
+    assert failed.error == "ValueError: boom (its handler allows no other attempt)"
+    late = WireOutcome(status=OutcomeStatus.TIMEOUT, error=error)
+    assert decide(claimed(), late, Stage.RUNNING, lenient, RNG).kind is SettleKind.FAIL
 
 
 def test_crashes_have_a_budget_of_their_own() -> None:

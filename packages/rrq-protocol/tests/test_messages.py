@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rrq_protocol.messages import (
+    FATAL_CODE,
     FATAL_ERROR_TYPES,
     PROTOCOL_VERSION,
     CancelMessage,
@@ -326,8 +327,12 @@ def test_retry_delays_must_be_possible(seconds: float) -> None:
         ExecutionOutcome.retry_after("j", "r", "later", seconds)
 
 
-def test_fatal_errors_are_told_by_their_type() -> None:
-    """An error another attempt cannot cure is fatal; failures, timeouts and a busy runner are not."""
+def test_fatal_errors_are_told_by_their_type_or_their_code() -> None:
+    """An error another attempt cannot cure is fatal, or one its runner calls so; failures, timeouts and a
+    busy runner are not.
+    """
+    assert ExecutionError("x", type="ValueError", code=FATAL_CODE).is_fatal
+    assert not ExecutionError("x", type="ValueError", code="E17").is_fatal
     assert ExecutionError("x", type=ErrorType.HANDLER_NOT_FOUND).is_fatal
     assert ExecutionError("x", type="invalid_params").is_fatal
     assert not ExecutionError("x").is_fatal

@@ -9,6 +9,7 @@ import pytest
 
 from rrq_runner.errors import RegistrationError
 from rrq_runner.registry import JobRegistry, Registry
+from rrq_runner.retry import Retry
 
 
 async def an_async() -> None:
@@ -41,6 +42,18 @@ def test_the_decorator_takes_name_and_timeout_or_nothing() -> None:
     other = registry.find("other")
     assert other is not None
     assert (other.timeout_s, other.is_async, other.function) == (60.0, False, a_plain)
+
+
+def test_a_retry_policy_is_one() -> None:
+    """Of a number nobody knows whether it is meant as attempts or seconds."""
+    registry = Registry()
+    registry.handler("h", retry=Retry(max_retries=3))(a_plain)
+    handler = registry.find("h")
+    assert handler is not None
+    assert handler.retry == Retry(max_retries=3)
+    wrong: Any = 3
+    with pytest.raises(RegistrationError, match=r"expected a Retry, such as Retry\(max_retries=3\), got 3"):
+        registry.register("other", a_plain, retry=wrong)
 
 
 def test_a_name_is_taken_once() -> None:

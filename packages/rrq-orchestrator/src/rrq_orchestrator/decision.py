@@ -12,7 +12,8 @@ retry, error                           retry; dead letter when the attempts are 
 retry with a delay                     the same, after that delay, clamped to the longest one
 timeout, or its deadline passed        dead letter, or as an error (``timeout_policy``)
 unknown handler                        dead letter, or as an error (``unknown_handler_policy``)
-another error that cannot be cured     dead letter
+another error that cannot be cured,    dead letter
+or that its runner calls fatal
 busy                                   release: not the job's fault
 cancelled, and asked for               cancel
 cancelled, but not asked for           crash
@@ -31,7 +32,16 @@ import msgspec
 
 from rrq_orchestrator.attempts import Stage
 from rrq_orchestrator.runners.base import LostCause
-from rrq_protocol import ErrorType, OutcomeStatus, RetryPolicy, Settings, WireOutcome, delay_s
+from rrq_protocol import (
+    FATAL_CODE,
+    ErrorType,
+    ExecutionError,
+    OutcomeStatus,
+    RetryPolicy,
+    Settings,
+    WireOutcome,
+    delay_s,
+)
 from rrq_protocol.transitions import Charge, ClaimedJob, SettleKind
 
 __all__ = ["Decision", "Lost", "Policy", "Unanswered", "decide"]
@@ -125,7 +135,8 @@ def decide(
             return _suspect(ended.detail)
         return _crashed(job, ended.detail, policy, rng)
     if ended.status is OutcomeStatus.TIMEOUT:
-        return _timed_out(job, policy, rng, ended.error.message if ended.error is not None else "")
+        error = ended.error or ExecutionError("")
+        return _timed_out(job, policy, rng, error.message, fatal=error.is_fatal)
     return _failed(job, ended, policy, rng)
 
 
@@ -154,6 +165,9 @@ def _failed(job: ClaimedJob, ended: WireOutcome, policy: Policy, rng: random.Ran
     unknown = kind == ErrorType.HANDLER_NOT_FOUND
     fatal = policy.unknown_handler_policy == "dlq" if unknown else error is not None and error.is_fatal
     if fatal:
+        if error is not None and error.code == FATAL_CODE:
+            # Else one would wonder why there were fewer attempts than the job allows.
+            text = f"{text} (its handler allows no other attempt)"
         return Decision(SettleKind.FAIL, text, kind, charge=Charge.RETRY, outcome="failed")
     return _retry(job, text, kind, policy, rng)
 
@@ -179,13 +193,15 @@ def _retry(
     return Decision(SettleKind.RETRY, text, kind, delay_ms=round(pause_s * 1000), outcome=outcome)
 
 
-def _timed_out(job: ClaimedJob, policy: Policy, rng: random.Random, said: str = "") -> Decision:
+def _timed_out(
+    job: ClaimedJob, policy: Policy, rng: random.Random, said: str = "", *, fatal: bool = False
+) -> Decision:
     limit = "" if job.timeout_seconds is None else f" after {job.timeout_seconds:g} s"
     # A runner that ended the attempt itself tells by which limit: a handler may have a shorter one.
     text = (
         f"timed out: {said}" if said and not said.startswith("the deadline passed") else f"timed out{limit}"
     )
-    if policy.timeout_policy == "retry":
+    if policy.timeout_policy == "retry" and not fatal:
         return _retry(job, text, ErrorType.TIMEOUT, policy, rng, outcome="timeout")
     return Decision(SettleKind.FAIL, text, ErrorType.TIMEOUT, charge=Charge.RETRY, outcome="timeout")
 

@@ -56,6 +56,7 @@ from rrq_protocol.job import (
 from rrq_protocol.keys import DEFAULT_PREFIX, Keyspace
 from rrq_protocol.messages import (
     ABSENT,
+    FATAL_CODE,
     FATAL_ERROR_TYPES,
     PROTOCOL_VERSION,
     CancelMessage,
@@ -107,6 +108,7 @@ __all__ = [
     "ExecutionOutcome",
     "ExecutionRequest",
     "ExecutionRequested",
+    "FATAL_CODE",
     "FATAL_ERROR_TYPES",
     "FrameDecoder",
     "FrameTooLarge",

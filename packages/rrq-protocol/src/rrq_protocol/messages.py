@@ -56,6 +56,9 @@ FATAL_ERROR_TYPES: Final = frozenset(
 )
 """Error types another attempt cannot cure."""
 
+FATAL_CODE: Final = "fatal"
+""":attr:`ExecutionError.code` of a failure that another attempt shall not try to cure, whatever its type."""
+
 
 def _version() -> str:
     # A factory, not a plain default: fields with a default are left out on the wire, the version never is.
@@ -132,7 +135,7 @@ class ExecutionError(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def is_fatal(self) -> bool:
         """True if another attempt cannot succeed, so that retrying is pointless."""
-        return self.type in FATAL_ERROR_TYPES
+        return self.type in FATAL_ERROR_TYPES or self.code == FATAL_CODE
 
 
 class ExecutionOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,7 +164,7 @@ class ExecutionOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         code: str | None = None,
         details: Any = None,
     ) -> "ExecutionOutcome":
-        """The handler failed; retried by the job's policy unless ``type`` is fatal."""
+        """The handler failed; retried by the job's policy unless ``type`` or ``code`` is fatal."""
         error = ExecutionError(message=message, type=type, code=code, details=details)
         return cls(job_id=job_id, request_id=request_id, status=OutcomeStatus.ERROR, error=error)
 

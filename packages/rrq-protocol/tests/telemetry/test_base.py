@@ -8,7 +8,14 @@ from typing import Any, NoReturn
 import pytest
 from opentelemetry.trace import StatusCode
 
-from rrq_protocol import ExecutionContext, ExecutionOutcome, ExecutionRequest, Job
+from rrq_protocol import (
+    ExecutionContext,
+    ExecutionError,
+    ExecutionOutcome,
+    ExecutionRequest,
+    Job,
+    OutcomeStatus,
+)
 from rrq_protocol.telemetry import Attributes, Kind, Telemetry, correlated
 from support.tracing import Recording, hexadecimal, recording
 
@@ -118,19 +125,25 @@ def test_a_runners_span_is_a_child_of_the_attempt() -> None:
     assert (child.attributes["rrq.attempt"], child.attributes["messaging.message.id"]) == (2, "j")
 
 
+RETRIED = ExecutionOutcome(status=OutcomeStatus.RETRY, error=ExecutionError("boom", type="ValueError"))
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "error_type"),
     [
         (ExecutionOutcome.success("j", "r", 1), StatusCode.UNSET, None),
         (ExecutionOutcome.retry_after("j", "r", "limited", 5), StatusCode.UNSET, None),
         (ExecutionOutcome.failure("j", "r", "boom", type="ValueError"), StatusCode.ERROR, "ValueError"),
+        (RETRIED, StatusCode.ERROR, "ValueError"),
         (ExecutionOutcome.timeout("j", "r"), StatusCode.ERROR, "timeout"),
     ],
 )
 def test_an_outcome_decides_the_status(
     outcome: ExecutionOutcome, status: StatusCode, error_type: str | None
 ) -> None:
-    """Errors are failed spans with the error's type; a retry that was asked for is none."""
+    """Errors are failed spans with the error's type; a retry that was asked for is none, one after an
+    exception is.
+    """
     recorded = Recording()
     recorded.telemetry.runner(request()).end_with(outcome)
     span = recorded.one("rrq.runner")

@@ -27,6 +27,7 @@ from rrq_runner.errors import InvalidParams, LoadError, RegistrationError, Retry
 from rrq_runner.in_process import executing
 from rrq_runner.loader import load_runner_settings
 from rrq_runner.registry import Registry
+from rrq_runner.retry import Retry
 from rrq_runner.runtime import run
 from rrq_runner.server import Server
 from rrq_runner.settings import RunnerSettings
@@ -43,6 +44,7 @@ __all__ = [
     "PythonRunnerSettings",
     "RegistrationError",
     "Registry",
+    "Retry",
     "RetryJob",
     "RunnerError",
     "RunnerRuntime",

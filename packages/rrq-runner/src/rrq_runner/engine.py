@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from contextlib import suppress
+from random import Random
 from time import monotonic
 
 from rrq_protocol import ExecutionOutcome, ExecutionRequest
@@ -23,13 +24,22 @@ class Engine:
         registry: The handlers.
         state: What handlers find as ``ctx.state``.
         threads: Most plain functions at a time.
+        random: Source of the jitter of handlers' own retry delays.
     """
 
-    def __init__(self, registry: Registry, *, state: State | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        state: State | None = None,
+        threads: int | None = None,
+        random: Random | None = None,
+    ) -> None:
         self.registry = registry
         self.state: State = {} if state is None else state
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
+        self.random = random or Random()
         self.threads = HandlerThreads(threads or default_limit(), self.loop)
         self._running: set[Execution] = set()
         self._idle = asyncio.Event()

@@ -23,6 +23,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context as VariablesContext
 from contextvars import copy_context
 from functools import partial
+from random import Random
 from time import monotonic
 from typing import Any, Literal, Protocol
 
@@ -74,6 +75,7 @@ class Host(Protocol):
     loop: asyncio.AbstractEventLoop
     threads: HandlerThreads
     pid: int
+    random: Random
 
     def ended(self, execution: "Execution") -> None:
         """Take note that the handler has ended."""
@@ -236,6 +238,15 @@ class Execution:
     def _failed(self, error: BaseException) -> ExecutionOutcome:
         if self._reason is not None:
             return self._stopped()
+        return self._by_policy(self._described(error), error)
+
+    def _by_policy(self, outcome: ExecutionOutcome, error: BaseException | None = None) -> ExecutionOutcome:
+        retry = self.handler.retry
+        if retry is None:
+            return outcome
+        return retry.applied(outcome, error, self.request.context.attempt, self._host.random)
+
+    def _described(self, error: BaseException) -> ExecutionOutcome:
         job_id, request_id = self.request.job_id, self.request.request_id
         if isinstance(error, RetryJob):
             message = bounded_message(error.message) or "the handler asked for another attempt"
@@ -264,7 +275,7 @@ class Execution:
         if self._reason == "timeout":
             limit = self.handler.timeout_s
             if limit is None or monotonic() >= self._deadline_at:
-                return ExecutionOutcome.timeout(job_id, request_id)
+                return self._by_policy(ExecutionOutcome.timeout(job_id, request_id))
             message = f"the handler's timeout of {limit:g} s passed"
-            return ExecutionOutcome.timeout(job_id, request_id, message)
+            return self._by_policy(ExecutionOutcome.timeout(job_id, request_id, message))
         return ExecutionOutcome.cancelled(job_id, request_id)

@@ -11,6 +11,7 @@ from rrq_protocol import ExecutionRequest, InvalidName, validate_function_name
 from rrq_runner.binding import Binder, read_signature
 from rrq_runner.context import Context
 from rrq_runner.errors import RegistrationError, seconds
+from rrq_runner.retry import Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +24,7 @@ class Handler:
         is_async: Runs on the event loop; a plain ``def`` runs in a thread.
         binder: How params become arguments; None for a raw handler, which gets the request.
         timeout_s: Limit for one attempt, besides the job's own deadline.
+        retry: What is said of another attempt when one has failed; None: nothing.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Handler:
     is_async: bool
     binder: Binder | None
     timeout_s: float | None = None
+    retry: Retry | None = None
 
     def call(self, request: ExecutionRequest, context: Context) -> Any:
         """Call the function: the result of a plain ``def``, or the awaitable of an async one.
@@ -57,11 +60,19 @@ class Registry:
 
     @overload
     def handler(
-        self, name: str | None = None, *, timeout: float | timedelta | None = None
+        self,
+        name: str | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        retry: Retry | None = None,
     ) -> Callable[[F], F]: ...
 
     def handler(
-        self, name: F | str | None = None, *, timeout: float | timedelta | None = None
+        self,
+        name: F | str | None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        retry: Retry | None = None,
     ) -> F | Callable[[F], F]:
         """Register the decorated function, as ``@registry.handler`` or ``@registry.handler("name",
         timeout=60)``.
@@ -69,6 +80,7 @@ class Registry:
         Args:
             name: What producers call it; the function's own name by default.
             timeout: Limit for one attempt, in seconds or as a timedelta.
+            retry: How often and when a failed attempt is followed by another.
 
         Raises:
             RegistrationError: See :meth:`register`.
@@ -78,7 +90,8 @@ class Registry:
             return name
 
         def decorate(function: F) -> F:
-            self.register(_own_name(function) if name is None else name, function, timeout=timeout)
+            own = _own_name(function) if name is None else name
+            self.register(own, function, timeout=timeout, retry=retry)
             return function
 
         return decorate
@@ -89,6 +102,7 @@ class Registry:
         handler: Callable[..., Any],
         *,
         timeout: float | timedelta | None = None,
+        retry: Retry | None = None,
         replace: bool = False,
     ) -> None:
         """Offer ``handler`` under ``name``.
@@ -98,6 +112,7 @@ class Registry:
             handler: An async function, a plain one (runs in a thread), or a raw one, whose only parameter is
                 annotated ``ExecutionRequest``.
             timeout: Limit for one attempt, in seconds or as a timedelta.
+            retry: How often and when a failed attempt is followed by another, within the job's own limits.
             replace: Take the place of a handler of the same name.
 
         Raises:
@@ -115,12 +130,17 @@ class Registry:
             raise RegistrationError(name, str(error)) from None
         if timeout_s == 0:
             raise RegistrationError(name, "timeout: expected more than 0 seconds, or None for no limit")
+        if retry is not None and not isinstance(retry, Retry):
+            raise RegistrationError(
+                name, f"retry: expected a Retry, such as Retry(max_retries=3), got {retry!r}"
+            )
         self._handlers[name] = Handler(
             name=name,
             function=handler,
             is_async=_is_async(handler),
             binder=read_signature(name, handler),
             timeout_s=timeout_s,
+            retry=retry,
         )
 
     def unregister(self, name: str) -> None:

@@ -213,10 +213,12 @@ class Span:
                 self._telemetry._end(raw, None if error is None else _text(error), error_type)
 
     def end_with(self, outcome: ExecutionOutcome) -> None:
-        """End it as a handler's outcome says. A retry that the handler asked for is no error."""
+        """End it as a handler's outcome says. A retry that the handler asked for is no error, one after an
+        exception is."""
         self.set({"rrq.outcome": str(outcome.status)})
         error = outcome.error
-        if outcome.status is OutcomeStatus.SUCCESS or outcome.status is OutcomeStatus.RETRY:
+        asked = outcome.status is OutcomeStatus.RETRY and (error is None or error.type is None)
+        if outcome.status is OutcomeStatus.SUCCESS or asked:
             self.end()
         else:
             self.end(error.message if error is not None else "", error.type if error is not None else None)

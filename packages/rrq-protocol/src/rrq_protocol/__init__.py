@@ -86,6 +86,7 @@ from rrq_protocol.names import (
     validate_job_id,
     validate_queue_name,
 )
+from rrq_protocol.nonce import NONCE_BYTES, nonce_proof
 from rrq_protocol.redis_faults import RedisFault, classify_reply, reply_of
 from rrq_protocol.scripts import ScriptCall, Text, script_names, script_sha, script_source
 from rrq_protocol.settings import RunnerConfig, Secret, Settings, load_settings
@@ -127,6 +128,7 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "MalformedRecord",
     "ManualClock",
+    "NONCE_BYTES",
     "NotSerialisable",
     "OrchestratorConnection",
     "OutcomeReceived",
@@ -170,6 +172,7 @@ __all__ = [
     "encode_line",
     "load_settings",
     "new_job_id",
+    "nonce_proof",
     "parse_record",
     "parse_tcp_socket",
     "read_attempts",

@@ -21,6 +21,7 @@ from rrq_runner.logs import configure_logging
 from rrq_runner.parent import ParentWatch, watch_parent
 from rrq_runner.server import Server
 from rrq_runner.settings import RunnerSettings
+from rrq_runner.transports.gate import take_nonce
 from rrq_runner.transports.stdio import Pipes, claim_stdio
 
 _log = logging.getLogger("rrq_runner")
@@ -70,6 +71,7 @@ def run_process(load: Callable[[], RunnerSettings], find_endpoint: Callable[[], 
     try:
         endpoint = find_endpoint()
         watch = watch_parent(os.environ)
+        nonce = take_nonce(os.environ)
     except EndpointError as error:
         return _complain(error, EXIT_USAGE)
     pipes = claim_stdio() if isinstance(endpoint, StdioEndpoint) else None
@@ -80,7 +82,7 @@ def run_process(load: Callable[[], RunnerSettings], find_endpoint: Callable[[], 
     configure_logging()
     try:
         enable_from(os.environ, "rrq-runner")
-        clean = _serve(settings, endpoint, pipes, watch)
+        clean = _serve(settings, endpoint, nonce, pipes, watch)
     except StartupError as error:
         return _complain(error, EXIT_FAILURE)
     except TelemetryUnavailable as error:
@@ -102,12 +104,16 @@ def _endpoint(options: AddressOptions) -> Endpoint:
 
 
 def _serve(
-    settings: RunnerSettings, endpoint: Endpoint, pipes: Pipes | None, watch: ParentWatch | None
+    settings: RunnerSettings,
+    endpoint: Endpoint,
+    nonce: bytes | None,
+    pipes: Pipes | None,
+    watch: ParentWatch | None,
 ) -> bool:
     extensions = take_extensions(os.environ)
 
     async def main() -> bool:
-        server = Server(settings, endpoint, extensions=extensions, pipes=pipes)
+        server = Server(settings, endpoint, extensions=extensions, nonce=nonce, pipes=pipes)
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             _handle_signals(loop, server, watch)

@@ -12,7 +12,8 @@ from rrq_runner.engine import Engine
 from rrq_runner.lifespan import running_hooks
 from rrq_runner.session import Session
 from rrq_runner.settings import DEFAULT_MAX_IN_FLIGHT, RunnerSettings
-from rrq_runner.transports import Listener
+from rrq_runner.transports import Admit, Listener
+from rrq_runner.transports.gate import Gatekeeper
 from rrq_runner.transports.peer import refusal
 from rrq_runner.transports.stdio import Pipes, claim_stdio, listen_stdio
 from rrq_runner.transports.tcp import listen_tcp
@@ -33,6 +34,7 @@ class Server:
         settings: Handlers, hooks, limits.
         endpoint: Where to listen.
         extensions: What the orchestrator offered, such as ``hello``.
+        nonce: What a TCP connection has to prove to know (:mod:`.transports.gate`); None: nothing.
         pipes: The descriptors of stdio, where they have been claimed already.
     """
 
@@ -42,11 +44,14 @@ class Server:
         endpoint: Endpoint,
         *,
         extensions: frozenset[str] = frozenset(),
+        nonce: bytes | None = None,
         pipes: Pipes | None = None,
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
         self._extensions = extensions
+        self._nonce = nonce
+        self._gatekeeper: Gatekeeper | None = None
         self._pipes = pipes
         self._sessions: set[Session] = set()
         self._no_sessions = asyncio.Event()
@@ -112,16 +117,22 @@ class Server:
         if isinstance(endpoint, StdioEndpoint):
             return await listen_stdio(self._pipes or claim_stdio(), lambda: self._session(engine, stdio=True))
         if isinstance(endpoint, TcpEndpoint):
-            return await listen_tcp(endpoint, lambda: self._session(engine))
-        return await listen_unix(endpoint, lambda: self._session(engine))
+            if self._nonce is None:
+                return await listen_tcp(endpoint, lambda: self._session(engine, self._admit))
+            self._gatekeeper = Gatekeeper(self._nonce, self._admit, lambda: self._session(engine))
+            return await listen_tcp(endpoint, self._gatekeeper)
+        return await listen_unix(endpoint, lambda: self._session(engine, self._admit))
 
-    def _session(self, engine: Engine, *, stdio: bool = False) -> Session:
+    def _admit(self, transport: asyncio.BaseTransport) -> str | None:
+        return refusal(transport, self._settings.allowed_uids)
+
+    def _session(self, engine: Engine, admit: Admit | None = None, *, stdio: bool = False) -> Session:
         settings = self._settings
         session = Session(
             engine,
             RunnerConnection("line" if stdio else "length", settings.max_in_flight or DEFAULT_MAX_IN_FLIGHT),
             hello=self._hello() if "hello" in self._extensions else None,
-            admit=None if stdio else lambda transport: refusal(transport, settings.allowed_uids),
+            admit=admit,
             on_end=self._ended,
             on_eof=self.stop if stdio else None,
         )
@@ -149,6 +160,8 @@ class Server:
 
     async def _drain(self, listener: Listener, engine: Engine) -> bool:
         listener.close()
+        if self._gatekeeper is not None:
+            self._gatekeeper.close()
         for session in self._sessions:
             session.draining = True
         _log.info("runner.draining", extra={"running": engine.running})

@@ -12,6 +12,7 @@ from typing import Any, Final
 import anyio
 
 from rrq_orchestrator.runners.listeners import is_foreign_listener
+from rrq_orchestrator.runners.nonce import Nonce
 from rrq_orchestrator.runners.process import RunnerProcess, StartFailed, exit_text
 from rrq_protocol import TcpEndpoint, UnixEndpoint
 
@@ -29,6 +30,7 @@ async def dial(
     process: RunnerProcess | None,
     *,
     patient: bool = True,
+    nonce: Nonce | None = None,
 ) -> None:
     """Connect ``protocol`` to a listening runner, waiting for it to listen. Cancel to set a limit.
 
@@ -37,6 +39,7 @@ async def dial(
         protocol: Makes the protocol of the connection.
         process: The process that is to listen there; None if it is not ours.
         patient: Whether to try until cancelled; else once.
+        nonce: What the process was given to know us by, on TCP.
 
     Raises:
         StartFailed: The process ended, or another program answers in its place.
@@ -44,7 +47,7 @@ async def dial(
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            await _connect(endpoint, protocol, process)
+            await _connect(endpoint, protocol, process, nonce)
             return
         except (OSError, TimeoutError) as error:
             if not patient:
@@ -63,6 +66,7 @@ async def _connect(
     endpoint: UnixEndpoint | TcpEndpoint,
     protocol: Callable[[], asyncio.BaseProtocol],
     process: RunnerProcess | None,
+    nonce: Nonce | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     if isinstance(endpoint, UnixEndpoint):
@@ -85,6 +89,9 @@ async def _connect(
                 raise ConnectionRefusedError("connected to itself")
             if process is not None and is_foreign_listener(endpoint.port, process.pid):
                 raise StartFailed(f"another program listens on {endpoint}; end it, or change `tcp_port`")
+            if nonce is not None and nonce.taken:
+                async with asyncio.timeout(_CONNECT_S):
+                    await nonce.exchange(connection)
             await loop.create_connection(protocol, sock=connection)
     except BaseException:
         connection.close()

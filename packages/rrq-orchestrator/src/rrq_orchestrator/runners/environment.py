@@ -13,9 +13,17 @@ import msgspec
 
 from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint, UnixEndpoint
 
-__all__ = ["CONTROL_FD_VARIABLE", "EXTENSIONS", "handed_on", "runner_command", "runner_environment"]
+__all__ = [
+    "CONTROL_FD_VARIABLE",
+    "EXTENSIONS",
+    "NONCE_FD_VARIABLE",
+    "handed_on",
+    "runner_command",
+    "runner_environment",
+]
 
 CONTROL_FD_VARIABLE: Final = "RRQ_RUNNER_CONTROL_FD"
+NONCE_FD_VARIABLE: Final = "RRQ_RUNNER_NONCE_FD"
 EXTENSIONS: Final = "hello,ping"
 
 _NEVER: Final = frozenset({"RRQ_REDIS_DSN", "RRQ_REDIS_DSN_FILE"})
@@ -65,7 +73,12 @@ _TELEMETRY_VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def runner_environment(
-    config: RunnerConfig, endpoint: Endpoint, inherited: Mapping[str, str], *, control_fd: int | None = None
+    config: RunnerConfig,
+    endpoint: Endpoint,
+    inherited: Mapping[str, str],
+    *,
+    control_fd: int | None = None,
+    nonce_fd: int | None = None,
 ) -> dict[str, str]:
     """Return the environment of a runner process.
 
@@ -74,6 +87,7 @@ def runner_environment(
         endpoint: Where the runner listens, or stdio.
         inherited: The orchestrator's own environment, of which only allowed names are handed on.
         control_fd: Number of the inherited pipe whose end of file means that the orchestrator is gone.
+        nonce_fd: Number of the inherited socket that holds the nonce (:mod:`.nonce`).
     """
     exact = {name for name in config.env_passthrough if not name.endswith("*")}
     prefixes = _ALLOWED_PREFIXES + tuple(name[:-1] for name in config.env_passthrough if name.endswith("*"))
@@ -88,6 +102,8 @@ def runner_environment(
     environment["RRQ_RUNNER_EXTENSIONS"] = EXTENSIONS
     if control_fd is not None:
         environment[CONTROL_FD_VARIABLE] = str(control_fd)
+    if nonce_fd is not None:
+        environment[NONCE_FD_VARIABLE] = str(nonce_fd)
     if isinstance(endpoint, UnixEndpoint):
         environment["RRQ_RUNNER_SOCKET"] = environment["RRQ_EXECUTOR_SOCKET"] = endpoint.path
     elif isinstance(endpoint, TcpEndpoint):

@@ -16,10 +16,11 @@ from rrq_orchestrator.runners.base import LostCause
 from rrq_orchestrator.runners.channel import Channel, ChannelLimits
 from rrq_orchestrator.runners.dial import dial
 from rrq_orchestrator.runners.environment import runner_command, runner_environment
+from rrq_orchestrator.runners.nonce import Nonce
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.process import RunnerProcess, StartFailed, exit_text, start_process
 from rrq_orchestrator.runners.termination import kill, terminate
-from rrq_protocol import Endpoint, Hello, StdioEndpoint, WireOutcome
+from rrq_protocol import Endpoint, Hello, StdioEndpoint, TcpEndpoint, WireOutcome
 
 __all__ = ["Departure", "Peer", "PeerHome"]
 
@@ -89,6 +90,7 @@ class Peer:
         self._plan = plan
         self.log = log.bind(slot=slot)
         self._endpoint: Endpoint | None = None
+        self._nonce: Nonce | None = None
         self._greeted = False
         self._cause = LostCause.CRASHED
         self._channel_detail = ""
@@ -121,6 +123,8 @@ class Peer:
         if self.over:
             await self.settle()
             raise StartFailed(f"{self.end_text()} before it was ready")
+        if self._nonce is not None:
+            self._nonce.close()  # there will be no other connection
         self.ready_at = asyncio.get_running_loop().time()
 
     def depart(self, departure: Departure) -> None:
@@ -195,6 +199,8 @@ class Peer:
                 self.log.warning("runner.processes_left", pid=process.pid, count=process.left)
             await process.outputs_closed(_LAST_WORDS_S)
             process.close()
+        if self._nonce is not None:
+            self._nonce.close()
         if self._endpoint is not None:
             self._plan.endpoints.release(self.slot, self._endpoint)
             self._endpoint = None
@@ -270,13 +276,22 @@ class Peer:
 
     async def _start(self, endpoint: Endpoint, quiet: bool) -> None:
         config, stdio = self._plan.config, isinstance(endpoint, StdioEndpoint)
-        self.process = start_process(
-            runner_command(config, endpoint),
-            lambda control_fd: runner_environment(config, endpoint, os.environ, control_fd=control_fd),
-            cwd=config.cwd,
-            stdio=stdio,
-            capture=self._plan.capture,
-        )
+        nonce = self._nonce = Nonce() if isinstance(endpoint, TcpEndpoint) else None
+        nonce_fd = None if nonce is None else nonce.fd
+        try:
+            self.process = start_process(
+                runner_command(config, endpoint),
+                lambda control_fd: runner_environment(
+                    config, endpoint, os.environ, control_fd=control_fd, nonce_fd=nonce_fd
+                ),
+                cwd=config.cwd,
+                stdio=stdio,
+                capture=self._plan.capture,
+                pass_fds=() if nonce_fd is None else (nonce_fd,),
+            )
+        finally:
+            if nonce is not None:
+                nonce.handed_over()
         self.process.on_exit = self._end
         self.log = self.log.bind(pid=await self.process.identified())
         await self.process.capture(self.log, stdout=not stdio, quiet=quiet)
@@ -285,7 +300,13 @@ class Peer:
         if isinstance(endpoint, StdioEndpoint):
             await self._attach_stdio()
         else:
-            await dial(endpoint, self._same_channel, self.process, patient=not self._plan.external)
+            await dial(
+                endpoint,
+                self._same_channel,
+                self.process,
+                patient=not self._plan.external,
+                nonce=self._nonce,
+            )
         if self._plan.config.app is not None and not self._plan.external:
             # Our own runner introduces itself once its handlers are loaded.
             await self.reached(lambda: self._greeted or self.over)

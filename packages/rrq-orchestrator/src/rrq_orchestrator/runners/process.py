@@ -210,6 +210,7 @@ def start_process(
     cwd: str | None = None,
     stdio: bool = False,
     capture: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> RunnerProcess:
     """Start a process, under a guard. Whoever calls this has to see to its end (:mod:`.termination`).
 
@@ -219,6 +220,7 @@ def start_process(
         cwd: Working directory.
         stdio: Connect stdin and stdout with pipes, for the protocol.
         capture: Pipe the output; else it goes to our stderr.
+        pass_fds: Descriptors it inherits, under the same numbers.
 
     Raises:
         StartFailed: The program or the directory does not exist, or the system has no room for a process.
@@ -235,7 +237,7 @@ def start_process(
             stdin=subprocess.PIPE if stdio else subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdio or capture else _our_stderr(),
             stderr=subprocess.PIPE if capture else _our_stderr(),
-            pass_fds=(control[0], status[1]),
+            pass_fds=(control[0], status[1], *pass_fds),
             start_new_session=True,
             bufsize=0,
         )

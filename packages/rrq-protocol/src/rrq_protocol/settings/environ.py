@@ -28,6 +28,7 @@ OTHER_VARIABLES: Final = frozenset(
         "RRQ_RUNNER_CONFIG",
         "RRQ_RUNNER_CONTROL_FD",
         "RRQ_RUNNER_EXTENSIONS",
+        "RRQ_RUNNER_NONCE_FD",
         "RRQ_RUNNER_PARENT_PID",
         "RRQ_RUNNER_SETTINGS",
         "RRQ_RUNNER_SOCKET",

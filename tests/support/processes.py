@@ -26,6 +26,8 @@ class Command:
         arguments: Its arguments.
         cwd: Where it runs.
         env: Variables on top.
+        stdout: As of :class:`subprocess.Popen`.
+        python: The interpreter.
 
     Attributes:
         lines: What it has written to standard error so far.
@@ -38,9 +40,10 @@ class Command:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         stdout: Any = subprocess.PIPE,
+        python: str = sys.executable,
     ) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}
-        head = [sys.executable, "-c"] if module == "-c" else [sys.executable, "-m", module]
+        head = [python, "-c"] if module == "-c" else [python, "-m", module]
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False

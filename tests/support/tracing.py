@@ -1,28 +1,22 @@
 """Spans in tests: recorded in memory by OpenTelemetry's SDK, or by another library in a process apart."""
 
-import atexit
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from rrq_protocol.telemetry import use
 from rrq_protocol.telemetry.otel import OtelTelemetry
-from support.redis_choice import STRICT
-from support.rules import PACKAGES, ROOT
+from support.environments import environment
+from support.rules import PACKAGES
 
 __all__ = ["PROGRAMS", "Recording", "hexadecimal", "recording", "run_program"]
 
@@ -101,32 +95,13 @@ def _python(library: str, lowest: bool) -> str:
     """
     if importlib.util.find_spec(library) is not None:
         return sys.executable
-    if not STRICT:
-        pytest.skip(f"{library} is tried in an environment of its own; RRQ_TEST_STRICT=1 makes it")
-    return str(_environment(lowest) / "bin" / "python")
+    return environment(library, _requirements(), lowest=lowest)
 
 
-@cache
-def _environment(lowest: bool) -> Path:
-    """Make an environment with the wheels and both libraries, in the newest versions we know or the lowest;
-    it is removed when the tests are over.
-    """
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else "uv"
-    home = Path(tempfile.mkdtemp(prefix="rrq-tracing-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+def _requirements() -> list[str]:
     wheels = [f"{PACKAGES}/rrq-{name}" for name in ("protocol", "runner", "orchestrator")]
     wheels.append(f"{PACKAGES}/rrq-producer[ddtrace,logfire]")
-    editable = [part for wheel in wheels for part in ("--editable", wheel)]
-    chosen = ["--no-config", "--resolution", "lowest-direct"] if lowest else []
-    _run(uv, "venv", "--quiet", "--python", sys.executable, str(home))
-    _run(uv, "pip", "install", "--quiet", *chosen, "--python", f"{home}/bin/python", *editable)
-    return home
-
-
-def _run(*command: str) -> None:
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr
+    return [part for wheel in wheels for part in ("--editable", wheel)]
 
 
 PROGRAMS = {

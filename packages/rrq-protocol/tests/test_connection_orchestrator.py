@@ -84,6 +84,24 @@ def test_a_bad_response_concerns_itself_alone(body: bytes, request_id: str | Non
     assert dict(orchestrator.outstanding) == {"r1": "j1"}
 
 
+@pytest.mark.parametrize(
+    ("body", "echoed"),
+    [
+        (b'{"type":"request","payload":{"request_id":"r1","job_id":"j1"}}', True),
+        (b'{"type":"cancel","payload":{"request_id":"r1","job_id":"j1"}}', True),
+        (b'{"type":"ping","payload":{"number":1}}', True),
+        (b'{"type":"response","payload":{"request_id":"r1","status":"perhaps"}}', False),
+        (b'{"type":"news","payload":{"request_id":"r1"}}', False),
+        (b"[]", False),
+    ],
+)
+def test_an_echo_is_told_from_a_wrong_answer(body: bytes, echoed: bool) -> None:
+    """What only orchestrators send comes from a peer that repeats what it hears."""
+    (bad,) = waiting(("r1", "j1")).receive(frame(body, "length"))
+    assert isinstance(bad, BadMessage)
+    assert bad.echoed is echoed
+
+
 def test_results_are_kept_byte_for_byte() -> None:
     """A result is stored as the runner wrote it: spacing, large integers, escapes, repeated keys."""
     result = b'{"b" : 9007199254740993, "a":"\\u00fc", "a":1.0,\n"z":null}'

@@ -122,6 +122,39 @@ async def test_a_stranger_at_the_port_is_a_failed_start(said: bytes) -> None:
             await recorder.until(lambda: runner.state == "ready" and runner.free == 4)
 
 
+async def test_an_echo_at_the_port_is_a_failed_start() -> None:
+    """A service that repeats what it hears names our requests, and is no runner for that: all it got is given
+    back, and the circuit opens with a message.
+    """
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(4096):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    port = neighbouring_ports()
+    config = {"mode": "external", "tcp_port": port, "cmd": None, "max_in_flight": 4}
+    async with bench(config) as pool:
+        runner, recorder = pool.runner, pool.recorder
+        stranger = await asyncio.start_server(echo, "127.0.0.1", port)
+        for attempt in range(3):
+            await recorder.until(lambda: runner.free == 4)
+            for name in "abc":
+                pool.submit(f"{name}{attempt}")
+            assert {(await pool.loss(f"{name}{attempt}"))[0] for name in "abc"} == {LostCause.UNPROVEN}
+        await recorder.until(lambda: runner.state == "broken" and runner.free == 1)
+        pool.submit("trial")
+        assert (await pool.loss("trial"))[0] is LostCause.UNPROVEN
+        assert (runner.history.last_error or "").startswith("sends back what it is sent without one valid")
+        stranger.close()
+        with fake_runner(port):
+            await recorder.until(lambda: runner.free == 1)
+            assert await pool.result("r", x=1) == {"x": 1}
+            await recorder.until(lambda: runner.state == "ready" and runner.free == 4)
+
+
 async def test_a_runner_that_spoke_before_it_broke_has_crashed() -> None:
     """One valid message shows that it is a runner; what it takes down with it is charged."""
     port = neighbouring_ports()

@@ -92,6 +92,7 @@ _MAX_BODY_DEPTH = MAX_DEPTH + ENVELOPE_DEPTH
 
 _SPOKEN = (PROTOCOL_VERSION, VERSION_ONE)
 _NEVER_ANSWERED = frozenset({"cancel", "response", "hello", "pong"})
+_OURS = frozenset({"request", "cancel", "ping"})
 
 
 class OrchestratorConnection(Connection[OrchestratorEvent]):
@@ -206,7 +207,7 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
             # Who sends one frame per answer, and owes one answer, has just spoilt it. On stdio it may be
             # something that a handler printed.
             request_id = next(iter(self._jobs)) if len(self._jobs) == 1 else None
-        return BadMessage(error.problem, request_id, error.job_id)
+        return BadMessage(error.problem, request_id, error.job_id, error.message_type in _OURS)
 
     def _match(self, outcome: WireOutcome) -> OrchestratorEvent:
         request_id, job_id = outcome.request_id, outcome.job_id

@@ -33,11 +33,15 @@ class StrayResponse(msgspec.Struct, frozen=True):
 
 
 class BadMessage(msgspec.Struct, frozen=True):
-    """A message of the peer is wrong. The ids are what it claimed; a request it names stays open."""
+    """A message of the peer is wrong. The ids are what it claimed; a request it names stays open.
+
+    ``echoed`` says that it is of a kind only orchestrators send: the peer repeats what it hears.
+    """
 
     problem: str
     request_id: str | None = None
     job_id: str | None = None
+    echoed: bool = False
 
 
 class ExecutionRequested(msgspec.Struct, frozen=True):

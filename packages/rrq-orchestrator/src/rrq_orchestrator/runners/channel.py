@@ -261,7 +261,7 @@ class Channel(asyncio.Protocol):
             self._watch_frame()
 
     def _look_for_proof(self, event: object) -> None:
-        if not isinstance(event, BadMessage) or event.request_id in self.outstanding:
+        if not isinstance(event, BadMessage) or (event.request_id in self.outstanding and not event.echoed):
             self.proven = True
             self._owner.proved()
 
@@ -300,7 +300,10 @@ class Channel(asyncio.Protocol):
         self._bad_in_a_row += 1
         if self._bad_in_a_row <= 3 or self._bad_in_a_row % 100 == 0:
             self._log.warning("runner.bad_message", problem=event.problem, count=self._bad_in_a_row)
-        if event.request_id is not None and event.request_id in self.outstanding:
+        if event.echoed and not self.proven and self._framing == "length":
+            # No runner, and so no request of ours has an answer: all of them are lost with the connection.
+            self._fail(LostCause.PROTOCOL, "sends back what it is sent")
+        elif event.request_id is not None and event.request_id in self.outstanding:
             self.abandon(event.request_id)
             self._owner.unanswerable(event.request_id, f"broke the protocol: {event.problem}")
         elif self._framing == "length" and self._bad_in_a_row >= self._limits.strays:

@@ -8,6 +8,7 @@ from rrq_producer.aio import AsyncProducer
 from rrq_producer.client import RRQClient
 from rrq_producer.errors import (
     DuplicateJob,
+    DurabilityNotConfirmed,
     InvalidArgument,
     JobNotFound,
     ProducerClosed,
@@ -38,6 +39,7 @@ __all__ = [
     "AsyncProducer",
     "CancelReply",
     "DuplicateJob",
+    "DurabilityNotConfirmed",
     "EnqueuedJob",
     "InvalidArgument",
     "InvalidJob",

@@ -12,6 +12,7 @@ from rrq_producer.aio_pool import AsyncPool
 from rrq_producer.base import ProducerBase, cancelled, certain, checked_id, unlimited, wait_arguments
 from rrq_producer.bulk import Bulk
 from rrq_producer.checks import checked_jobs
+from rrq_producer.durability import Confirmation, Durability, Witness
 from rrq_producer.errors import ProducerClosed, RedisError, RedisRefused, RedisUnavailable
 from rrq_producer.faults import exchange_errors
 from rrq_producer.jobs import (
@@ -42,17 +43,24 @@ class AsyncProducer(ProducerBase):
 
     def _open(self, connections: int) -> None:
         self._pool = AsyncPool(self._address, connections)
-        self._group: GroupCommit | None = None
+        self._groups: dict[Durability | None, GroupCommit] = {}
         self._listener = AsyncListener(self._address)
 
     async def enqueue(
-        self, function_name: str, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+        self,
+        function_name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        durability: str | None = None,
+        **options: Unpack[JobOptions],
     ) -> EnqueuedJob:
         """Enqueue one job.
 
         Args:
             function_name: The handler's name; ``runner#handler`` names its runner too.
             params: What the handler's parameters are bound from: names to values with a JSON form.
+            durability: What to wait for after the job was accepted, instead of what the producer was made
+                with: ``"memory"``, ``"fsync"`` or ``"replicas:N"``.
             options: See :class:`rrq_protocol.Job`.
 
         Returns:
@@ -65,23 +73,31 @@ class AsyncProducer(ProducerBase):
             QueueFull: Redis has no memory left.
             RedisUnavailable: Redis could not be used; ``unknown`` on the error holds the id of the job if it
                 may have been created all the same.
+            DurabilityNotConfirmed: The job is written, but not confirmed to be as safe as asked for.
         """
-        return await self.enqueue_job(job_of(function_name, params, options))
+        return await self.enqueue_job(job_of(function_name, params, options), durability=durability)
 
-    async def enqueue_job(self, job: Job, guard: Guard | None = None) -> EnqueuedJob:
+    async def enqueue_job(
+        self, job: Job, guard: Guard | None = None, *, durability: str | None = None
+    ) -> EnqueuedJob:
         """Enqueue one job that was put together before.
 
         Args:
             job: The job.
             guard: A condition beside the unique key, such as ``Guard("reschedule")``; not a rate limit.
+            durability: As :meth:`enqueue`.
 
         Raises:
             RRQError: As :meth:`enqueue`.
         """
-        return certain(await self._enqueue(job, unlimited(guard)))
+        return certain(await self._enqueue(job, unlimited(guard), self._wanted(durability)))
 
-    async def enqueue_many(self, jobs: Iterable[Job]) -> list[EnqueuedJob]:
+    async def enqueue_many(self, jobs: Iterable[Job], *, durability: str | None = None) -> list[EnqueuedJob]:
         """Enqueue many jobs, some hundred per round trip; all are checked before any is sent.
+
+        Args:
+            jobs: The jobs.
+            durability: As :meth:`enqueue`, waited for once per round trip.
 
         Returns:
             The outcome of each, in order.
@@ -94,27 +110,31 @@ class AsyncProducer(ProducerBase):
                 became of each job, ``accepted`` holds those that were accepted.
             RedisRefused: Likewise; Redis would not take a job.
             RedisUnavailable: Likewise; ``unknown`` holds position and id of the jobs whose answer was lost.
+            DurabilityNotConfirmed: All jobs are written, but not all confirmed to be as safe as asked for.
         """
+        witness = Witness(self._wanted(durability))
         if (telemetry := active()) is None:
-            return await self._enqueue_all(self._bulk(jobs))
+            return await self._enqueue_all(self._bulk(jobs), witness)
         with enqueueing(telemetry, checked_jobs(jobs), self._rules.defaults.queue_name) as (carrying, _):
-            return await self._enqueue_all(self._bulk(carrying))
+            return await self._enqueue_all(self._bulk(carrying), witness)
 
-    async def _enqueue_all(self, bulk: Bulk) -> list[EnqueuedJob]:
+    async def _enqueue_all(self, bulk: Bulk, witness: Witness) -> list[EnqueuedJob]:
         try:
             while part := bulk.next():
-                if self._script_known and len(bulk.pending) > 1:
+                if not witness.asks and self._script_known and len(bulk.pending) > 1:
                     await self._send_ahead(bulk)
                     if (part := bulk.next()) is None:
                         break
+                confirmation = witness.next(self._rules.stats_key(part.chunk.jobs[0]))
                 try:
-                    reply, repeated = await self._send(part.chunk.evalsha(), part.chunk.eval)
+                    reply, repeated = await self._send(part.chunk.evalsha(), part.chunk.eval, confirmation)
                 except RedisRefused as error:
+                    witness.refused()
                     bulk.refused(part, error)
                 else:
                     bulk.answered(part, reply, repeated=repeated)
                     self._script_known = True
-            return bulk.result()
+            return witness.confirmed(bulk.result(), self._address.display)
         except (RedisError, ProducerClosed) as error:
             bulk.tell(error)
             raise
@@ -126,6 +146,7 @@ class AsyncProducer(ProducerBase):
         *,
         rate_limit_key: str,
         rate_limit_seconds: float | timedelta,
+        durability: str | None = None,
         **options: Unpack[JobOptions],
     ) -> EnqueuedJob | None:
         """Enqueue a job unless one of the same key was accepted within the period; then return None.
@@ -134,7 +155,7 @@ class AsyncProducer(ProducerBase):
             RRQError: As :meth:`enqueue`.
         """
         guard = rate_limit(rate_limit_key, rate_limit_seconds)
-        return await self._enqueue(job_of(function_name, params, options), guard)
+        return await self._enqueue(job_of(function_name, params, options), guard, self._wanted(durability))
 
     async def enqueue_with_debounce(
         self,
@@ -143,6 +164,7 @@ class AsyncProducer(ProducerBase):
         *,
         debounce_key: str,
         debounce_seconds: float | timedelta,
+        durability: str | None = None,
         **options: Unpack[JobOptions],
     ) -> EnqueuedJob:
         """Enqueue a job that runs when its key has been quiet for the period; a pending one takes this call's
@@ -152,9 +174,8 @@ class AsyncProducer(ProducerBase):
             RRQError: As :meth:`enqueue`.
         """
         guard = debounce(debounce_key, debounce_seconds)
-        return certain(
-            await self._enqueue(debounced(job_of(function_name, params, options), debounce_seconds), guard)
-        )
+        job = debounced(job_of(function_name, params, options), debounce_seconds)
+        return certain(await self._enqueue(job, guard, self._wanted(durability)))
 
     async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> JobResult:
         """Wait until a job has ended, in whatever way, and return how.
@@ -226,26 +247,36 @@ class AsyncProducer(ProducerBase):
     ) -> None:
         await self.aclose()
 
-    async def _enqueue(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
+    async def _enqueue(
+        self, job: Job, guard: Guard | None, durability: Durability | None
+    ) -> EnqueuedJob | None:
         if (telemetry := active()) is None:
-            return await self._enqueue_one(job, guard)
+            return await self._enqueue_one(job, guard, durability)
         with enqueueing(telemetry, (job,), self._rules.defaults.queue_name) as ((carrying,), span):
-            return told(span, await self._enqueue_one(carrying, guard))
+            return told(span, await self._enqueue_one(carrying, guard, durability))
 
-    async def _enqueue_one(self, job: Job, guard: Guard | None = None) -> EnqueuedJob | None:
+    async def _enqueue_one(
+        self, job: Job, guard: Guard | None, durability: Durability | None
+    ) -> EnqueuedJob | None:
         record, home = self._rules.prepared(job, guard), self._pool.admit()
-        if self._group is None or self._group.home is not home:
-            self._group = GroupCommit(home, self._pool, self._rules)
-        return await self._group.enqueue(job, record, self._attempts())
+        group = self._groups.get(durability)
+        if group is None or group.home is not home:
+            group = self._groups[durability] = GroupCommit(home, self._pool, self._rules, durability)
+        return await group.enqueue(job, record, self._attempts())
 
     async def _send(
-        self, command: bytes, with_script: Callable[[], bytes] | None = None
+        self,
+        command: bytes,
+        with_script: Callable[[], bytes] | None = None,
+        confirmation: Confirmation | None = None,
     ) -> tuple[object, bool]:
         """Return the reply, and whether an earlier attempt may have had the command's effect."""
         attempts = self._attempts()
         while True:
+            if confirmation is not None:
+                confirmation.restart()
             try:
-                return await self._pool.call(command, attempts), attempts.repeated
+                return await self._pool.call(command, attempts, confirmation), attempts.repeated
             except exchange_errors() as error:
                 pause_s = attempts.pause_after(error)
             if attempts.script_missing and with_script is not None:

@@ -15,6 +15,9 @@ A failed attempt counts on every member's own budget, and who has time left trie
 refusal may be about one record only, and a script refused halfway has accepted the records before; so a group
 that is refused goes out anew, call by call, and each gets what it deserves.
 
+Calls that ask for the same durability share groups, and wait for its confirmation together, on the connection
+that brought their jobs; the others never wait for it.
+
 All state belongs to one event loop, and is whole at every await.
 """
 
@@ -22,9 +25,10 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from rrq_producer.aio_connection import send
-from rrq_producer.aio_pool import AsyncPool, Home, Loan
+from rrq_producer.aio_connection import discard, send
+from rrq_producer.aio_pool import AsyncPool, Home, Loan, take_answers
 from rrq_producer.attempts import MAX_ATTEMPT_S, Attempts
+from rrq_producer.durability import Confirmation, Durability
 from rrq_producer.errors import RedisError, name_unsure
 from rrq_producer.faults import diagnose, exchange_errors, leaves_open
 from rrq_producer.jobs import CHUNK_BYTES, Chunk, EnqueuedJob, JobRules, accepted, record_bytes, refusal
@@ -40,6 +44,8 @@ PATIENCE_S = 0.1
 
 AT_ONCE_BYTES = 32 * 1024
 """A connection that is idle takes so much without waiting."""
+_MOMENT_S = 0.05
+"""A call that has less left has run out of time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +53,7 @@ class _Call:
     """One enqueue. Its caller waits to be ``woken``: to find its outcome, or a group that it ``leads`` now.
 
     ``repeated``: the job that was found may be its own. ``alone``: it travels without company, after it was
-    refused together with others.
+    refused together with others. ``missed``: its durability, which was not confirmed.
     """
 
     job: Job
@@ -58,6 +64,7 @@ class _Call:
     outcome: EnqueueReply | RedisError | None = None
     repeated: bool = False
     alone: bool = False
+    missed: Confirmation | None = None
 
     @property
     def waits(self) -> bool:
@@ -74,8 +81,8 @@ class _Group:
     """Calls that share a command; oldest first, and while it is under way one for each of its records.
 
     ``loan`` is the connection it is under way on, until the loop's clock says ``until``. ``sending`` sends a
-    large command. Once ``sent``, all that is left to do is reading. ``pause_s`` passes before the next
-    attempt.
+    large command. Once ``sent``, all that is left to do is reading. After the ``reply`` follows the
+    ``confirmation``, if one was asked for. ``pause_s`` passes before the next attempt.
     """
 
     members: list[_Call] = field(default_factory=list)
@@ -83,6 +90,8 @@ class _Group:
     loan: Loan | None = None
     sending: "asyncio.Task[None] | None" = None
     sent: bool = False
+    reply: object = None
+    confirmation: Confirmation | None = None
     until: float = 0.0
     pause_s: float = 0.0
 
@@ -109,10 +118,14 @@ class _Group:
 
 
 class GroupCommit:
-    """Sends the single enqueues of an async producer, in the event loop and the process of ``home``."""
+    """Sends the single enqueues of an async producer that ask for one durability, in the event loop and the
+    process of ``home``."""
 
-    def __init__(self, home: Home, pool: AsyncPool, rules: JobRules) -> None:
+    def __init__(
+        self, home: Home, pool: AsyncPool, rules: JobRules, durability: Durability | None = None
+    ) -> None:
         self.home, self._pool, self._rules = home, pool, rules
+        self._durability = durability
         self._waiting: deque[_Call] = deque()
         self._under_way = self._started = 0
         self._watched = False
@@ -143,7 +156,10 @@ class GroupCommit:
         assert me.outcome is not None
         if (error := refusal(job, me.outcome, repeated=me.repeated)) is not None:
             raise error
-        return accepted(me.outcome, repeated=me.repeated)
+        job_there = accepted(me.outcome, repeated=me.repeated)
+        if me.missed is not None and job_there is not None:
+            raise me.missed.error(self._pool.display, job_there)
+        return job_there
 
     async def _lead(self, group: _Group, me: _Call) -> None:
         try:
@@ -185,33 +201,67 @@ class GroupCommit:
         if (loan := group.loan) is None:
             if group.pause_s:
                 await asyncio.sleep(group.pause_s)
-            group.sent = False
+            group.sent, group.reply, group.confirmation = False, None, None
             loan = group.loan = await self._pool.borrow(me.attempts)
             group.until = self.home.loop.time() + MAX_ATTEMPT_S
-        own_until = self.home.loop.time() + me.attempts.limit_s
         try:
-            async with asyncio.timeout_at(min(group.until, own_until)):
-                if not group.sent:
-                    await self._send(group, loan, me)
-                reply = await loan.connection.read_response(disconnect_on_error=False)
+            async with self._limit(group, me):
+                if group.reply is None:
+                    if not group.sent:
+                        await self._send(group, loan, me)
+                    group.reply = await loan.connection.read_response(disconnect_on_error=False)
+            await self._confirm(group, loan, me)
         except BaseException as error:
             if leaves_open(error):
+                self._note_sent(group, unsure=group.reply is not None)
                 group.loan = None
                 await self._pool.give_back(loan)
                 raise
-            out_of_time = isinstance(error, TimeoutError) and own_until < group.until
+            out_of_time = isinstance(error, TimeoutError) and me.attempts.remaining_s < _MOMENT_S
             only_me = out_of_time or isinstance(error, asyncio.CancelledError)
             if not (only_me and (group.sent or group.sending) and group.heir()):
-                unsure = not diagnose(error).replied
-                for call in group.members:
-                    call.attempts.repeated = call.attempts.repeated or unsure
+                self._note_sent(group, unsure=group.reply is not None or not diagnose(error).replied)
                 await self._give_up(group, error)
             raise
         group.loan = None
         try:
-            self._answer(group, reply)
+            self._answer(group)
         finally:
             await self._pool.give_back(loan)
+
+    def _limit(self, group: _Group, me: _Call) -> asyncio.Timeout:
+        """Return what ends with the time of the connection or of the call, whichever is first."""
+        return asyncio.timeout_at(min(group.until, self.home.loop.time() + me.attempts.limit_s))
+
+    @staticmethod
+    def _note_sent(group: _Group, *, unsure: bool) -> None:
+        for call in group.members:
+            call.attempts.repeated = call.attempts.repeated or unsure
+
+    async def _confirm(self, group: _Group, loan: Loan, me: _Call) -> None:
+        """Ask for the durability of what was accepted, or read on where a leader before has asked."""
+        if self._durability is None:
+            return
+        if (asking := group.confirmation) is None:
+            asking = Confirmation(self._durability, self._rules.stats_key(group.members[0].job))
+            group.confirmation = asking
+        try:
+            while True:
+                if not asking.owed:
+                    if (question := asking.next(me.attempts)) is None:
+                        return
+                    group.sent = False
+                    group.until = self.home.loop.time() + MAX_ATTEMPT_S
+                    async with self._limit(group, me):
+                        await send(loan.connection, question)
+                    group.sent = True
+                async with self._limit(group, me):
+                    await take_answers(loan.connection, asking)
+        except TimeoutError as error:
+            # The oldest one's time is up, and so is that of the others, but for a moment.
+            if not asking.lapsed(error, me.attempts):
+                raise
+            await discard(loan.connection)
 
     async def _send(self, group: _Group, loan: Loan, me: _Call) -> None:
         """Send the command, or see to its end what a leader before began to send."""
@@ -244,10 +294,12 @@ class GroupCommit:
         unknown = any(call.attempts.script_missing for call in members)
         return group.chunk.eval() if unknown else group.chunk.evalsha()
 
-    def _answer(self, group: _Group, reply: object) -> None:
+    def _answer(self, group: _Group) -> None:
         assert group.chunk is not None
         own: set[str] = set()
-        for call, outcome in zip(group.members, group.chunk.call.result(reply), strict=True):
+        missed = group.confirmation if group.confirmation is not None and group.confirmation.missed else None
+        for call, outcome in zip(group.members, group.chunk.call.result(group.reply), strict=True):
+            call.missed = missed
             if call.attempts.repeated or call.alone:  # of several calls for one id, the first created the job
                 call.repeated = outcome.job_id not in own
                 own.add(outcome.job_id)

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from rrq_producer.address import Address, AsyncConnection
 from rrq_producer.aio_connection import connect, discard, is_open, send
 from rrq_producer.attempts import Attempts
+from rrq_producer.durability import Confirmation
 from rrq_producer.errors import ProducerClosed
 from rrq_producer.faults import leaves_open
 from rrq_producer.pool import IDLE_S, WINDOW
 
-__all__ = ["AsyncPool", "Home", "Loan"]
+__all__ = ["AsyncPool", "Home", "Loan", "take_answers"]
 
 
 class Home:
@@ -54,18 +55,29 @@ class AsyncPool:
         self._inherited: list[Home] = []
         self._closed = False
 
-    async def call(self, command: bytes, attempts: Attempts) -> object:
-        """Send one packed command and return its reply.
+    @property
+    def display(self) -> str:
+        """The address, without its password."""
+        return self._address.display
+
+    async def call(
+        self, command: bytes, attempts: Attempts, confirmation: Confirmation | None = None
+    ) -> object:
+        """Send one packed command and return its reply, after asking for what ``confirmation`` asks for.
 
         Raises:
             redis.RedisError: The server answered with an error, or the exchange failed; then the connection
             is closed.
             TimeoutError: The attempt took longer than it may.
         """
-        async with self._connection(attempts) as connection, asyncio.timeout(attempts.limit_s):
-            attempts.sent = True
-            await send(connection, command)
-            return await connection.read_response()
+        async with self._connection(attempts) as connection:
+            async with asyncio.timeout(attempts.limit_s):
+                attempts.sent = True
+                await send(connection, command)
+                reply: object = await connection.read_response()
+            if confirmation is not None:
+                await _confirm(connection, confirmation, attempts)
+            return reply
 
     async def pipeline(
         self, commands: Iterable[bytes], attempts: Attempts, on_reply: Callable[[object], None]
@@ -213,3 +225,34 @@ class AsyncPool:
     async def _close_idle(self, home: Home) -> None:
         while home.idle:
             await discard(home.idle.pop()[0])
+
+
+async def _confirm(connection: AsyncConnection, confirmation: Confirmation, attempts: Attempts) -> None:
+    try:
+        while (question := confirmation.next(attempts)) is not None:
+            async with asyncio.timeout(attempts.limit_s):
+                await send(connection, question)
+                await take_answers(connection, confirmation)
+    except BaseException as error:
+        if confirmation.lapsed(error, attempts):
+            await discard(connection)
+            return
+        attempts.repeated = True  # what came before has had its effect
+        raise
+
+
+async def take_answers(connection: AsyncConnection, confirmation: Confirmation) -> None:
+    """Read what a connection owes of a question, however much of it was read before.
+
+    Raises:
+        redis.RedisError: The connection is of no use any more.
+    """
+    from redis.exceptions import ResponseError
+
+    while confirmation.owed:
+        try:
+            confirmation.take(await connection.read_response(disconnect_on_error=False))
+        except ResponseError as error:
+            if not leaves_open(error):
+                raise
+            confirmation.take(error)

@@ -11,6 +11,7 @@ from rrq_producer.address import Address
 from rrq_producer.attempts import Attempts
 from rrq_producer.bulk import Bulk
 from rrq_producer.checks import check_name, check_number, checked_jobs, seconds_of
+from rrq_producer.durability import Durability, durability_of
 from rrq_producer.errors import InvalidArgument, JobNotFound, WrongKeyType
 from rrq_producer.jobs import JobRules
 from rrq_protocol import (
@@ -31,6 +32,7 @@ __all__ = ["ProducerBase"]
 
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_CONNECTIONS = 32
+MEMORY = "memory"
 MAX_TIMEOUT_S = 365 * 86_400.0
 MAX_CONNECTIONS = 1_000_000
 
@@ -46,11 +48,15 @@ class ProducerBase:
         key_prefix: What every key starts with; the same for producers and orchestrators that belong together.
         timeout_seconds: Time a call gets, retries included, before it raises ``RedisUnavailable``.
         max_connections: Most connections in use at a time; further calls wait for one.
+        durability: What each enqueue waits for after its job was accepted, unless it names another:
+            ``"memory"`` for nothing, ``"fsync"`` until the server's disk has it (Redis from 7.2 on, with an
+            append-only file), ``"replicas:2"`` until two replicas have it. ``timeout_seconds`` is the time
+            for that too.
 
     Raises:
         SettingsError: The address is unusable.
         InvalidName: The queue name or the key prefix is.
-        InvalidArgument: A number is.
+        InvalidArgument: A number is, or ``durability``.
     """
 
     def __init__(
@@ -61,13 +67,14 @@ class ProducerBase:
         key_prefix: str = DEFAULT_PREFIX,
         timeout_seconds: float = DEFAULT_TIMEOUT_S,
         max_connections: int = DEFAULT_CONNECTIONS,
+        durability: str = MEMORY,
     ) -> None:
         dsn: object = redis_dsn  # whatever an untyped program gave
         if not isinstance(dsn, str):
             raise SettingsError([f"rrq.redis_dsn: expected a text, got {type(dsn).__name__}"])
         given = Provenance(given=frozenset({"redis_dsn"}))
         settings = Settings(redis_dsn=Secret(redis_dsn), key_prefix=key_prefix, provenance=given)
-        self._set_up(settings, queue_name, timeout_seconds, max_connections)
+        self._set_up(settings, queue_name, timeout_seconds, max_connections, durability)
 
     @classmethod
     def from_settings(
@@ -77,6 +84,7 @@ class ProducerBase:
         queue_name: str | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_S,
         max_connections: int = DEFAULT_CONNECTIONS,
+        durability: str = MEMORY,
     ) -> Self:
         """Return a producer with the settings of a file and the environment, or those given.
 
@@ -85,6 +93,7 @@ class ProducerBase:
             queue_name: Queue of jobs that name none; by default that of the settings.
             timeout_seconds: Time a call gets, retries included.
             max_connections: Most connections in use at a time.
+            durability: What each enqueue waits for.
 
         Raises:
             SettingsError: The settings have problems, all of them listed.
@@ -97,12 +106,20 @@ class ProducerBase:
             settings = load_settings(settings)
         enable_named(settings.telemetry, "rrq-producer")
         producer = cls.__new__(cls)
-        producer._set_up(settings, queue_name, timeout_seconds, max_connections)
+        producer._set_up(settings, queue_name, timeout_seconds, max_connections, durability)
         return producer
 
-    def _set_up(self, settings: Settings, queue_name: str | None, timeout_s: float, connections: int) -> None:
+    def _set_up(
+        self,
+        settings: Settings,
+        queue_name: str | None,
+        timeout_s: float,
+        connections: int,
+        durability: str,
+    ) -> None:
         check_number("timeout_seconds", timeout_s, _is_time, "seconds, more than 0", int, float)
         check_number("max_connections", connections, _is_count, "a whole number of at least 1", int)
+        self._durability = durability_of(durability)
         self._address = Address(settings)
         self._rules = JobRules.of(settings, queue_name=queue_name)
         self._timeout_s = timeout_s
@@ -120,6 +137,14 @@ class ProducerBase:
 
     def _attempts(self, limit_s: float = math.inf) -> Attempts:
         return Attempts(self._address, max(0.0, min(limit_s, self._timeout_s)))
+
+    def _wanted(self, durability: str | None) -> Durability | None:
+        """Return what an enqueue waits for; None for nothing.
+
+        Raises:
+            InvalidArgument: It asks for something else.
+        """
+        return self._durability if durability is None else durability_of(durability)
 
     def _bulk(self, jobs: Iterable[Job]) -> Bulk:
         return Bulk(self._rules, checked_jobs(jobs))

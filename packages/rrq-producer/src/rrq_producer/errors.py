@@ -15,6 +15,7 @@
     ├── WaitTimeout             the job has not ended yet (a TimeoutError too)
     ├── ProducerClosed          the producer was used after it was closed
     ├── WrongKeyType            a key that the job needs holds something else
+    ├── DurabilityNotConfirmed  the job is written, and not as safe as was asked for
     └── RedisError              Redis did not do what was asked
         ├── QueueFull           it has no memory left for new jobs
         └── RedisUnavailable    it could not be used; the text says what was tried
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DuplicateJob",
+    "DurabilityNotConfirmed",
     "InvalidArgument",
     "JobNotFound",
     "ProducerClosed",
@@ -189,6 +191,44 @@ class WrongKeyType(_OfMany):
             "look with TYPE, then rename or delete that key"
         )
         self.job_id, self.index = job_id, index
+
+
+class DurabilityNotConfirmed(_OfMany):
+    """The job is written, and runs; only what ``durability`` asked for was not confirmed in time.
+
+    Enqueuing it again with the id of ``job`` waits again and makes no second job.
+
+    Attributes:
+        job: With a single enqueue, what :meth:`~rrq_producer.Producer.enqueue` would have returned. With
+            ``enqueue_many`` None; ``outcomes`` and ``accepted`` tell of all.
+        address: The server, without its password.
+        needed: How many replicas were expected to have it, 1 for the disk.
+        confirmed: How many had it when the time was up.
+        waited_s: Seconds that were waited for them.
+        problem: What the server said where it refused to tell; else empty.
+    """
+
+    def __init__(
+        self,
+        job: "EnqueuedJob | None",
+        address: str,
+        expected: str,
+        *,
+        needed: int,
+        confirmed: int,
+        waited_s: float,
+        problem: str = "",
+    ) -> None:
+        what = "the jobs are" if job is None else f"job {job.id!r} is"
+        seen = f"the server refused to tell: {problem}" if problem else f"{confirmed} of {needed} confirmed"
+        text = (
+            f"{what} written, but the durability is not confirmed: expected {expected}, "
+            f"after {waited_s:.1f} s {seen}; do not enqueue again under another id, look after the "
+            f"replicas and the disk of Redis at {address}"
+        )
+        super().__init__(text)
+        self.job, self.address, self.problem = job, address, problem
+        self.needed, self.confirmed, self.waited_s = needed, confirmed, waited_s
 
 
 class RedisError(_OfMany):

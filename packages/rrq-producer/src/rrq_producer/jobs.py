@@ -191,6 +191,10 @@ class JobRules:
         for offset, (job, record) in enumerate(zip(chunk.jobs, chunk.records, strict=True)):
             yield self.chunk((job,), (record,), chunk.first + offset)
 
+    def stats_key(self, job: Job) -> str:
+        """Return the key of the counters of a job's queue."""
+        return self.keyspace.stats(job.queue_name or self.defaults.queue_name)
+
     def cancel(self, job_id: str) -> ScriptCall[CancelReply]:
         """Return the call that cancels a job."""
         return cancel(self.keyspace, job_id, ttl_seconds=self._cancelled_ttl_s, job_events=self._job_events)

@@ -14,6 +14,7 @@ from time import monotonic
 
 from rrq_producer.address import Address, BlockingConnection
 from rrq_producer.attempts import Attempts
+from rrq_producer.durability import Confirmation
 from rrq_producer.errors import ProducerClosed
 from rrq_producer.faults import leaves_open
 
@@ -89,8 +90,8 @@ class BlockingPool:
         self._idle = IdleConnections()
         self._slots = os.getpid(), BoundedSemaphore(size)
 
-    def call(self, command: bytes, attempts: Attempts) -> object:
-        """Send one packed command and return its reply.
+    def call(self, command: bytes, attempts: Attempts, confirmation: Confirmation | None = None) -> object:
+        """Send one packed command and return its reply, after asking for what ``confirmation`` asks for.
 
         Raises:
             redis.RedisError: The server answered with an error, or the exchange failed; then the connection
@@ -102,7 +103,10 @@ class BlockingPool:
             # The connection's own limit was set when it was opened; a caller in more of a hurry looks first.
             if (limit_s := attempts.limit_s) < self._limit_s / 2 and not connection.can_read(timeout=limit_s):
                 raise TimeoutError("no answer in time")
-            return connection.read_response()
+            reply: object = connection.read_response()
+            if confirmation is not None:
+                _confirm(connection, confirmation, attempts)
+            return reply
 
     def pipeline(
         self, commands: Iterable[bytes], attempts: Attempts, on_reply: Callable[[object], None]
@@ -196,3 +200,24 @@ class BlockingPool:
             slots = BoundedSemaphore(self._size)
             self._slots = os.getpid(), slots
         return slots
+
+
+def _confirm(connection: BlockingConnection, confirmation: Confirmation, attempts: Attempts) -> None:
+    from redis.exceptions import ResponseError
+
+    try:
+        while (question := confirmation.next(attempts)) is not None:
+            connection.send_packed_command((question,), check_health=False)
+            while confirmation.owed:
+                try:
+                    confirmation.take(connection.read_response())
+                except ResponseError as error:
+                    if not leaves_open(error):
+                        raise
+                    confirmation.take(error)
+    except BaseException as error:
+        if confirmation.lapsed(error, attempts):
+            connection.disconnect()  # it opens itself anew when it is used next
+            return
+        attempts.repeated = True  # what came before has had its effect
+        raise

@@ -9,7 +9,7 @@ WHEELS := protocol producer runner orchestrator cli
 # Everything that is checked; folders that a checkout does not have yet are left out.
 CODE := $(wildcard conftest.py packages tests tools benchmarks examples)
 
-.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench chaos docs lock wheels clean
+.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench chaos docs transcripts lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -60,6 +60,9 @@ chaos: setup ## Kill, stop and cut off real processes at random, and see that no
 
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python tools/docs.py
+
+transcripts: setup ## Write anew what the commands print (tests/transcripts/golden); look at what differs
+	@RRQ_TEST_WRITE=1 $(BIN)/python -m pytest -q tests/transcripts
 
 lock: setup ## Try the newest versions of everything and pin them in pyproject.toml
 	@$(BIN)/python tools/lock.py

@@ -20,6 +20,7 @@ _GAP = 2
 _LEAST_TEXT = 10
 _LEAST_WHOLE = 12
 _LEAST_TITLE = 6
+_USUAL_WHOLE = 36
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -127,8 +128,8 @@ def fitted(columns: Sequence[Column], contents: Sequence[Sequence[int]], room: i
         lowest = min(columns[at].keep for at in needs if at > 0)
         del needs[max(at for at in needs if at > 0 and columns[at].keep == lowest)]
     widths = {at: need.wanted for at, need in needs.items()}
-    for group in _giving_way(needs):
-        _squeeze(widths, needs, group, _inside(needs, room))
+    for group in _giving_way(needs, room):
+        _squeeze(widths, group, _inside(needs, room))
     if len(widths) == 1:
         widths = {at: max(1, min(width, room)) for at, width in widths.items()}
     return widths
@@ -146,18 +147,26 @@ def _need(column: Column, contents: Sequence[int], room: int) -> _Need:
     return _Need(column, wanted, min(wanted, _LEAST_WHOLE if column.whole else _LEAST_TEXT))
 
 
-def _giving_way(needs: dict[int, _Need]) -> Iterator[list[int]]:
-    """Yield columns that give way together: elastic ones, other texts, headings of numbers, whole ones."""
-    yield [at for at, need in needs.items() if need.column.elastic]
-    yield [at for at, need in needs.items() if not (need.column.right or need.column.whole)]
-    yield [at for at, need in needs.items() if need.column.right]
-    yield list(needs)
+def _giving_way(needs: dict[int, _Need], room: int) -> Iterator[dict[int, int]]:
+    """Yield columns that give way together, each with the least it keeps: whole ones that would take more
+    than half the room, unless an id of the usual kind would be folded; elastic ones; other texts; headings of
+    numbers; everything.
+    """
+    fair = max(_USUAL_WHOLE, room // 2)
+    yield {at: min(need.wanted, max(need.least, fair)) for at, need in needs.items() if need.column.whole}
+    for group in (
+        [at for at, need in needs.items() if need.column.elastic],
+        [at for at, need in needs.items() if not (need.column.right or need.column.whole)],
+        [at for at, need in needs.items() if need.column.right],
+        [*needs],
+    ):
+        yield {at: needs[at].least for at in group}
 
 
-def _squeeze(widths: dict[int, int], needs: dict[int, _Need], group: Sequence[int], room: int) -> None:
-    """Take room from the widest columns of a group until all fit or none of it can give more."""
+def _squeeze(widths: dict[int, int], least: dict[int, int], room: int) -> None:
+    """Take room from the widest of some columns until all fit or none of these can give more."""
     while sum(widths.values()) > room:
-        able = [at for at in group if widths[at] > needs[at].least]
+        able = [at for at in least if widths[at] > least[at]]
         if not able:
             return
         widths[max(able, key=lambda at: widths[at])] -= 1

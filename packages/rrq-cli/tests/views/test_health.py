@@ -37,5 +37,5 @@ def test_healthy_is_said(shown_at_80: Callable[..., str]) -> None:
     health = Health(healthy=True, redis="r", redis_version="v", ping_ms=1)
     health.orchestrators = [OrchestratorInfo(id="w", state="live", lease_seconds_left=8.0, queues=["a", "b"])]
     lines = shown_at_80(show_health, health).splitlines()
-    assert lines[4].split() == ["w", "live", "8.0", "s", "0", "a,", "b", "–"]
+    assert lines[4].split() == ["w", "live", "8.0", "s", "0", "a,", "b"]
     assert lines[-1] == "✓ healthy"

@@ -75,8 +75,8 @@ def show(options: GlobalOptions, origin: bool, changed: bool) -> None:
         titled(out, "Settings", settings.provenance.config_file or "no file")
         columns = [
             Column("Key", whole=True),
-            Column("Value", elastic=True),
-            *([Column("From")] if origin else []),
+            Column("Value", whole=True),
+            *([Column("From", whole=True)] if origin else []),
         ]
         rows = []
         for key, entry in entries.items():

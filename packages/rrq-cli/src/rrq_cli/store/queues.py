@@ -235,7 +235,7 @@ def _scan_statuses(store: Store, most: int) -> dict[str, dict[str, int]]:
             queue, status = store.keys.queue_name(text_of(reply[0])), text_of(reply[1])
             of_queue = counts.setdefault(queue, {})
             of_queue[status] = of_queue.get(status, 0) + 1
-    return counts
+    return {queue: dict(sorted(of_queue.items())) for queue, of_queue in counts.items()}
 
 
 def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

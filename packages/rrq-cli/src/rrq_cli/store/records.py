@@ -40,8 +40,8 @@ def time_of(epoch_ms: float | None) -> datetime | None:
 
 
 def fields_of(reply: RawHash) -> dict[str, str]:
-    """Return a hash as text."""
-    return {text_of(name): text_of(value) for name, value in reply.items()}
+    """Return a hash as text, in the order of its fields' names; Redis has none."""
+    return dict(sorted((text_of(name), text_of(value)) for name, value in reply.items()))
 
 
 def row(keys: Keyspace, job_id: str, reply: object) -> JobRow:

@@ -38,7 +38,8 @@ def show_dead(out: "Console", found: JobList) -> None:
     now = datetime.now(UTC)
     for job in found.jobs:
         when = since(job.finished_at, now)
-        about = f"{job.function_name or '–'} in {job.queue_name or '–'}  {tries(job)}  {when}"
+        of_what = f"{job.function_name or '–'} in {job.queue_name or '–'}  {tries(job)}  {when}"
+        about = of_what if job.function_name or job.queue_name else ""
         head = Text(short_id(job.id, out.width), style="bold")
         room = out.width - head.cell_len - 2
         head.append("  " + cut(escape(about), room) if room > 20 else "", style="dim")

@@ -7,7 +7,7 @@ from rrq_cli.output import shown
 from rrq_cli.shapes import Health, OrchestratorInfo
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape
-from rrq_cli.words import duration
+from rrq_cli.words import duration, short_worker
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,8 +46,18 @@ def orchestrator_table(found: Sequence[OrchestratorInfo]) -> object:
         Column("Lease", right=True, keep=1),
         Column("Active", right=True, keep=1),
     ]
-    columns += [Column("Queues", elastic=True), Column("Where", elastic=True)]
-    return table(columns, [_row(each) for each in found])
+    columns.append(Column("Queues", elastic=True))
+    places = [_place(each) for each in found]
+    if not any(places):
+        return table(columns, [_row(each) for each in found])
+    columns.append(Column("Where", elastic=True))
+    return table(columns, [(*_row(each), place) for each, place in zip(found, places, strict=True)])
+
+
+def _place(each: OrchestratorInfo) -> str | None:
+    """Return host and process id, unless the id says the same."""
+    place = each.host if each.pid is None else f"{each.host or ''}:{each.pid}"
+    return None if place == short_worker(each.id) else place
 
 
 def _id_of(each: OrchestratorInfo) -> str:
@@ -60,12 +70,10 @@ def _row(each: OrchestratorInfo) -> tuple[object, ...]:
     if each.state == "lapsed":
         lease += " ago"
     limit = "" if each.concurrency_limit is None else f"/{each.concurrency_limit}"
-    where = each.host if each.pid is None else f"{each.host or ''}:{each.pid}"
     return (
         shown(_id_of(each)),
         shown(each.state, _STYLES[each.state]),
         lease,
         f"{each.active_jobs}{limit}",
         ", ".join(each.queues) or None,
-        where,
     )

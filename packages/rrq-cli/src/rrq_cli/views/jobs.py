@@ -29,7 +29,7 @@ _WIDE = 100
 _MOST_LINES = 40
 _LONGEST_ID = 128
 _LONGEST_PROBLEM = 300
-_INDENT = 25
+_LEAST_BESIDE = 30
 
 
 def status_text(status: str | None) -> "Text":
@@ -44,7 +44,9 @@ def short_id(job_id: str, room: int) -> str:
 
 
 def tries(row: JobRow) -> str:
-    """Return attempts made of those allowed, as in ``2/5``."""
+    """Return attempts made of those allowed, as in ``2/5``; a dash where the record tells of none."""
+    if row.problem is not None and row.max_attempts is None:
+        return "–"
     return f"{row.attempts}/{'–' if row.max_attempts is None else row.max_attempts}"
 
 
@@ -141,7 +143,7 @@ def show_detail(out: "Console", job: JobDetail) -> None:
             ("started", moment(job.started_at)),
             ("finished", moment(job.finished_at)),
             ("orchestrator", job.worker_id),
-            ("dead letter queue", job.dlq_name),
+            ("dlq", job.dlq_name),
             ("expires", expires),
             ("unique key", job.fields.get("job_unique_key")),
         ],
@@ -200,7 +202,6 @@ _GOOD, _BAD = {"completed"}, {"retry", "failed", "timeout", "crash", "cancelled"
 
 def show_trace(out: "Console", trace: Trace) -> None:
     """Print a job's life, one step per line, each with the time since the job was enqueued."""
-    from rich.padding import Padding
     from rich.text import Text
 
     titled(out, trace.id)
@@ -213,13 +214,11 @@ def show_trace(out: "Console", trace: Trace) -> None:
         since = None if event.at is None or start is None else (event.at - start).total_seconds()
         offset = "" if since is None else "+" + duration(max(0.0, since))
         style = "green" if event.what in _GOOD else "red" if event.what in _BAD else ""
-        line = shown(f"{clock_time(event.at, day=len(days) > 1):>12}  {offset:>9}  ", "dim")
-        line.append_text(shown(_words_of(event), style)).append_text(shown(_remark(event), "dim"))
-        out.print(line, overflow="fold")
+        clock = shown(f"{clock_time(event.at, day=len(days) > 1):>12}  {offset:>9}", "dim")
+        said = shown(_words_of(event), style).append_text(shown(_remark(event), "dim"))
         if event.error:
-            out.print(
-                Padding(shown(_error_of(event), "red"), (0, 0, 0, _INDENT), expand=False), overflow="fold"
-            )
+            said.append("\n").append_text(shown(_error_of(event), "red"))
+        _print_beside(out, clock, said)
     summary = Text("now ")
     summary.append_text(status_text(trace.status))
     if trace.waited_seconds is not None:
@@ -227,6 +226,20 @@ def show_trace(out: "Console", trace: Trace) -> None:
     if trace.ran_seconds is not None:
         summary.append(f", ran {duration(trace.ran_seconds)} in all")
     out.print(summary)
+
+
+def _print_beside(out: "Console", left: "Text", right: "Text") -> None:
+    """Print two texts side by side; where the right one is too long, it goes on below itself."""
+    from rich.table import Table
+
+    if out.width - left.cell_len < _LEAST_BESIDE:
+        out.print(left.append("  ").append_text(right), overflow="fold")
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(left, right)
+    out.print(grid)
 
 
 def _words_of(event: TraceEvent) -> str:

@@ -37,8 +37,8 @@ def show_orchestrators(out: "Console", found: Sequence[OrchestratorInfo]) -> Non
 def print_runners(out: "Console", found: Sequence[OrchestratorInfo]) -> None:
     """Print the runners of orchestrators, one per line."""
     columns = [
-        Column("Runner"),
-        Column("State", keep=2),
+        Column("Runner", most=32),
+        Column("State", keep=2, most=12),
         Column("Slots", right=True),
         Column("Free", right=True),
     ]

@@ -134,9 +134,9 @@ def show_content(out: "Console", content: QueueContent) -> None:
     titled(out, content.name, detail)
     _print_problems(out, [content])
     if not content.jobs:
-        out.print(
-            shown("no jobs" if content.offset == 0 else f"no jobs from offset {content.offset} on", "dim")
-        )
+        none = "no jobs" if content.offset == 0 else f"no jobs from offset {content.offset} on"
+        if not content.problem:
+            out.print(shown(none, "dim"))
         return
     print_rows(out, content.jobs, when="due", queue=False)
     last = content.offset + len(content.jobs)

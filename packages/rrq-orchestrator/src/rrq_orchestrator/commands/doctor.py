@@ -58,6 +58,7 @@ def doctor(
             fail(str(error), ExitCode.UNEXPECTED)
         except ValueError as error:
             fail(f"rrq.redis_dsn: {error} ({address})", ExitCode.CONFIGURATION)
+    diagnosis = _in_order(diagnosis)
     healthy = _is_healthy(diagnosis, strict)
     _print(diagnosis, address, healthy) if not as_json else _print_json(diagnosis, address, healthy)
     if not healthy:
@@ -111,6 +112,20 @@ async def _saying_so(seconds: float) -> None:
             f"rrq: something is wrong; looking again in {seconds:g} s, before it is repaired", err=True
         )
     await asyncio.sleep(seconds)
+
+
+def _in_order(diagnosis: "Diagnosis") -> "Diagnosis":
+    """Return it with the worst findings first, and those of one rule together, in any run."""
+    import msgspec
+
+    from rrq_orchestrator.audit import Level
+
+    levels = list(Level)
+
+    def place(finding: "Finding") -> tuple[int, str, str, str]:
+        return levels.index(finding.level), finding.rule, finding.key, finding.job_id or ""
+
+    return msgspec.structs.replace(diagnosis, findings=tuple(sorted(diagnosis.findings, key=place)))
 
 
 def _is_healthy(diagnosis: "Diagnosis", strict: bool) -> bool:

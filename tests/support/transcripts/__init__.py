@@ -1,0 +1,1 @@
+"""Transcripts of the command line: a stored system, the commands, and what makes their answers repeatable."""

@@ -15,6 +15,7 @@ from benchmarks.screen import Progress, print_table
 from benchmarks.server import serve
 from benchmarks.suites import (
     Bench,
+    run_cron,
     run_enqueue,
     run_growth,
     run_idle,
@@ -34,6 +35,7 @@ SUITES = {
     "enqueue": run_enqueue,
     "idle": run_idle,
     "growth": run_growth,
+    "cron": run_cron,
     "peers": run_peers,
 }
 

@@ -1,6 +1,7 @@
 """One module per benchmark."""
 
 from benchmarks.suites.bench import Bench
+from benchmarks.suites.cron import run_cron
 from benchmarks.suites.enqueue import run_enqueue
 from benchmarks.suites.growth import run_growth
 from benchmarks.suites.idle import run_idle
@@ -10,6 +11,7 @@ from benchmarks.suites.throughput import run_throughput
 
 __all__ = [
     "Bench",
+    "run_cron",
     "run_enqueue",
     "run_growth",
     "run_idle",

@@ -22,6 +22,7 @@ FIGURES = {
     "enqueue": {"rate", "CPU of Redis"},
     "idle": {"CPU of Redis", "Redis commands"},
     "growth": {"claim", "settle", "throughput"},
+    "cron": {"ticks", "late, p50", "late, p99"},
 }
 
 

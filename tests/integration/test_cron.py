@@ -62,18 +62,22 @@ def _assert_each_once(road: Road) -> None:
     assert {(each.status, each.result) for each in results} == {(JobStatus.COMPLETED, 42)}
 
 
-def test_three_orchestrators_one_killed(ticking: Road) -> None:
-    """One job per second, also in the seconds in which one of them dies, and after it."""
+def test_five_orchestrators_three_killed(ticking: Road) -> None:
+    """One job per second, also in the seconds in which some of them die, just when a tick is fired, and after
+    them (F51, G14)."""
     with ExitStack() as stack:
-        daemons = [stack.enter_context(ticking.start()) for _ in range(3)]
+        daemons = [stack.enter_context(ticking.start()) for _ in range(5)]
         for daemon in daemons:
             ticking.ready(daemon)
-        doomed, *others = daemons
+        *doomed, first, second = daemons
         seen = _until(ticking, 2)
-        doomed.kill(signal.SIGKILL)
-        assert doomed.code() == -signal.SIGKILL
-        _until(ticking, seen + 4)
-        for daemon in others:
+        for daemon in doomed:
+            # The others are about to ask for the tick that this one may just have asked for.
+            seen = _until(ticking, seen + 1)
+            daemon.kill(signal.SIGKILL)
+            assert daemon.code() == -signal.SIGKILL
+        _until(ticking, seen + 3)
+        for daemon in (first, second):
             ticking.stop(daemon)
     _assert_each_once(ticking)
 

@@ -119,9 +119,9 @@ def _upstream() -> Iterator[Mutant]:
         "U22c",
         "each orchestrator begins to count when it starts, so that ticks in between are lost",
         "cron/service",
-        "        now = due(entry.schedule, entry.catch_up, last_ms, moment.server_ms)\n",
+        "        now = due(entry.schedule, entry.missed, last_ms, moment.server_ms)\n",
         '        began_ms = self._told.setdefault(f"began {entry.name}", int(moment.server_ms))\n'
-        "        now = due(entry.schedule, entry.catch_up, max(last_ms, began_ms), moment.server_ms)\n",
+        "        now = due(entry.schedule, entry.missed, max(last_ms, began_ms), moment.server_ms)\n",
         "cron/test_service.py::test_an_entry_that_was_seen_misses_no_tick",
     )
 

@@ -65,7 +65,7 @@ def test_the_tick_is_the_identity_of_its_job() -> None:
 
 def test_a_job_by_hand_is_no_tick_s() -> None:
     """It has an id of its own each time."""
-    found = entry(queue_name="slow", unique=True)
+    found = entry(queue_name="slow", overlap="skip")
     by_hand, again, of_tick = found.job_now(), found.job_now(), found.job_at(0)
     assert len({by_hand.job_id, again.job_id, of_tick.job_id}) == 3
     assert by_hand.queue_name == of_tick.queue_name == "slow"

@@ -141,7 +141,7 @@ async def test_missed_ticks_follow_the_policy(bench: Bench, policy: str, expecte
     assert [each["made_up_for"] for each in missed] == [len(expected)]
 
 
-async def test_a_catch_up_of_many_goes_in_pieces(bench: Bench) -> None:
+async def test_many_missed_ticks_go_in_pieces(bench: Bench) -> None:
     """Somebody who dies in between leaves the rest to the next one."""
     entry = {"missed": "all", "max_catch_up": 250}
     await cron(bench, entry).fire_due(NOON_MS)
@@ -170,10 +170,13 @@ async def test_a_clock_that_is_set_back_fires_nothing_twice(bench: Bench) -> Non
     assert await fired(bench) == [60, 120, 3600, 3660]
 
 
-async def test_a_unique_entry_waits_for_its_job(bench: Bench) -> None:
+@pytest.mark.parametrize("skipping", [{"overlap": "skip"}, {"unique": True}])
+async def test_an_entry_that_must_not_overlap_waits_for_its_job(
+    bench: Bench, skipping: dict[str, Any]
+) -> None:
     """Ticks that come while the job has not ended are passed over, also by another orchestrator."""
     await bench.register("o1")
-    services = [cron(bench, {"unique": True}) for _ in range(2)]
+    services = [cron(bench, skipping) for _ in range(2)]
     for second in range(3):
         for service in services:
             await service.fire_due(NOON_MS + second * 1000)
@@ -190,7 +193,7 @@ async def test_a_unique_entry_waits_for_its_job(bench: Bench) -> None:
 
 async def test_two_entries_of_one_function_are_two(bench: Bench) -> None:
     """Each has its ticks and its unique key (U22)."""
-    twice = [{"function_name": "f", "name": name, "unique": True} for name in ("a", "b")]
+    twice = [{"function_name": "f", "name": name, "overlap": "skip"} for name in ("a", "b")]
     service = cron(bench, *twice)
     await service.fire_due(NOON_MS)
     await service.fire_due(NOON_MS + 1000)

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from rrq_orchestrator.cron.schedule import Schedule
-from rrq_orchestrator.cron.ticks import ON_TIME_S, CatchUp, due
+from rrq_orchestrator.cron.ticks import ON_TIME_S, MissedPolicy, due
 
 NOON = 1_767_268_800
 MINUTE = Schedule("* * * * *")
@@ -20,7 +20,7 @@ def decided(
     most: int = 100,
 ) -> tuple[list[int], int, int | None, int | None]:
     """Decide; all instants in and out are seconds after noon."""
-    found = due(schedule, CatchUp(policy, most), round((NOON + last) * 1000), (NOON + now) * 1000)
+    found = due(schedule, MissedPolicy(policy, most), round((NOON + last) * 1000), (NOON + now) * 1000)
     dropped, following = (None if at is None else at - NOON for at in (found.dropped, found.next))
     return [tick - NOON for tick in found.ticks], found.late, dropped, following
 
@@ -94,5 +94,5 @@ def test_a_year_without_anybody_is_decided_at_once() -> None:
 
 def test_an_end_of_all_ticks() -> None:
     """After the last one nothing is to be done any more."""
-    end = due(Schedule("0 0 1 1 *"), CatchUp(), 7_258_118_400_000, 7_258_118_400_000.0)
+    end = due(Schedule("0 0 1 1 *"), MissedPolicy(), 7_258_118_400_000, 7_258_118_400_000.0)
     assert (end.ticks, end.next) == ((), None)

@@ -12,7 +12,7 @@ from rrq_protocol.transitions import EnqueueDefaults, Guard, PreparedJob, prepar
 
 if TYPE_CHECKING:
     from rrq_orchestrator.cron.schedule import Schedule
-    from rrq_orchestrator.cron.ticks import CatchUp
+    from rrq_orchestrator.cron.ticks import MissedPolicy
 
 __all__ = ["CronEntry", "cron_entries", "cron_problems"]
 
@@ -27,14 +27,14 @@ class CronEntry(msgspec.Struct, frozen=True):
         name: What it is called in Redis, in job ids and on the command line.
         job: As it stands in the settings.
         schedule: Its ticks.
-        catch_up: What becomes of missed ones.
+        missed: What becomes of missed ones.
         defaults: What its jobs get where the entry leaves a field open.
     """
 
     name: str
     job: CronJob
     schedule: "Schedule"
-    catch_up: "CatchUp"
+    missed: "MissedPolicy"
     defaults: EnqueueDefaults
 
     @property
@@ -46,6 +46,12 @@ class CronEntry(msgspec.Struct, frozen=True):
     def queue(self) -> str:
         """The queue of its jobs."""
         return self.job.queue_name or self.defaults.queue_name
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether a tick is fired while the job of the one before has not ended; ``unique`` is another way to
+        say that it is not."""
+        return self.job.overlap == "allow" and not self.job.unique
 
     def job_at(self, tick: int) -> PreparedJob:
         """Return the job of a tick (epoch seconds), which is accepted once, whoever asks for it."""
@@ -62,7 +68,7 @@ class CronEntry(msgspec.Struct, frozen=True):
             dict(self.job.params),
             job_id=job_id,
             queue_name=self.job.queue_name,
-            unique_key=f"cron:{self.name}" if self.job.unique or self.job.overlap == "skip" else None,
+            unique_key=None if self.may_overlap else f"cron:{self.name}",
             unique_ttl_seconds=_UNIQUE_TTL_S,
         )
 
@@ -114,7 +120,7 @@ def _entry(name: str, job: CronJob, defaults: EnqueueDefaults) -> CronEntry | li
     # Here, because most orchestrators have no entries.
     from rrq_orchestrator.cron.expression import BadSchedule
     from rrq_orchestrator.cron.schedule import Schedule, find_zone
-    from rrq_orchestrator.cron.ticks import CatchUp
+    from rrq_orchestrator.cron.ticks import MissedPolicy
 
     problems: list[tuple[str, str]] = []
     zone: tzinfo = UTC
@@ -126,7 +132,7 @@ def _entry(name: str, job: CronJob, defaults: EnqueueDefaults) -> CronEntry | li
         schedule = Schedule(job.schedule, zone, gap=job.dst_gap)
     except BadSchedule as error:
         return [("schedule", str(error)), *problems]
-    entry = CronEntry(name, job, schedule, CatchUp(job.missed, job.max_catch_up), defaults)
+    entry = CronEntry(name, job, schedule, MissedPolicy(job.missed, job.max_catch_up), defaults)
     try:
         entry.job_at(0)
     except InvalidJob as error:

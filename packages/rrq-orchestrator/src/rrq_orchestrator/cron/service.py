@@ -134,7 +134,7 @@ class Cron:
             if last_ms is None:
                 self._settled.pop(entry.name, None)
                 return []
-        now = due(entry.schedule, entry.catch_up, last_ms, moment.server_ms)
+        now = due(entry.schedule, entry.missed, last_ms, moment.server_ms)
         if now.dropped is not None and self._told.get(entry.name, -1) < now.dropped:
             self._told[entry.name] = now.dropped
             self._log.warning(
@@ -143,7 +143,7 @@ class Cron:
                 latest=now.dropped,
                 since_ms=last_ms,
                 made_up_for=now.late,
-                catch_up=entry.catch_up.policy,
+                missed=entry.missed.policy,
             )
         settled_ms = now.ticks[-1] * 1000 if now.ticks else last_ms
         self._settled[entry.name] = settled_ms, math.inf if now.next is None else now.next * 1000

@@ -7,13 +7,13 @@ import msgspec
 
 from rrq_orchestrator.cron.schedule import Schedule
 
-__all__ = ["ON_TIME_S", "CatchUp", "Due", "due"]
+__all__ = ["ON_TIME_S", "Due", "MissedPolicy", "due"]
 
 ON_TIME_S: Final = 10
 """A tick that is fired so late was not missed: a process may be slow, or be followed by another (6.3)."""
 
 
-class CatchUp(msgspec.Struct, frozen=True):
+class MissedPolicy(msgspec.Struct, frozen=True):
     """What becomes of ticks that came while nobody was there: none, the latest, or all up to ``most`` of
     them, the latest, are fired."""
 
@@ -37,12 +37,12 @@ class Due(msgspec.Struct, frozen=True):
     next: int | None
 
 
-def due(schedule: Schedule, catch_up: CatchUp, last_ms: int, now_ms: float) -> Due:
+def due(schedule: Schedule, missed: MissedPolicy, last_ms: int, now_ms: float) -> Due:
     """Decide about an entry.
 
     Args:
         schedule: Its ticks.
-        catch_up: What becomes of those that were missed.
+        missed: What becomes of those that were missed.
         last_ms: The latest tick that was dealt with, epoch ms.
         now_ms: The server's time.
     """
@@ -50,17 +50,17 @@ def due(schedule: Schedule, catch_up: CatchUp, last_ms: int, now_ms: float) -> D
     # Any two orchestrators with this answer fire the same ticks, or one the rest of the other's.
     new = takewhile(lambda tick: tick * 1000 > last_ms, schedule.until(now))
     on_time: list[int] = []
-    missed: int | None = None
+    left: int | None = None
     for tick in new:
         if tick < now - ON_TIME_S:
-            missed = tick
+            left = tick
             break
         on_time.append(tick)
     late: list[int] = []
-    if missed is not None and catch_up.policy == "all":
-        late = [missed, *islice(new, catch_up.most - 1)]
-        missed = next(new, None)
-    elif missed is not None and catch_up.policy == "last" and not on_time:
-        late, missed = [missed], next(new, None)
+    if left is not None and missed.policy == "all":
+        late = [left, *islice(new, missed.most - 1)]
+        left = next(new, None)
+    elif left is not None and missed.policy == "last" and not on_time:
+        late, left = [left], next(new, None)
     ticks = tuple(reversed((*on_time, *late)))
-    return Due(ticks, len(late), missed, schedule.after(max(now, last_ms // 1000)))
+    return Due(ticks, len(late), left, schedule.after(max(now, last_ms // 1000)))

@@ -73,17 +73,24 @@ CASES = [
     (facts(paused=True), "paused", True, "queue media is paused", "queue resume media"),
     (facts(due_ms=NOW_MS + 90_000), "later", False, "it is due in 1m 30s", None),
     (
-        facts(job=job("RETRYING"), due_ms=NOW_MS + 5000),
-        "later", False, "its next attempt is due in 5.0 s", None,
+        facts(job=job("RETRYING", last_error="ValueError: boom\n  at x"), due_ms=NOW_MS + 5000),
+        "later", False, "its next attempt is due in 5.0 s; the last one ended with: ValueError: boom", None,
     ),
     (
-        facts(job=job("RETRYING"), due_ms=NOW_MS + 5000, unknown_handler=True),
-        "unknown_handler", False, "no runner knew f; it is tried again in 5.0 s, so register the handler",
+        facts(job=job("RETRYING", last_error="no handler f"), due_ms=NOW_MS + 5000, unknown_handler=True),
+        "unknown_handler", False, "no runner could take it: no handler f; it is tried again in 5.0 s", None,
+    ),
+    (
+        facts(lock_holder="w9", lock_ms=90_000),
+        "locked", False,
+        ("it is locked by w9, an orchestrator of another implementation; if that is gone, the lock ends in "
+        "1m 30s"),
         None,
     ),
     (
         facts(lock_holder="w9"),
-        "locked", False, "it is locked by w9, an orchestrator of another implementation", None,
+        "locked", True,
+        "it is locked by w9, an orchestrator of another implementation, and the lock has no end", None,
     ),
     (facts(orchestrators=[]), "no_orchestrator", True, "no orchestrator lives", "worker run"),
     (
@@ -118,6 +125,28 @@ CASES = [
         "runner_full", False,
         "runner python is full: all of 8 slots hold a job; 1 job of its queue is due before it", None,
     ),
+    (
+        facts(orchestrators=[orchestrator(runners=[runner(capacity=1, free=0)])]),
+        "runner_full", False,
+        "runner python is full: its slot holds a job; no job of its queue is due before it", None,
+    ),
+    (
+        facts(orchestrators=[orchestrator(concurrency_limit=3, active_jobs=3)]),
+        "limited", False,
+        ("its orchestrator runs as many jobs as worker_concurrency allows, 3; no job of its queue is due "
+        "before it"),
+        None,
+    ),
+    (
+        facts(orchestrators=[
+            orchestrator(concurrency_limit=3, active_jobs=3), full("o2"),
+            orchestrator(id="o3", concurrency_limit=2, active_jobs=2),
+        ]),
+        "limited", False,
+        ("its 2 orchestrators run as many jobs as worker_concurrency allows, 5; no job of its queue is due "
+        "before it"),
+        None,
+    ),
 ]  # fmt: skip
 
 
@@ -143,6 +172,12 @@ def test_every_reason_is_documented() -> None:
 
 def test_one_that_can_take_it_is_enough() -> None:
     """Where one of two orchestrators has room, or does not say, the job may start."""
-    for other in (orchestrator(id="o2"), orchestrator(id="o2", runners=None)):
+    for other in (
+        orchestrator(id="o2"),
+        orchestrator(id="o2", runners=None),
+        orchestrator(id="o2", concurrency_limit=3, active_jobs=2),
+        # All its slots are taken meanwhile, which its report does not know yet.
+        orchestrator(id="o2", concurrency_limit=4, active_jobs=4),
+    ):
         found = explain_wait(facts(orchestrators=[full("o1"), other]), lambda *words: "")
         assert found.reason == "next"

@@ -4,6 +4,7 @@ import asyncio
 import os
 
 import msgspec
+import pytest
 
 from rrq_orchestrator.report import build_report
 from rrq_orchestrator.runners.base import RunnerHistory
@@ -29,6 +30,7 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
             version="1.0",
             status="running",
             active_jobs=3,
+            concurrency=None,
             queues=["default"],
             runners={"python": runner},
             outbox=2,
@@ -53,6 +55,23 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
     }
 
 
+@pytest.mark.parametrize(("concurrency", "limit"), [(None, 8), (3, 3), (20, 8)])
+def test_the_limit_is_what_it_may_run_at_a_time(concurrency: int | None, limit: int) -> None:
+    """Its runners' slots, or ``worker_concurrency`` if that is less."""
+    runners = {"python": asyncio.run(make_runner()), "rust": asyncio.run(make_runner())}
+    report = build_report(
+        "o1",
+        version="1",
+        status="running",
+        active_jobs=0,
+        concurrency=concurrency,
+        queues=[],
+        runners=runners,
+        outbox=0,
+    )
+    assert msgspec.json.decode(report)["concurrency_limit"] == limit
+
+
 def test_a_runner_that_does_not_start_says_why() -> None:
     """State, restarts, and the latest error with its time, so that `rrq check` can tell."""
     runner = asyncio.run(make_runner())
@@ -60,7 +79,14 @@ def test_a_runner_that_does_not_start_says_why() -> None:
     runner.history = RunnerHistory(2, "command not found: 'nope'", 1_800_000_000_000)
     report = msgspec.json.decode(
         build_report(
-            "o1", version="1", status="running", active_jobs=0, queues=[], runners={"rust": runner}, outbox=0
+            "o1",
+            version="1",
+            status="running",
+            active_jobs=0,
+            concurrency=8,
+            queues=[],
+            runners={"rust": runner},
+            outbox=0,
         )
     )
     assert report["runners"]["rust"] == {

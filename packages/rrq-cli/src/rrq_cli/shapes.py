@@ -354,7 +354,7 @@ class Why(msgspec.Struct, kw_only=True):
     Attributes:
         reason: ``done``, ``running``, ``recovering``, ``broken``, ``not_queued``, ``paused``, ``later``,
             ``unknown_handler``, ``locked``, ``no_orchestrator``, ``stopping``, ``not_served``, ``no_runner``,
-            ``runner_broken``, ``runner_starting``, ``runner_full``, ``behind`` or ``next``.
+            ``runner_broken``, ``runner_starting``, ``runner_full``, ``limited``, ``behind`` or ``next``.
         text: The same in a sentence.
         stuck: Whether it stays so unless somebody does something.
         advice: A command that helps, or null.

@@ -26,7 +26,8 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True):
         due_ms: Its score in its queue, None where it is not in there; ``now_ms`` is the time to compare with.
         before: Jobs that are due before it.
         paused: Whether its queue is.
-        lock_holder: Who holds a lock of the public line on it.
+        lock_holder: Who holds a lock of the public line on it, and ``lock_ms`` for how long at the most; None
+            without an end.
         unknown_handler: Whether its last attempt ended because no runner knew the function.
         cancel_requested: Whether somebody asked for its cancellation while it ran.
         orchestrators: Everyone with a lease.
@@ -40,6 +41,7 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True):
     before: int = 0
     paused: bool = False
     lock_holder: str | None = None
+    lock_ms: int | None = None
     unknown_handler: bool = False
     cancel_requested: bool = False
     orchestrators: Sequence[OrchestratorInfo] = ()
@@ -91,9 +93,14 @@ def _ended(facts: Facts) -> _Answer | None:
         case "CANCELLED":
             return _because("done", "it was cancelled", "job", "replay", job.id)
         case "FAILED":
-            first = (job.last_error or "no error was recorded").strip().split("\n")[0]
-            return _because("done", f"it failed for good: {first}", "dlq", "requeue", "--job-id", job.id)
+            return _because(
+                "done", f"it failed for good: {_error(job)}", "dlq", "requeue", "--job-id", job.id
+            )
     return None
+
+
+def _error(job: JobRow) -> str:
+    return (job.last_error or "no error was recorded").strip().split("\n")[0]
 
 
 def _running(facts: Facts) -> _Answer | None:
@@ -130,21 +137,21 @@ def _later(facts: Facts) -> _Answer | None:
     if facts.due_ms is None or facts.due_ms <= facts.now_ms:
         return None
     left = duration((facts.due_ms - facts.now_ms) / 1000)
+    if facts.job.status != "RETRYING":
+        return _because("later", f"it is due in {left}")
+    error = _error(facts.job)
     if facts.unknown_handler:
-        text = (
-            f"no runner knew {facts.job.function_name}; it is tried again in {left}, so register the handler"
-        )
-        return _because("unknown_handler", text)
-    what = "its next attempt is due" if facts.job.status == "RETRYING" else "it is due"
-    return _because("later", f"{what} in {left}")
+        return _because("unknown_handler", f"no runner could take it: {error}; it is tried again in {left}")
+    return _because("later", f"its next attempt is due in {left}; the last one ended with: {error}")
 
 
 def _locked(facts: Facts) -> _Answer | None:
     if facts.lock_holder is None:
         return None
-    return _because(
-        "locked", f"it is locked by {facts.lock_holder}, an orchestrator of another implementation"
-    )
+    text = f"it is locked by {facts.lock_holder}, an orchestrator of another implementation"
+    if facts.lock_ms is None:
+        return _because("locked", f"{text}, and the lock has no end", stuck=True)
+    return _because("locked", f"{text}; if that is gone, the lock ends in {duration(facts.lock_ms / 1000)}")
 
 
 def _not_served(facts: Facts) -> _Answer | None:
@@ -189,9 +196,33 @@ def _no_runner(facts: Facts) -> _Answer | None:
         return _because("runner_starting", f"runner {name} has no process yet that takes jobs")
     if all(each.free == 0 for each in found):
         slots = sum(each.capacity or 0 for each in found)
-        text = f"runner {name} is full: all of {plural(slots, 'slot')} hold a job; {_ahead(facts)}"
-        return _because("runner_full", text)
+        held = "its slot holds" if slots == 1 else f"all of {slots:,} slots hold"
+        return _because("runner_full", f"runner {name} is full: {held} a job; {_ahead(facts)}")
     return None
+
+
+def _limited(facts: Facts) -> _Answer | None:
+    """Find orchestrators whose runner has room, and that may not use it."""
+    able = [
+        each
+        for each in _serving(facts)
+        if each.runners is None
+        or any(runner.name == facts.runner and runner.free != 0 for runner in each.runners)
+    ]
+    if not able or not all(_at_limit(each) for each in able):
+        return None
+    most = sum(each.concurrency_limit or 0 for each in able)
+    whose = "its orchestrator runs" if len(able) == 1 else f"its {len(able)} orchestrators run"
+    text = f"{whose} as many jobs as worker_concurrency allows, {most}; {_ahead(facts)}"
+    return _because("limited", text)
+
+
+def _at_limit(orchestrator: OrchestratorInfo) -> bool:
+    """Return whether it runs as many jobs as it may, be that fewer than its runners have slots."""
+    limit = orchestrator.concurrency_limit or 0
+    slots = sum(runner.capacity or 0 for runner in orchestrator.runners or ())
+    fewer = orchestrator.runners is None or limit < slots
+    return limit > 0 and fewer and orchestrator.active_jobs >= limit
 
 
 def _runners(facts: Facts) -> list[RunnerInfo]:
@@ -201,7 +232,8 @@ def _runners(facts: Facts) -> list[RunnerInfo]:
 
 
 def _ahead(facts: Facts) -> str:
-    return f"{plural(facts.before, 'job')} of its queue {'is' if facts.before == 1 else 'are'} due before it"
+    count = plural(facts.before, "job") if facts.before else "no job"
+    return f"{count} of its queue {'is' if facts.before < 2 else 'are'} due before it"
 
 
 def _turn(facts: Facts) -> _Answer | None:
@@ -212,5 +244,5 @@ def _turn(facts: Facts) -> _Answer | None:
 
 _START = ("worker", "run")
 _RULES: tuple[Callable[[Facts], _Answer | None], ...] = (
-    _broken, _ended, _running, _not_queued, _paused, _later, _locked, _not_served, _no_runner, _turn
+    _broken, _ended, _running, _not_queued, _paused, _later, _locked, _not_served, _no_runner, _limited, _turn
 )  # fmt: skip

@@ -359,6 +359,7 @@ class Orchestrator:
             version=self._version,
             status=self._status if self._links.connected else "disconnected",
             active_jobs=len(self.dispatcher.attempts),
+            concurrency=self._settings.worker_concurrency,
             queues=list(served_queues(self._settings)),
             runners=self.runners,
             outbox=self.settler.waiting,

@@ -22,15 +22,17 @@ def build_report(
     version: str,
     status: str,
     active_jobs: int,
+    concurrency: int | None,
     queues: Sequence[str],
     runners: Mapping[str, Runner],
     outbox: int,
 ) -> bytes:
     """Return the report as JSON.
 
-    The keys up to ``queues`` are those of the public line. ``status`` is ``running``, ``stopping`` or
-    ``disconnected``; ``outbox`` counts ends of attempts that Redis does not know yet. ``runners`` has an
-    entry for each runner by name:
+    The keys up to ``queues`` are those of the public line. ``concurrency_limit`` is how many attempts it may
+    run at a time: as many as its runners have slots, or ``worker_concurrency`` if that is less. ``status`` is
+    ``running``, ``stopping`` or ``disconnected``; ``outbox`` counts ends of attempts that Redis does not know
+    yet. ``runners`` has an entry for each runner by name:
 
     ``state``
         ``starting``; ``ready``: takes jobs; ``broken``: no process runs, and starting one failed three times
@@ -45,13 +47,14 @@ def build_report(
         The latest failed start or unexpected end of a process in words, and when that was; null if there was
         none. It stays when the runner is ready again.
     """
+    slots = sum(runner.capacity for runner in runners.values())
     return _encode(
         {
             "worker_id": orchestrator_id,
             "timestamp": datetime.now(UTC),
             "status": status,
             "active_jobs": active_jobs,
-            "concurrency_limit": sum(runner.capacity for runner in runners.values()),
+            "concurrency_limit": slots if concurrency is None else min(slots, concurrency),
             "queues": list(queues),
             "host": socket.gethostname(),
             "pid": os.getpid(),

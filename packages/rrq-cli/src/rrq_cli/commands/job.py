@@ -219,7 +219,7 @@ def why(options: GlobalOptions, job_id: str) -> int:
 
     JSON: {"id", "status", "reason", "text", "stuck", "advice"}; reasons: done, running, recovering, broken,
     not_queued, paused, later, unknown_handler, locked, no_orchestrator, stopping, not_served, no_runner,
-    runner_broken, runner_starting, runner_full, behind, next
+    runner_broken, runner_starting, runner_full, limited, behind, next
     """
     with open_store(options) as store:
         found = explain_wait(gather(store, job_id), command)

@@ -22,11 +22,12 @@ def gather(store: Store, job_id: str) -> Facts:
     job = detail(store.keys, job_id, raw, ttl)
     queue = job.queue_name or ""
     keys, now_ms = store.keys, store.now_ms()
-    paused, score, rank, lock = store.ask(
+    paused, score, rank, lock, lock_ms = store.ask(
         ("SISMEMBER", keys.paused, queue),
         ("ZSCORE", keys.queue(queue), job_id),
         ("ZRANK", keys.queue(queue), job_id),
         ("GET", keys.lock_job(job_id)),
+        ("PTTL", keys.lock_job(job_id)),
     )
     last = job.failed_attempts[-1] if job.failed_attempts else {}
     return Facts(
@@ -38,6 +39,7 @@ def gather(store: Store, job_id: str) -> Facts:
         before=rank if isinstance(rank, int) else 0,
         paused=paused == 1,
         lock_holder=_text(lock),
+        lock_ms=lock_ms if isinstance(lock_ms, int) and lock_ms >= 0 else None,
         unknown_handler=last.get("type") == ErrorType.HANDLER_NOT_FOUND,
         cancel_requested="cancel_requested_at" in job.fields,
         orchestrators=list_orchestrators(store),

@@ -1,6 +1,7 @@
 """What the main road looks like under other settings: burst, weights, strict order, several runners."""
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -108,6 +109,32 @@ def test_the_health_report_tells_of_a_runner_that_does_not_start(road: Road, how
         assert road.record(job.id).status is JobStatus.PENDING
         road.stop(daemon)
     road.producer.cancel(job.id)
+
+
+def test_a_replacement_that_does_not_start_is_told_while_the_old_one_works(road: Road) -> None:
+    """New code with a mistake in it, and SIGHUP: the old process goes on, the health record and `rrq check`
+    say so and why; once the mistake is mended, the new one takes over by itself (F16, F81).
+    """
+    road.configure({"python": {"app": "handlers:settings", "pool_size": 1}})
+    with road.running() as daemon:
+        owner = daemon.named("orchestrator.registered")[0]["orchestrator"]
+
+        def stale() -> int:
+            report = json.loads(road.client.get(road.keyspace.health(owner)) or "{}")
+            return int(report["runners"]["python"]["stale"])
+
+        old = road.seen(1, road.producer.enqueue("work").id)[0].pid
+        (road.folder / "handlers.py").write_text("import a_module_nobody_has\n")
+        daemon.kill(signal.SIGHUP)
+        eventually(stale, "the report to tell of the process that works on")
+        check = road.command("rrq_cli", "check", "--json")
+        said = json.loads(check.stdout)["findings"]
+        assert check.returncode == 0
+        assert ["a_module_nobody_has" in each for each in said] == [True], said
+        assert road.seen(1, road.producer.enqueue("work").id)[0].pid == old
+        road.install_handlers()
+        eventually(lambda: stale() == 0, "the new process to take over")
+        assert road.seen(1, road.producer.enqueue("work").id)[0].pid != old
 
 
 def test_settings_that_do_nothing_are_named_at_the_start(road: Road) -> None:

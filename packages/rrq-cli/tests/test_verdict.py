@@ -40,6 +40,20 @@ def test_the_only_runner_takes_no_jobs(runner: RunnerInfo, said: str) -> None:
     assert said in reasons[0]
 
 
+@pytest.mark.parametrize("error", ["no module named 'shop'", "x" * 5000, None])
+def test_processes_that_outlive_their_replacement_are_a_remark(error: str | None) -> None:
+    """Jobs run, on old code: worth a look, with what keeps the new from starting."""
+    stale = msgspec.structs.replace(READY, stale=2, last_error=error)
+    reasons, (remark,) = judge([_one(runners=[stale])], start="")
+    assert reasons == []
+    assert remark.startswith("runner python of w works on with 2 processes that should have been replaced")
+    assert (error or "")[:100] in remark
+    assert len(remark) < 700
+    # A last error alone says nothing of today.
+    healed = msgspec.structs.replace(READY, last_error="no module")
+    assert judge([_one(runners=[healed])], start="") == ([], [])
+
+
 def test_no_runner_at_all_executes_nothing() -> None:
     """An orchestrator that says it has none is no help, alone."""
     reasons, _ = judge([_one(runners=[])], start="")

@@ -51,6 +51,7 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
             "restarts": 0,
             "last_error": None,
             "last_error_at": None,
+            "stale": 0,
         }
     }
 
@@ -76,7 +77,7 @@ def test_a_runner_that_does_not_start_says_why() -> None:
     """State, restarts, and the latest error with its time, so that `rrq check` can tell."""
     runner = asyncio.run(make_runner())
     runner.state, runner.capacity = "broken", 0
-    runner.history = RunnerHistory(2, "command not found: 'nope'", 1_800_000_000_000)
+    runner.history = RunnerHistory(2, "command not found: 'nope'", 1_800_000_000_000, 1)
     report = msgspec.json.decode(
         build_report(
             "o1",
@@ -98,4 +99,5 @@ def test_a_runner_that_does_not_start_says_why() -> None:
         "restarts": 2,
         "last_error": "command not found: 'nope'",
         "last_error_at": "2027-01-15T08:00:00Z",
+        "stale": 1,
     }

@@ -269,7 +269,8 @@ class RunnerInfo(msgspec.Struct, kw_only=True):
 
     ``state`` is ``starting``, ``ready``, ``broken`` or ``stopping``; ``capacity`` counts the slots that take
     jobs, ``free`` those that hold none. ``restarts`` counts processes that took the place of earlier ones;
-    ``last_error`` is the latest failed start or unexpected end of one, however long ago.
+    ``last_error`` is the latest failed start or unexpected end of one, however long ago. ``stale`` is there
+    where processes work on although they were to be replaced: their successors do not start.
     """
 
     name: str
@@ -279,6 +280,7 @@ class RunnerInfo(msgspec.Struct, kw_only=True):
     restarts: int | None = None
     last_error: str | None = None
     last_error_at: datetime | None = None
+    stale: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class OrchestratorInfo(msgspec.Struct, kw_only=True):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
+from rrq_cli.words import plural
 
 __all__ = ["judge"]
 
@@ -41,6 +42,8 @@ def judge(found: Sequence[OrchestratorInfo], *, start: str) -> tuple[list[str], 
             if (trouble := _trouble(runner)) is not None:
                 text = f"runner {runner.name} of {each.id} {trouble}"
                 (remarks if runner.name in able else reasons).append(text)
+            elif isinstance(runner.stale, int):
+                remarks.append(_stale(runner, runner.stale, each.id))
     return reasons, remarks
 
 
@@ -63,13 +66,21 @@ def _why_idle(each: OrchestratorInfo) -> str | None:
     return None
 
 
+def _stale(runner: RunnerInfo, stale: int, orchestrator: str) -> str:
+    text = f"runner {runner.name} of {orchestrator} works on with {plural(stale, 'process', 'processes')}"
+    text += " that should have been replaced: what replaces them does not start"
+    return f"{text}: {_cut(runner.last_error)}" if runner.last_error else text
+
+
+def _cut(error: str) -> str:
+    return error if len(error) <= _ERROR_CHARS else f"{error[:_ERROR_CHARS]}…"
+
+
 def _trouble(runner: RunnerInfo) -> str | None:
     """Return why a runner takes no jobs, None where it does or nothing is known."""
     if runner.state == "broken":
         if runner.last_error:
-            error = runner.last_error
-            cut = error if len(error) <= _ERROR_CHARS else f"{error[:_ERROR_CHARS]}…"
-            return f"is broken: {cut}"
+            return f"is broken: {_cut(runner.last_error)}"
         return "is broken: its processes do not start; its log says why"
     if runner.capacity == 0:
         return f"takes no jobs: it is {runner.state or 'without a process'}"

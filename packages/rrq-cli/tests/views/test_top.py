@@ -59,6 +59,13 @@ def test_room_is_shared() -> None:
     assert shares(99, [1, 2]) == [1, 2]
 
 
+def test_a_runner_that_could_not_be_replaced_is_stale() -> None:
+    """It takes jobs, and is not what it should be."""
+    runner = RunnerInfo(name="python", state="ready", capacity=4, free=2, stale=1)
+    seen = Overview(redis="", orchestrators=[OrchestratorInfo(id="w1", state="live", runners=[runner])])
+    assert re.search(r"^python +stale +2/4 +w1$", drawn(seen), re.MULTILINE)
+
+
 def test_a_small_installation() -> None:
     """One of each, all of it on one picture of 80 columns."""
     seen = Overview(

@@ -46,6 +46,9 @@ def build_report(
     ``last_error``, ``last_error_at``
         The latest failed start or unexpected end of a process in words, and when that was; null if there was
         none. It stays when the runner is ready again.
+    ``stale``
+        How many processes were to be replaced, by SIGHUP or by their limits, and work on with what they have
+        loaded, because their successors do not start; ``last_error`` says why.
     """
     slots = sum(runner.capacity for runner in runners.values())
     return _encode(
@@ -77,4 +80,5 @@ def _runner(runner: Runner) -> dict[str, object]:
         "restarts": history.restarts,
         "last_error": history.last_error,
         "last_error_at": datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms is not None else None,
+        "stale": history.stale,
     }

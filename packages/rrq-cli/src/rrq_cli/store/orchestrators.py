@@ -131,6 +131,7 @@ def _runner(name: str, facts: object) -> RunnerInfo:
         restarts=_whole(known.get("restarts")),
         last_error=_text(known.get("last_error")),
         last_error_at=_instant(known.get("last_error_at")),
+        stale=_whole(known.get("stale")) or msgspec.UNSET,
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from rrq_cli.output import shown, titled
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape
@@ -129,7 +131,9 @@ def _runners(out: "Console", seen: Overview, state: State, rows: int, overhead: 
     cells = [
         (
             runner.name,
-            shown(runner.state, styles.get(runner.state or "", "yellow")),
+            shown(runner.state, styles.get(runner.state or "", "yellow"))
+            if runner.stale is msgspec.UNSET
+            else shown("stale", "yellow"),
             f"{number((runner.capacity or 0) - (runner.free or 0))}/{number(runner.capacity)}",
             f"{short_worker(each.id)}{'' if each.state == 'live' else ' ' + each.state}",
         )

@@ -57,11 +57,13 @@ class RunnerHistory(msgspec.Struct, frozen=True):
         restarts: Processes that came up in the place of earlier ones, for whatever reason.
         last_error: The latest failed start or unexpected end, with the last line the process wrote.
         last_error_at_ms: When that was, epoch ms.
+        stale: Processes that were to be replaced and work on, because their successors do not start.
     """
 
     restarts: int = 0
     last_error: str | None = None
     last_error_at_ms: int | None = None
+    stale: int = 0
 
 
 class RunnerListener(Protocol):

@@ -147,6 +147,11 @@ class Peer:
         self.urgent = True
         self.depart("quarantine")
 
+    @property
+    def outlives(self) -> bool:
+        """Whether it takes requests although it is to be replaced."""
+        return self.departure == "recycle" and not self.draining
+
     def emptied(self) -> None:
         """Say that ``load`` became 0, if somebody may wait for it."""
         self._notify()

@@ -129,7 +129,7 @@ class Pool:
     @property
     def history(self) -> RunnerHistory:
         """See :class:`.base.Runner`."""
-        return RunnerHistory(self._restarts, *self._last_error)
+        return RunnerHistory(self._restarts, *self._last_error, sum(slot.stale for slot in self._slots))
 
     @property
     def processes(self) -> int:

@@ -85,6 +85,11 @@ class Slot:
         doubtful = self.state != "ready" or (self._peer is not None and self._peer.on_trial)
         return self.failures >= BROKEN_AFTER and doubtful
 
+    @property
+    def stale(self) -> bool:
+        """Whether its process was to be replaced and works on, because no successor starts."""
+        return self.failures > 0 and self._peer is not None and self._peer.outlives
+
     def stop(self) -> None:
         """Look for no successor any more. Living processes are told by the pool."""
         self._scope.cancel()

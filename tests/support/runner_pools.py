@@ -3,9 +3,10 @@
 import asyncio
 import os
 import random
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "fake_command",
     "is_gone",
     "make_request",
+    "neighbouring_ports",
 ]
 
 PATIENCE_S = 20.0
@@ -58,6 +60,17 @@ def capturing_log() -> tuple[Any, LogCapture]:
     capture = LogCapture()
     wrapper = structlog.make_filtering_bound_logger(0)
     return structlog.wrap_logger(None, processors=[capture], wrapper_class=wrapper), capture
+
+
+def neighbouring_ports() -> int:
+    """Return a free port whose successor is free, too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
 
 
 def is_gone(pid: int) -> bool:

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -298,24 +297,6 @@ async def test_an_external_runner_is_only_connected_to(tmp_path: Path) -> None:
         assert "connection" in detail
         assert pool.runner.pids() == []
     assert path.exists()
-
-
-async def test_fixed_ports_are_per_slot_and_replacements_may_use_others() -> None:
-    """Slots listen on consecutive ports from the configured one; a replacement beside its predecessor takes
-    a free one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with bench({"tcp_port": port}, worker_shutdown_grace_period_seconds=30) as pool:
-        await pool.ready()
-        facts = await pool.result("r1", "environment")
-        assert facts["env"]["RRQ_RUNNER_TCP_SOCKET"] == f"127.0.0.1:{port}"
-        pool.submit("stuck", "hold")
-        pool.submit("good", "hold")
-        pool.runner.quarantine("stuck")
-        await pool.recorder.until(lambda: pool.runner.free == 8)
-        facts = await pool.result("r2", "environment")
-        assert facts["env"]["RRQ_RUNNER_TCP_SOCKET"] != f"127.0.0.1:{port}"
 
 
 async def test_callbacks_may_call_the_runner_back() -> None:

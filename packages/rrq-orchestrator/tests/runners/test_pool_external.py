@@ -10,20 +10,9 @@ from typing import Any
 import pytest
 
 from rrq_orchestrator.runners import LostCause
-from support.runner_pools import bench, fake_command
+from support.runner_pools import bench, fake_command, neighbouring_ports
 
 pytestmark = pytest.mark.anyio
-
-
-def neighbouring_ports() -> int:
-    """Return a free port whose successor is free, too."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with contextlib.suppress(OSError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
 
 
 @contextlib.contextmanager

@@ -100,6 +100,13 @@ class Endpoints:
             )
         return UnixEndpoint(path)
 
+    def can_come_home(self, slot: int, endpoint: Endpoint) -> bool:
+        """Return whether a process listens on another port than its slot's own, which is free by now."""
+        base = self._tcp
+        if base is None or not base.port or self._external or self._any_port or slot in self._ports:
+            return False
+        return endpoint != TcpEndpoint(base.host, base.port + slot)
+
     def release(self, slot: int, endpoint: Endpoint) -> None:
         """Take an address back, after its process ended."""
         if self._external:
@@ -119,7 +126,8 @@ class Endpoints:
     def _tcp_address(self, slot: int, base: TcpEndpoint) -> TcpEndpoint:
         if self._external:
             return TcpEndpoint(base.host, base.port + slot)
-        # While a predecessor still holds the slot's own port, its replacement takes a free one.
+        # While a predecessor still holds the slot's own port, its replacement takes a free one, for the time
+        # being (`can_come_home`).
         if self._any_port or base.port == 0 or slot in self._ports:
             return _free_port(base.host)
         endpoint = TcpEndpoint(base.host, base.port + slot)

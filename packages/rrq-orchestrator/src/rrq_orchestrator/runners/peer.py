@@ -148,6 +148,11 @@ class Peer:
         self.depart("quarantine")
 
     @property
+    def can_come_home(self) -> bool:
+        """Whether it listens elsewhere than its slot should, and need not any more."""
+        return self._endpoint is not None and self._plan.endpoints.can_come_home(self.slot, self._endpoint)
+
+    @property
     def outlives(self) -> bool:
         """Whether it takes requests although it is to be replaced."""
         return self.departure == "recycle" and not self.draining

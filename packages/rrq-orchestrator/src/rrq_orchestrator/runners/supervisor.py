@@ -109,6 +109,7 @@ class Slot:
                 tasks.start_soon(self._see_out, peer)
                 if predecessor is not None:
                     predecessor.retire()
+                self._come_home()
                 await self._watch(peer)
                 predecessor = peer
                 match peer.departure:
@@ -231,6 +232,16 @@ class Slot:
             with anyio.CancelScope(shield=True):
                 await peer.destroy()
             self._home.forget(peer)
+            self._come_home()
+
+    def _come_home(self) -> None:
+        """Replace a process on a port of chance by one on the slot's own, once its predecessor has left
+        that.
+        """
+        peer = self._peer
+        if peer is not None and peer.departure is None and not self._home.stopping and peer.can_come_home:
+            peer.log.info("runner.recycled", reason="its own port is free again", jobs=peer.total)
+            peer.depart("recycle")
 
     async def _end(self, peer: Peer) -> None:
         if peer.over:

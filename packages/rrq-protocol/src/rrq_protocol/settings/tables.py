@@ -78,7 +78,11 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     tcp_port: Annotated[
         Port | None,
-        doc("TCP port of the first process, one port per process from there; 0 takes free ports."),
+        doc(
+            "TCP port of the first process, one port per process from there; 0 takes free ports. One that "
+            "comes up beside the process it replaces takes a free port, and is replaced by one on the right "
+            "port as soon as that is free."
+        ),
     ] = None
     tcp_socket: Annotated[
         str | None, doc("`host:port` or `[host]:port` in one text; stands for `tcp_host` and `tcp_port`.")

@@ -121,7 +121,7 @@ class AsyncProducer(ProducerBase):
     async def _enqueue_all(self, bulk: Bulk, witness: Witness) -> list[EnqueuedJob]:
         try:
             while part := bulk.next():
-                if not witness.asks and self._script_known and len(bulk.pending) > 1:
+                if not witness.asks() and self._script_known and len(bulk.pending) > 1:
                     await self._send_ahead(bulk)
                     if (part := bulk.next()) is None:
                         break

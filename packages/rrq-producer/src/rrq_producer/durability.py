@@ -180,14 +180,13 @@ class Witness:
         self._asked: Confirmation | None = None
         self.missed: Confirmation | None = None
 
-    @property
     def asks(self) -> bool:
         """Whether there is still something to wait for."""
         return self._durability is not None and self._look() is None
 
     def next(self, stats_key: str) -> Confirmation | None:
         """Return the question that follows the next chunk."""
-        if self._durability is None or not self.asks:
+        if self._durability is None or not self.asks():
             return None
         self._asked = Confirmation(self._durability, stats_key)
         return self._asked

@@ -121,7 +121,7 @@ class StandInRunner:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         self.stops += 1
         lost = list(self.open)
         self.open.clear()

@@ -125,7 +125,7 @@ class Companion(StandInRunner):
         super().__init__(listener, name)
         self._told = told
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         if not self.stops:
             self.stops = 1
             async with asyncio.timeout(WITHIN_S / 5):

@@ -55,6 +55,8 @@ __all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerF
 
 EXIT_OK, EXIT_UNEXPECTED, EXIT_FORCED = 0, 1, 3
 _LAST_CALL_S, _SHORTEST_LAST_CALL_S = 6.0, 1.0
+_CLEAN_UP_S = 0.5
+"""What is cancelled at the end of the grace has so long: a stop takes the grace and a second (G19)."""
 
 _WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
 
@@ -328,16 +330,20 @@ class Orchestrator:
         ask = self._settings.runner_enable_inflight_cancel_hints
         if ask and len(self.dispatcher.attempts) and not self._stop.urgent.is_set():
             self.dispatcher.release_all()
-            await self._stop.within(
-                self._settings.runner_cancel_grace_seconds * 0.9, self.dispatcher.drained()
-            )
-        await self._stop_runners()
+            # Sooner than an attempt without an answer is given up, and its process replaced in order.
+            clean_up_s = min(_CLEAN_UP_S, self._settings.runner_cancel_grace_seconds * 0.9)
+            await self._stop.within(clean_up_s, self.dispatcher.drained())
+        # What did not hear the cancel would not hear SIGTERM either: a plain function in a thread hears none.
+        await self._stop_runners(patient=not len(self.dispatcher.attempts))
         self.dispatcher.forget_all()
         return EXIT_OK if await self.farewell.take(self._stop, grace_ends_s - now_s()) else EXIT_FORCED
 
-    async def _stop_runners(self) -> None:
-        """End the runners in order; at once when a second stop was asked for."""
-        stopping = asyncio.gather(*(runner.stop() for runner in self.runners.values()))
+    async def _stop_runners(self, *, patient: bool = True) -> None:
+        """End the runners in order; at once when a second stop was asked for.
+
+        Unless ``patient``, those processes that still have attempts are killed meanwhile.
+        """
+        stopping = asyncio.gather(*(runner.stop(patient=patient) for runner in self.runners.values()))
         with contextlib.suppress(asyncio.CancelledError):
             await self._stop.within(float("inf"), asyncio.shield(stopping))
             if not stopping.done():

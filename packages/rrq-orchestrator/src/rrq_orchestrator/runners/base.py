@@ -172,10 +172,11 @@ class Runner(Protocol):
         """Keep the pool's processes up until cancelled, or stopped. Cancelling ends them at once, none is
         left."""
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         """End all processes in parallel: SIGTERM, ``runner_shutdown_term_grace_seconds``, SIGKILL to each
         group.
 
-        Outcomes that arrive meanwhile are reported, the rest is lost (``STOPPED``). Afterwards there is no
-        process and no socket file, and :meth:`run` has nothing left to do and returns.
+        Unless ``patient``, a process that holds a request is killed at once; our own, with a runner in it,
+        cannot be. Outcomes that arrive meanwhile are reported, the rest is lost (``STOPPED``). Afterwards
+        there is no process and no socket file, and :meth:`run` has nothing left to do and returns.
         """

@@ -232,7 +232,7 @@ class Inhabitant:
             self._execute = None
             self._ended.set()
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         """See :class:`.base.Runner`."""
         self._stopping.set()
         if self._runs:

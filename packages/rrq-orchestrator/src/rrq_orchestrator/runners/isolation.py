@@ -7,6 +7,7 @@ that suspects do not hold up other work, and long work does not hold up suspects
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
@@ -112,12 +113,12 @@ class OnDemandPool:
             seen = self._uses
             await anyio.sleep(self.linger_s)
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         """End the pool as :meth:`.base.Runner.stop` does."""
         self._stopping = True
         self._wanted.set()
         if self._pool is not None:
-            await self._pool.stop()
+            await self._pool.stop(patient=patient)
 
 
 class IsolatingRunner:
@@ -201,11 +202,11 @@ class IsolatingRunner:
             await self._isolation.stop()
             tasks.cancel_scope.cancel()
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         """See :class:`.base.Runner`."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._isolation.stop)
-            tasks.start_soon(self._ordinary.stop)
+            for pool in (self._isolation, self._ordinary):
+                tasks.start_soon(partial(pool.stop, patient=patient))
 
     def _pools(self) -> list[Pool]:
         return [self._ordinary] + ([self._isolation.pool] if self._isolation.pool is not None else [])

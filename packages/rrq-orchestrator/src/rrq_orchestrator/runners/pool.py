@@ -162,12 +162,14 @@ class Pool:
             self.refresh()
             self._ended.set()
 
-    async def stop(self) -> None:
+    async def stop(self, *, patient: bool = True) -> None:
         """See :class:`.base.Runner`."""
         if not self.stopping:
             self.stopping = True
             for slot in self._slots:
                 slot.stop()
+            if not patient:
+                self.abandon("the orchestrator ended the process")
             for peer in list(self._peers):
                 peer.depart("stop")
             self.refresh()

@@ -156,7 +156,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 15_000
     runner_cancel_grace_seconds: Annotated[
         NonNegativeSeconds,
-        doc("Time an attempt gets to answer after a cancel before its process is replaced."),
+        doc(
+            "Time an attempt gets to answer after a cancel before its process is replaced; at shutdown half "
+            "a second at most."
+        ),
     ] = 5
     runner_unresponsive_seconds: Annotated[
         NonNegativeSeconds,

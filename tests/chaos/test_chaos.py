@@ -1,4 +1,4 @@
-"""The whole of RRQ under random faults, in its short form; `make chaos` runs the long one (RELIABILITY.md 5,
+"""The whole of RRQ under random faults, in its small form; `make chaos` runs a larger one (RELIABILITY.md 5,
 G1 to G20).
 """
 
@@ -8,7 +8,7 @@ import pytest
 
 from support.chaos.bench import run_round
 from support.chaos.figures import lines_of
-from support.chaos.options import SHORT, replaced
+from support.chaos.options import SMALL, replaced
 
 
 @pytest.mark.slow
@@ -18,11 +18,11 @@ def test_nothing_is_lost_repeated_without_reason_or_charged_to_the_wrong_one(rng
     because its process died; retries and crashes are charged to those who caused them; the keys fit
     together; nothing is left running. Slow because faults need something to interrupt.
     """
-    options = replaced(SHORT, seed=rng.randrange(2**31))
+    options = replaced(SMALL, seed=rng.randrange(2**31))
     print(f"the same choices again: {options.repeat()}")
     outcome = run_round(options)
     print(*lines_of(outcome.figures), sep="\n")
     report = "\n".join([f"everything is in {outcome.folder}", *outcome.report])
     assert not outcome.findings, report
     assert outcome.figures.accepted >= options.jobs
-    assert outcome.figures.faults.total() > options.faults / 2
+    assert outcome.figures.kills >= options.kills

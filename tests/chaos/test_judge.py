@@ -1,97 +1,24 @@
 """The judge finds each kind of wrong, in accounts that are right but for one thing."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from rrq_protocol import JobRecord, JobStatus
+from rrq_protocol import JobStatus
+from support.chaos.accounts import NOON, ORCHESTRATOR, RUNNER, Accounts, good_accounts
 from support.chaos.causes import Causes
-from support.chaos.evidence import Evidence, Fence, executions_of
-from support.chaos.figures import figures_of, lines_of, loss_bound, total
+from support.chaos.evidence import Fence
 from support.chaos.judge import judge
-from support.chaos.ledger import Acknowledged, Attempted, Fault, Seen, append, read_ledger, read_witness
+from support.chaos.ledger import Acknowledged, Attempted, Seen, append, read_ledger, read_witness
 from support.chaos.slots import Incarnation
-
-RUNNER, ORCHESTRATOR = 20, 10
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-
-
-class Accounts:
-    """Accounts of a round in which all is well, to be spoilt."""
-
-    def __init__(self) -> None:
-        self.evidence = Evidence(max_crashes=3, lease_s=1.5)
-        self.seen: list[Seen] = []
-
-    def job(self, job_id: str, function: str = "quick", *, ended: bool = True, **asked: Any) -> None:
-        """Let a job be accepted; unless told otherwise it is executed and ends as it should."""
-        self.evidence.attempted[job_id] = Attempted(job_id, 1.0, function, **asked)
-        self.evidence.acknowledged[job_id] = 1.1
-        self.record(job_id)
-        if ended:
-            self.run(job_id, 1)
-
-    def record(self, job_id: str, status: JobStatus = JobStatus.COMPLETED, **fields: Any) -> None:
-        """Set what Redis holds of a job."""
-        whole = {"result": f'"{job_id}.1"', "claim_seq": 1, "completion_time": NOON, **fields}
-        self.evidence.records[job_id] = JobRecord(
-            id=job_id, function_name="f", params="{}", status=status, enqueue_time=NOON, **whole
-        )
-        self.evidence.events[job_id] = [status.value] if status.is_terminal else []
-        self.evidence.dead[job_id] = int(status is JobStatus.FAILED)
-
-    def run(
-        self,
-        job_id: str,
-        claim: int,
-        end: str = "ok",
-        *,
-        at: float = 2.0,
-        took: float = 0.5,
-        pid: int = RUNNER,
-        parent: int = ORCHESTRATOR,
-        owner: str = "",
-    ) -> None:
-        """Let the witness see an execution; with an empty ``end`` only its start."""
-        line = Seen("start", job_id, f"{job_id}.{claim}", 1, pid, parent, owner or f"o{parent}", at)
-        self.seen.append(line)
-        if end:
-            self.seen.append(msgspec.structs.replace(line, what=end, at=at + took))
-
-    def fault(self, kind: str, at: float, *pids: int, until: float = 0.0) -> None:
-        """Let the bench do something."""
-        self.evidence.faults.append(Fault(kind, at, pids, until))
-
-    def whole(self) -> Evidence:
-        """Return the accounts, with counters that fit the records."""
-        evidence = self.evidence
-        evidence.executions = executions_of(self.seen)
-        evidence.counted.update(str(record.status).lower() for record in evidence.records.values())
-        evidence.counted["enqueued"] += len(evidence.records)
-        return evidence
-
-    def rules(self) -> set[str]:
-        """Return the rules that the judge finds broken."""
-        return {each.rule for each in judge(self.whole())}
 
 
 @pytest.fixture
 def accounts() -> Accounts:
     """Serve accounts of some jobs that went well."""
-    good = Accounts()
-    good.job("a")
-    good.job("b", "flaky", fails=1, ended=False)
-    good.record("b", claim_seq=2, current_retries=1, result='"b.2"')
-    good.run("b", 1, "failed")
-    good.run("b", 2, at=3.0)
-    good.job("c", "endless", fails=1, ended=False)
-    good.record("c", JobStatus.FAILED, current_retries=1)
-    good.run("c", 1, "cancelled", pid=21)
-    return good
+    return good_accounts()
 
 
 def test_what_went_well_is_no_finding(accounts: Accounts) -> None:
@@ -321,27 +248,6 @@ def test_a_successor_may_start_first(accounts: Accounts) -> None:
     accounts.evidence.counted.clear()
     accounts.evidence.fences.append(Fence(3.0, ORCHESTRATOR, f"o{ORCHESTRATOR}"))
     assert accounts.rules() == set()
-
-
-def test_the_figures_of_a_round(accounts: Accounts) -> None:
-    """Executions are retries or repeats, recovery is from the kill to the next start, and a bound is given
-    for what was not seen.
-    """
-    accounts.record("a", claim_seq=2, result='"a.2"', crash_count=1)
-    accounts.seen = [line for line in accounts.seen if line.job != "a"]
-    accounts.run("a", 1, "")
-    accounts.run("a", 2, at=6.5, pid=30, parent=31)
-    accounts.fault("orchestrator.kill", 2.75, ORCHESTRATOR)
-    accounts.fault("redis.up", 5.0)
-    figures = figures_of(accounts.whole(), lost=0, took_s=9.0)
-    assert (figures.executed, figures.retried, figures.repeated) == (5, 1, 1)
-    assert figures.orchestrator_s == (3.75,)
-    assert figures.redis_s == (1.5,)
-    assert figures.hit == 1
-    assert loss_bound(300) == pytest.approx(0.01)
-    both = total([figures, figures])
-    assert (both.accepted, both.orchestrator_s) == (6, (3.75, 3.75))
-    assert "below 1 a kill with 95 % confidence" in "\n".join(lines_of(both))
 
 
 def test_accounts_survive_a_killed_writer(tmp_path: Path) -> None:

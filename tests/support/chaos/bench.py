@@ -1,5 +1,8 @@
 """One round: set the stage, let the storm pass, wait until everything has settled, and judge."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,9 +16,11 @@ from rrq_protocol import JobStatus
 from support.chaos.evidence import Evidence, collect
 from support.chaos.faults import Storm
 from support.chaos.figures import Figures, figures_of
-from support.chaos.judge import Finding, judge
+from support.chaos.judge import Finding, judge, judge_figures
 from support.chaos.ledger import Attempted, append, read_ledger
 from support.chaos.options import Options
+from support.chaos.pacing import Gate, Pulse, Tally
+from support.chaos.slots import REGISTERED
 from support.chaos.stage import Stage
 
 __all__ = ["Outcome", "run_round"]
@@ -45,36 +50,42 @@ class Outcome:
 def run_round(options: Options, say: Callable[[str], None] = print) -> Outcome:
     """Play a round."""
     began = time.monotonic()
-    with Stage(options, Random(f"stage:{options.seed}")) as stage:
+    with Pulse() as pulse, Stage(options, Random(f"stage:{options.seed}")) as stage:
         storm = Storm(stage, options)
-        _weather(stage, storm, options)
+        missing = _weather(stage, storm, options)
         _calm(stage)
         say(f"storm over after {time.monotonic() - began:.0f} s, waiting for the last jobs")
-        problems = [*_settle(stage, options), *stage.stop()]
+        problems = [*missing, *_settle(stage, options), *stage.stop(), *_doctor(stage)]
         if storm.skipped:
             say(f"found nobody to hit: {dict(storm.skipped)}")
         append(stage.folder / "faults", storm.done)
         evidence = collect(stage, options, storm.done, problems)
+        evidence.held = pulse.held()
         findings = judge(evidence)
         lost = len({each.job_id for each in findings if each.rule == "lost"})
         figures = figures_of(evidence, lost=lost, took_s=time.monotonic() - began)
+        findings += judge_figures(figures, options)
         stage.keep = bool(findings)
         return Outcome(figures, findings, _report(findings, evidence), stage.folder)
 
 
-def _weather(stage: Stage, storm: Storm, options: Options) -> None:
-    """Let faults happen and producers work, until both are through."""
-    give_up = time.monotonic() + 10 * options.span_s + 120
+def _weather(stage: Stage, storm: Storm, options: Options) -> list[str]:
+    """Let faults happen and producers work, until both are through; return what did not let them."""
+    began = time.monotonic()
+    tally, gate = Tally(stage.ledgers, stage.witness), Gate(stage.gate, options.jobs)
 
     def over() -> bool:
-        more = storm.step()
+        tally.look()
+        share = min(tally.accepted / options.jobs, (time.monotonic() - began) / options.span_s)
+        more = storm.step(share)
+        gate.move(storm.next_share, tally, storm.due())
         return not more and all(slot.finished for slot in stage.producers)
 
-    if not stage.wait(over, give_up - time.monotonic(), step_s=0.01):
-        raise TimeoutError(
-            f"producers did not get their jobs accepted: {[slot.finished for slot in stage.producers]}; "
-            f"see {stage.folder}"
-        )
+    if stage.wait(over, options.limit_s, step_s=0.01):
+        return []
+    storm.abandon()
+    so_far = f"{tally.accepted} of {options.jobs} jobs accepted, {tally.waiting} of them never started"
+    return [f"given up after {options.limit_s:g} s: {so_far}, faults owed: {storm.owed()}"]
 
 
 def _calm(stage: Stage) -> None:
@@ -85,8 +96,22 @@ def _calm(stage: Stage) -> None:
     stage.client.config_set("maxmemory", "0")
     # One that has just been started again would be ended by a stop before it listens for it.
     stage.wait(
-        lambda: all(o.running and o.running.has_said("orchestrator.registered") for o in stage.orchestrators),
+        lambda: all(o.running and o.running.has_said(REGISTERED) for o in stage.orchestrators),
         60,
+    )
+
+
+def _doctor(stage: Stage) -> list[str]:
+    """Ask ``rrq doctor`` what it thinks of what is left (RELIABILITY.md 5, G20)."""
+    command = [sys.executable, "-m", "rrq_cli", "--config", "rrq.toml", "doctor", "--json"]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}
+    done = subprocess.run(
+        command, cwd=stage.folder, env=env, check=False, capture_output=True, text=True, timeout=120
+    )
+    return (
+        []
+        if done.returncode == 0
+        else [f"rrq doctor, exit code {done.returncode}: {done.stdout}{done.stderr}"]
     )
 
 

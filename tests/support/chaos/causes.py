@@ -80,17 +80,19 @@ class Causes:
         return not any(other.runs_at(at) for other in self._on[start.pid] if other is not execution)
 
     def hit(self) -> int:
-        """Return how many executions were under way at kills, stops and fences of their processes."""
+        """Return how many executions were in hand at kills, stops and fences of their processes: under way,
+        or begun by an orchestrator that had been told to stop, or declared dead, without knowing yet.
+        """
         struck: set[tuple[str, int]] = set()
-        times = {pid: [at] for pid, at in self._killed.items()}
         for execution in _all(self._evidence):
-            start = execution.start
-            moments = [*times.get(start.pid, []), *self._ended.get(start.parent, [])]
+            start, end = execution.start, execution.end
+            moments = [each[start.pid] for each in (self._killed, self._broke) if start.pid in each]
+            ends = self._ended.get(start.parent, [])
+            late = any(at < start.at for at in ends) and (end is None or end.what == "cancelled")
             if start.owner in self._fenced:
                 moments.append(self._fenced[start.owner])
-            if start.pid in self._broke:
-                moments.append(self._broke[start.pid])
-            if any(execution.runs_at(at) for at in moments):
+                late = late or self._fenced[start.owner] < start.at
+            if late or any(execution.runs_at(at) for at in (*moments, *ends)):
                 struck.add((start.job, execution.number))
         return len(struck)
 

@@ -78,11 +78,13 @@ class Evidence:
         faults: What the bench did, in order.
         fences: Orchestrators that were declared dead.
         incarnations: All processes that were started.
+        suspects: Jobs that ran alone since a process died under them, as the orchestrators logged it.
         stale: Ends that came too late and were refused, as the orchestrators logged them.
         problems: What was wrong apart from single jobs: exits, processes left, tracebacks, findings of the
             key-space auditor.
         max_crashes: As in the settings.
         lease_s: As in the settings.
+        held: When the machine kept the bench itself from running, and for how long (``Pulse.held``).
     """
 
     attempted: dict[str, Attempted] = field(default_factory=dict)
@@ -97,10 +99,12 @@ class Evidence:
     faults: list[Fault] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
     incarnations: list[Incarnation] = field(default_factory=list)
+    suspects: set[str] = field(default_factory=set)
     stale: int = 0
     problems: list[str] = field(default_factory=list)
     max_crashes: int = 3
     lease_s: float = 10.0
+    held: list[tuple[float, float]] = field(default_factory=list)
 
 
 def collect(stage: Stage, options: Options, faults: Sequence[Fault], problems: Sequence[str]) -> Evidence:
@@ -174,6 +178,8 @@ def _add_logs(found: Evidence) -> None:
                 case "orchestrator.fenced" | "orchestrator.was_fenced":
                     at = datetime.fromisoformat(event["timestamp"]).timestamp() - offset
                     fenced.append((event["orchestrator"], at))
+                case "job.suspected":
+                    found.suspects.add(event["job_id"])
                 case "settle.stale":
                     found.stale += 1
     earliest = {name: min(at for other, at in fenced if other == name) for name, _ in fenced}

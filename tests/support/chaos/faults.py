@@ -1,4 +1,4 @@
-"""Faults: when which one happens (pure, from a seed), and how each is done."""
+"""Faults: which one comes when (pure, from a seed), whom it hits, and how each is done."""
 
 import heapq
 import itertools
@@ -6,8 +6,8 @@ import os
 import random
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TypeVar
@@ -16,15 +16,15 @@ import msgspec
 import redis
 
 from support.chaos.ledger import Fault
-from support.chaos.options import KINDS, Options
-from support.chaos.slots import Slot, children
+from support.chaos.options import KILLS, KINDS, Options
+from support.chaos.slots import REGISTERED, Slot, children
 from support.chaos.stage import Stage
 
 __all__ = ["Planned", "Storm", "schedule"]
 
 
 T = TypeVar("T")
-_FIRST_S = 1.0
+_FIRST, _LAST = 0.01, 0.97
 _LOOK_S = 1.0
 _POSTPONE_S, _MOST_POSTPONED = 0.25, 40
 
@@ -33,13 +33,13 @@ class Planned(msgspec.Struct, frozen=True):
     """A fault to come.
 
     Attributes:
-        at_s: When, from the start of the round.
-        kind: One of :data:`~support.chaos.options.KINDS`.
+        share: When: after this share of the round's jobs was accepted.
+        kind: One of :data:`~support.chaos.options.KILLS` or :data:`~support.chaos.options.KINDS`.
         draw: Decides whom it hits, 0 to 1.
         lasts: How long it lasts where it does, 0 to 1 of its range.
     """
 
-    at_s: float
+    share: float
     kind: str
     draw: float
     lasts: float
@@ -48,12 +48,19 @@ class Planned(msgspec.Struct, frozen=True):
 def schedule(options: Options) -> list[Planned]:
     """Return the faults of a round: every kind once, if there are as many, and more of the weightier ones."""
     rng = random.Random(f"faults:{options.seed}")
-    wanted = {k: w for k, w in KINDS.items() if not options.kinds or k.startswith(options.kinds)}
-    kinds = rng.sample(list(wanted), min(len(wanted), options.faults))
-    kinds += rng.choices(list(wanted), list(wanted.values()), k=options.faults - len(kinds))
+    kinds = _draw(rng, options, KILLS, options.kills) + _draw(rng, options, KINDS, options.faults)
     rng.shuffle(kinds)
-    times = sorted(rng.uniform(_FIRST_S, max(_FIRST_S, options.span_s)) for _ in kinds)
-    return [Planned(at, kind, rng.random(), rng.random()) for at, kind in zip(times, kinds, strict=True)]
+    planned = []
+    for kind in kinds:
+        until = _LAST * (options.unrest if kind.startswith(("redis.", "network.")) else 1.0)
+        planned.append(Planned(rng.uniform(_FIRST, until), kind, rng.random(), rng.random()))
+    return sorted(planned, key=lambda each: each.share)
+
+
+def _draw(rng: random.Random, options: Options, weights: Mapping[str, float], count: int) -> list[str]:
+    wanted = {kind: weight for kind, weight in weights.items() if options.wants(kind)}
+    kinds = rng.sample(list(wanted), min(len(wanted), count))
+    return kinds + (rng.choices(list(wanted), list(wanted.values()), k=count - len(kinds)) if wanted else [])
 
 
 class Storm:
@@ -61,28 +68,64 @@ class Storm:
 
     Attributes:
         done: Faults that took place.
-        skipped: Kinds that found nobody to hit in all the time they waited.
+        skipped: Kinds that found nobody to hit in all the time they waited; a kill waits for ever.
     """
 
     def __init__(self, stage: Stage, options: Options) -> None:
         self.done: list[Fault] = []
         self.skipped: Counter[str] = Counter()
         self._stage, self._lease_s = stage, options.lease_s
+        self._spares = options.judges_times
         self._order = itertools.count()
-        self._began = time.monotonic()
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._planned = deque(schedule(options))
+        self._waiting: list[tuple[float, int, Planned, int]] = []
+        self._undo: list[tuple[float, int, Callable[[], None]]] = []
         self._busy: set[str] = set()
-        for planned in schedule(options):
-            self._at(self._began + planned.at_s, partial(self._try, planned, 0))
+        self._due, self._looked = 0, 0.0
 
-    def step(self) -> bool:
-        """Do what is due; False once nothing is left to be done or undone."""
-        while self._agenda and self._agenda[0][0] <= time.monotonic():
-            heapq.heappop(self._agenda)[2]()
-        return bool(self._agenda)
+    @property
+    def next_share(self) -> float:
+        """Up to which share of the jobs no kill is owed any more."""
+        waiting = [each[2] for each in self._waiting]
+        return min((each.share for each in (*waiting, *self._planned) if each.kind in KILLS), default=1.0)
 
-    def _at(self, when: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._agenda, (when, next(self._order), act))
+    def owed(self) -> dict[str, int]:
+        """Return how many faults of each kind are still to come."""
+        kinds = [planned.kind for planned in (*self._planned, *(each[2] for each in self._waiting))]
+        return dict(Counter(kinds).most_common())
+
+    def due(self) -> int:
+        """Return how many jobs wait in the queue though they could start, as last seen; whoever asks Redis
+        while it is away waits for it.
+        """
+        if (
+            self._stage.redis_up
+            and "redis" not in self._busy
+            and time.monotonic() >= self._looked + _LOOK_S / 5
+        ):
+            self._looked = time.monotonic()
+            with suppress(redis.ConnectionError):
+                key = self._stage.keyspace.queue("default")
+                self._due = int(self._stage.client.zcount(key, "-inf", time.time() * 1000))
+        return self._due
+
+    def step(self, share: float) -> bool:
+        """Do what is due at this share of the jobs; False once nothing is left to be done or undone."""
+        now = time.monotonic()
+        while self._undo and self._undo[0][0] <= now:
+            heapq.heappop(self._undo)[2]()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, _, planned, tried = heapq.heappop(self._waiting)
+            self._try(planned, tried)
+        while self._planned and self._planned[0].share <= share:
+            self._try(self._planned.popleft(), 0)
+        return bool(self._planned or self._waiting or self._undo)
+
+    def abandon(self) -> None:
+        """Undo at once what is to be undone."""
+        for _, _, undo in self._undo:
+            undo()
+        self._undo.clear()
 
     def _try(self, planned: Planned, tried: int) -> None:
         acts: dict[str, Callable[[Planned], bool]] = {
@@ -94,10 +137,11 @@ class Storm:
         }
         if acts[planned.kind.partition(".")[0]](planned):
             return
-        if tried == _MOST_POSTPONED:
+        if tried == _MOST_POSTPONED and planned.kind not in KILLS:
             self.skipped[planned.kind] += 1
         else:
-            self._at(time.monotonic() + _POSTPONE_S, partial(self._try, planned, tried + 1))
+            again_at = time.monotonic() + _POSTPONE_S
+            heapq.heappush(self._waiting, (again_at, next(self._order), planned, tried + 1))
 
     def _happened(self, kind: str, *pids: int, until: float = 0.0, at: float = 0.0) -> bool:
         self.done.append(Fault(kind, at or time.monotonic(), pids, until))
@@ -112,14 +156,18 @@ class Storm:
             self._busy.discard(key)
             undo()
 
-        self._at(until, end)
+        heapq.heappush(self._undo, (until, next(self._order), end))
         return until
 
     def _leases(self, planned: Planned) -> float:
-        """Return 0.3 to 3 times what it takes until a silent orchestrator is declared dead: a lease, and the
-        next look at it.
+        """Return 0.3 to 3 times what it takes until a silent orchestrator is declared dead, a lease and the
+        next look at it; of a lease of production 0.3 to 1.5.
         """
-        return (self._lease_s + _LOOK_S) * (0.3 + 2.7 * planned.lasts)
+        return (self._lease_s + _LOOK_S) * (0.3 + (1.2 if self._spares else 2.7) * planned.lasts)
+
+    def _outage(self, planned: Planned) -> float:
+        """Return the same for what stops everybody, and for no longer than a few seconds."""
+        return min(self._leases(planned), 0.5 + 6 * planned.lasts)
 
     # Processes.
 
@@ -127,8 +175,9 @@ class Storm:
         act, slots = planned.kind.partition(".")[2], self._stage.orchestrators
         if act != "kill":
             # A stop that is asked for before Python listens is Python's to answer.
-            slots = _alive(slots, "orchestrator.registered" if act == "drain" else "")
-        slot = _one([slot for slot in slots if slot.running], planned.draw)
+            slots = _alive(slots, REGISTERED if act == "drain" else "")
+        slots = [slot for slot in slots if slot.running and not (self._spares and self._needed(slot))]
+        slot = _one(slots, planned.draw)
         if slot is None:
             return False
         match act:
@@ -144,9 +193,27 @@ class Storm:
             if slot.running is victim:
                 slot.send(signal.SIGCONT)
                 slot.paused = False
+                slot.resumed = time.monotonic()
 
         until = self._for(slot.name, self._leases(planned), resume)
         return self._happened(planned.kind, pid, until=until)
+
+    def _needed(self, victim: Slot) -> bool:
+        """Whether nobody else has had an eye on all whose silence began within the last lease.
+
+        That somebody lives on is the condition of the recovery time that is judged. It is not always the
+        same one: whoever has lived a while may stay in place of another.
+        """
+        now = time.monotonic()
+        silent = [
+            fault.at
+            for fault in self.done
+            if fault.kind in ("orchestrator.kill", "orchestrator.pause")
+            if fault.at > now - self._lease_s - 2 * _LOOK_S
+        ]
+        # The last one's network has faults of its own.
+        others = [each for each in self._stage.orchestrators[:-1] if each is not victim]
+        return not any(0 < each.watching_since < min(silent, default=now) for each in others)
 
     def _runner(self, planned: Planned) -> bool:
         alive = [each.running for each in _alive(self._stage.orchestrators, "runner.started")]
@@ -181,7 +248,7 @@ class Storm:
                 server = stage.server.pid
                 _signal(server, signal.SIGSTOP)
                 # Now and then for longer than callers wait for a reply.
-                seconds = 6.5 if planned.lasts > 0.7 else self._leases(planned)
+                seconds = 6.5 if planned.lasts > 0.7 else self._outage(planned)
                 until = self._for("redis", seconds, partial(_signal, server, signal.SIGCONT))
                 return self._happened(planned.kind, until=until)
             case "full":
@@ -193,7 +260,7 @@ class Storm:
                 )
                 return self._happened(planned.kind, until=until)
             case "client_pause":
-                seconds = self._leases(planned) / 2
+                seconds = self._outage(planned) / 2
                 self._command("CLIENT", "PAUSE", str(int(seconds * 1000)), "ALL")
                 return self._happened(planned.kind, until=self._for("redis", seconds, lambda: None))
             case "script_flush":
@@ -235,7 +302,9 @@ class Storm:
                 block = ExitStack()
                 block.enter_context(blocks[act]())
                 # Now and then for longer than callers wait for a reply.
-                seconds = 6.5 if act == "deaf" and planned.lasts > 0.5 else self._leases(planned)
+                seconds = (self._leases, self._outage)[side](planned)
+                if act == "deaf" and planned.lasts > 0.5:
+                    seconds = 6.5
                 until = self._for(key, seconds, block.close)
         return self._happened(planned.kind, slot.running.pid, until=until)
 

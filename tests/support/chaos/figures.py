@@ -1,8 +1,8 @@
-"""What a round is worth in numbers, and the words for it. Times are printed and never judged."""
+"""What a round is worth in numbers, and the words for it."""
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -10,10 +10,9 @@ import msgspec
 from support.chaos.causes import Causes
 from support.chaos.evidence import Evidence
 from support.chaos.ledger import Fault
+from support.chaos.options import KILLS
 
 __all__ = ["Figures", "figures_of", "lines_of", "loss_bound", "total"]
-
-_KILLS = ("orchestrator.kill", "runner.kill", "producer.kill", "redis.kill")
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -27,12 +26,17 @@ class Figures(msgspec.Struct, frozen=True):
         executed: Handlers started.
         retried: Of these, after an attempt that was charged.
         repeated: Of these, executions beyond.
-        hit: Executions under way when their process, or its orchestrator, was killed, stopped or fenced.
+        hit: Executions in hand when their process, or its orchestrator, was killed, stopped or fenced.
         stale: Ends that were refused because they came too late.
         fences: Orchestrators declared dead.
         false_deaths: Of these, such as the bench had not silenced.
         lost: Jobs lost.
-        orchestrator_s: From the kill of an orchestrator to the first start of one of its jobs elsewhere.
+        orchestrator_s: Of each job an orchestrator had in hand when it was killed: from the kill to the next
+            start of the job elsewhere, less what the machine stood still.
+        outage_s: Of such jobs with an outage of Redis in between: from the end of the outage.
+        suspect_s: Of such jobs under which a runner process had died before: they wait for a process of
+            their own as well.
+        held_s: The longest time the machine kept the bench itself from running.
         runner_s: From the kill of a runner process to the next start of one of its jobs.
         redis_s: From the return of a Redis that was killed or restarted to the next start of a job.
         took_s: How long it all took.
@@ -51,9 +55,17 @@ class Figures(msgspec.Struct, frozen=True):
     false_deaths: int
     lost: int
     orchestrator_s: tuple[float, ...]
+    outage_s: tuple[float, ...]
+    suspect_s: tuple[float, ...]
+    held_s: tuple[float, ...]
     runner_s: tuple[float, ...]
     redis_s: tuple[float, ...]
     took_s: float
+
+    @property
+    def kills(self) -> int:
+        """How often SIGKILL was sent."""
+        return sum(self.faults[kind] for kind in KILLS)
 
 
 def figures_of(evidence: Evidence, *, lost: int, took_s: float) -> Figures:
@@ -67,6 +79,7 @@ def figures_of(evidence: Evidence, *, lost: int, took_s: float) -> Figures:
         for several in evidence.executions.values()
         for each in several[:-1]
     )
+    recoveries = list(_recoveries(evidence))
     return Figures(
         faults=kinds,
         accepted=len(evidence.acknowledged),
@@ -80,24 +93,49 @@ def figures_of(evidence: Evidence, *, lost: int, took_s: float) -> Figures:
         fences=len(evidence.fences),
         false_deaths=len(causes.false_deaths),
         lost=lost,
-        orchestrator_s=_recoveries(evidence, "orchestrator.kill"),
-        runner_s=_recoveries(evidence, "runner.kill"),
+        orchestrator_s=tuple(each[1] for each in recoveries if each[0] == "plain"),
+        outage_s=tuple(each[1] for each in recoveries if each[0] == "outage"),
+        suspect_s=tuple(each[1] for each in recoveries if each[0] == "suspect"),
+        held_s=(max((late for _, late in evidence.held), default=0.0),),
+        runner_s=_reruns(evidence),
         redis_s=_returns(evidence.faults, starts),
         took_s=took_s,
     )
 
 
-def _recoveries(evidence: Evidence, kind: str) -> tuple[float, ...]:
-    """Return per kill how long it took until the first of the jobs in flight was started again."""
+def _recoveries(evidence: Evidence) -> Iterator[tuple[str, float]]:
+    """Yield how long each job in the hands of a killed orchestrator had to wait, and what kind of wait it
+    was. With Redis away in between it is counted from its return: before that nobody's silence means
+    anything.
+    """
+    deaths = {f.pids[0]: f.at for f in evidence.faults if f.kind == "orchestrator.kill"}
+    outages = sorted(max(f.at, f.until) for f in evidence.faults if f.kind.startswith("redis."))
+    for job_id, several in evidence.executions.items():
+        for before, after in pairwise(several):
+            at = deaths.get(before.start.parent)
+            if at is None or not before.runs_at(at) or after.start.at < at:
+                continue
+            # Another claim in between: it started elsewhere, and that one's process died before the handler.
+            if after.start.claim_seq > before.start.claim_seq + 1:
+                continue
+            last = outages[bisect_right(outages, after.start.at) - 1] if outages else 0.0
+            since = max(at, last) if last < after.start.at else at
+            late = sum(late for moment, late in evidence.held if since < moment <= after.start.at)
+            kind = "suspect" if job_id in evidence.suspects else "outage" if since > at else "plain"
+            yield kind, after.start.at - since - late
+
+
+def _reruns(evidence: Evidence) -> tuple[float, ...]:
+    """Return per killed runner how long it took until the first of its jobs was started again."""
     found = []
     for fault in evidence.faults:
-        if fault.kind != kind:
+        if fault.kind != "runner.kill":
             continue
         again = [
             after.start.at - fault.at
             for several in evidence.executions.values()
             for before, after in pairwise(several)
-            if (before.start.parent if kind == "orchestrator.kill" else before.start.pid) in fault.pids
+            if before.start.pid in fault.pids
             if before.runs_at(fault.at) and after.start.at > fault.at
         ]
         if again:
@@ -134,30 +172,35 @@ def loss_bound(kills: int) -> float:
 def lines_of(figures: Figures) -> list[str]:
     """Return the numbers as text."""
     f = figures
-    kills = sum(f.faults[kind] for kind in _KILLS)
     lines = [
-        f"faults      {f.faults.total()}: "
-        + ", ".join(f"{n} {kind}" for kind, n in sorted(f.faults.items())),
+        f"faults      {f.kills} kill -9: {_counts(f.faults, kills=True)}",
+        f"            {f.faults.total() - f.kills} others: {_counts(f.faults, kills=False)}",
         f"jobs        {f.accepted} accepted, {f.uncertain} more unacknowledged; "
         + ", ".join(f"{n} {status}" for status, n in sorted(f.ended.items())),
-        (
-            f"executions  {f.executed}: {f.retried} after failed attempts, {f.repeated} repeats; "
-            f"{f.hit} were under way when a fault hit their processes"
-        ),
+        f"executions  {f.executed}, {f.retried} of them after failed attempts",
+        f"duplicated  {f.repeated}; {f.hit} were in hand when something happened to their processes",
         (
             f"leases      {f.fences} orchestrators declared dead, {f.false_deaths} of them falsely; "
             f"{f.stale} late ends refused"
         ),
-        _times("recovery    orchestrator killed, first of its jobs restarted", f.orchestrator_s),
-        _times("            runner killed, first of its jobs restarted", f.runner_s),
-        _times("            Redis back, next job started", f.redis_s),
+        _times("recovery    jobs of a killed orchestrator, from the kill", f.orchestrator_s),
+        _times("            the same, from the end of an outage of Redis after it", f.outage_s),
+        _times("            the same, of jobs that then had to run alone", f.suspect_s),
+        _times("            first job of a killed runner, from the kill", f.runner_s),
+        _times("            next job, from the return of Redis", f.redis_s),
+        f"            the machine kept the bench itself from running for {max(f.held_s):.2f} s at most",
         f"lost        {f.lost}",
     ]
     if not f.lost:
         lines.append(
-            f"            in {kills} kills: below {loss_bound(kills):.2g} a kill with 95 % confidence"
+            f"            in {f.kills} kills: below {loss_bound(f.kills):.2g} a kill with 95 % confidence"
         )
     return lines
+
+
+def _counts(faults: Counter[str], *, kills: bool) -> str:
+    chosen = sorted((kind, n) for kind, n in faults.items() if (kind in KILLS) == kills)
+    return ", ".join(f"{n} {kind}" for kind, n in chosen) or "none"
 
 
 def _times(what: str, samples: Sequence[float]) -> str:

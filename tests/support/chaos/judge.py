@@ -14,16 +14,20 @@ import msgspec
 from rrq_protocol import JobRecord, JobStatus
 from support.chaos.causes import Causes
 from support.chaos.evidence import Evidence
+from support.chaos.figures import Figures
 from support.chaos.ledger import Attempted
 from support.chaos.mix import ENDINGS
+from support.chaos.options import KILLS, LONG_LEASE_S, Options
 
-__all__ = ["Finding", "judge"]
+__all__ = ["Finding", "judge", "judge_figures"]
 
 # A due time is written in whole milliseconds.
 _EARLY_S = 0.005
 # With a lease of production no load may make a live orchestrator look dead; with the short one of these tests
 # a machine that stands still for a second does.
-_LONG_LEASE_S, _FALSE_DEATHS = 10.0, 3
+_FALSE_DEATHS = 3
+# From the last beat to the fence, beyond the lease: looks at the leases, and the start elsewhere.
+_DETECTED_S = 2.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -47,6 +51,28 @@ def judge(evidence: Evidence) -> list[Finding]:
     found = [finding for rule in rules for finding in rule(evidence, causes)]
     found += [*_totals(evidence), *_false_deaths(evidence, causes)]
     return found + [Finding("order", problem) for problem in evidence.problems]
+
+
+def judge_figures(figures: Figures, options: Options) -> list[Finding]:
+    """Return which numbers are not those of the goals (RELIABILITY.md 5): G1, G2, and with a lease of
+    production G5.
+    """
+    found = []
+    if figures.kills < options.kills and any(map(options.wants, KILLS)):
+        found.append(f"expected {options.kills} kill -9, did {figures.kills}")
+    if figures.accepted < options.jobs:
+        found.append(f"expected {options.jobs} jobs to be accepted, {figures.accepted} were")
+    if figures.repeated > figures.hit:
+        problem = f"{figures.repeated} repeats, and only {figures.hit} executions were in hand at a fault"
+        found.append(problem)
+    bound_s, longest_s = options.lease_s + _DETECTED_S, max(figures.orchestrator_s, default=0.0)
+    if options.judges_times and longest_s > bound_s:
+        late = sum(each > bound_s for each in figures.orchestrator_s)
+        found.append(
+            f"a killed orchestrator's jobs have to start again within {bound_s:g} s; {late} of "
+            f"{len(figures.orchestrator_s)} took longer, the longest {longest_s:.2f} s"
+        )
+    return [Finding("goal", problem) for problem in found]
 
 
 def _lost(evidence: Evidence, _: Causes) -> Iterator[Finding]:
@@ -196,7 +222,7 @@ def _totals(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _false_deaths(evidence: Evidence, causes: Causes) -> Iterator[Finding]:
-    allowed = 0 if evidence.lease_s >= _LONG_LEASE_S else _FALSE_DEATHS
+    allowed = 0 if evidence.lease_s >= LONG_LEASE_S else _FALSE_DEATHS
     if len(causes.false_deaths) > allowed:
         yield Finding(
             "false death", f"declared dead though nothing kept them from beating: {causes.false_deaths}"

@@ -5,6 +5,7 @@ new jobs until its quota is acknowledged.
 """
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -23,6 +24,7 @@ __all__ = ["Config", "main"]
 # Shorter than some outages, so that callers see RedisUnavailable, and repeat with the same ids as it says.
 _CALL_S = 2.0
 _MOST_AT_ONCE = 20
+_CLOSED_S = 0.02
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class Config(msgspec.Struct, frozen=True):
         ledger: Its own ledger file.
         seed: What its choices follow from, together with how often it was started.
         quota: Jobs to be acknowledged in all.
+        share: Of the jobs of the round, its own.
+        gate: File with the number of jobs of the round that may be accepted by now.
         per_second: Jobs a second, about.
         concurrent: Use the async producer and await many enqueues together.
     """
@@ -43,6 +47,8 @@ class Config(msgspec.Struct, frozen=True):
     ledger: str
     seed: str
     quota: int
+    share: float
+    gate: str
     per_second: float
     concurrent: bool
 
@@ -51,14 +57,22 @@ class _Account:
     """The ledger of this process, and how much of the quota is left."""
 
     def __init__(self, config: Config) -> None:
-        self._path = Path(config.ledger)
+        self._path, self._gate = Path(config.ledger), Path(config.gate)
+        self._quota, self._share = config.quota, config.share
         before = [entry for entry in read_ledger(self._path) if isinstance(entry, Acknowledged)]
         self.left = config.quota - len(before)
         self.rng = random.Random(f"{config.seed}:{len(before)}")
 
+    def allowed(self) -> int:
+        """Return how many jobs may be enqueued now."""
+        by_now = math.ceil(int(self._gate.read_text()) * self._share)
+        return min(by_now - (self._quota - self.left), self.left)
+
     def choose(self) -> list[Job]:
-        """Return the next jobs; they are in the ledger as attempted."""
-        count = min(self.rng.choice((1, 1, 1, 5, _MOST_AT_ONCE)), self.left)
+        """Return the next jobs; they are in the ledger as attempted. None if it is not the time for any."""
+        count = min(self.rng.choice((1, 1, 1, 5, _MOST_AT_ONCE)), self.allowed())
+        if count <= 0:
+            return []
         chosen = [choose(self.rng, new_job_id(), time.monotonic()) for _ in range(count)]
         entries: list[Attempted] = [entry for entry, _ in chosen]
         append(self._path, entries)
@@ -107,7 +121,9 @@ async def _enqueue_one(producer: AsyncProducer, account: _Account, job: Job) -> 
 def _blocking(config: Config, account: _Account) -> None:
     with Producer(config.url, key_prefix=config.prefix, timeout_seconds=_CALL_S) as producer:
         while account.left > 0:
-            jobs = account.choose()
+            if not (jobs := account.choose()):
+                time.sleep(_CLOSED_S)
+                continue
             _enqueue(producer, account, jobs)
             time.sleep(account.rng.expovariate(config.per_second / len(jobs)))
 
@@ -115,7 +131,9 @@ def _blocking(config: Config, account: _Account) -> None:
 async def _concurrent(config: Config, account: _Account) -> None:
     async with AsyncProducer(config.url, key_prefix=config.prefix, timeout_seconds=_CALL_S) as producer:
         while account.left > 0:
-            jobs = account.choose()
+            if not (jobs := account.choose()):
+                await asyncio.sleep(_CLOSED_S)
+                continue
             await asyncio.gather(*(_enqueue_one(producer, account, job) for job in jobs))
             await asyncio.sleep(account.rng.expovariate(config.per_second / len(jobs)))
 

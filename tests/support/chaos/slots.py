@@ -10,7 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Incarnation", "Slot", "children", "marked"]
+__all__ = ["REGISTERED", "Incarnation", "Slot", "children", "marked"]
+
+REGISTERED = "orchestrator.registered"
+"""What an orchestrator logs when it has begun to work."""
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Incarnation:
         signals: What the bench sent it.
         ended: When its end was noticed, 0 while it runs.
         code: Its exit code, negative for a signal.
+        said: When its log was first seen to hold a text.
     """
 
     slot: str
@@ -34,6 +38,7 @@ class Incarnation:
     signals: list[int] = field(default_factory=list)
     ended: float = 0.0
     code: int | None = None
+    said: dict[str, float] = field(default_factory=dict)
 
     @property
     def unasked(self) -> bool:
@@ -42,11 +47,16 @@ class Incarnation:
             return False
         if self.code == -signal.SIGKILL:
             return signal.SIGKILL not in self.signals
+        # A producer knows no stop; it is only asked for one when its round was given up.
+        if self.code == -signal.SIGTERM and self.slot.startswith("producer"):
+            return signal.SIGTERM not in self.signals
         return self.code != 0
 
     def has_said(self, text: str) -> bool:
         """Whether its log holds ``text``."""
-        return text.encode() in self.log.read_bytes()
+        if text not in self.said and text.encode() in self.log.read_bytes():
+            self.said[text] = time.monotonic()
+        return text in self.said
 
 
 class Slot:
@@ -66,6 +76,7 @@ class Slot:
         self.name = name
         self.history: list[Incarnation] = []
         self.paused = False
+        self.resumed = 0.0
         self.finished = False
         self._arguments, self._cwd, self._pauses = arguments, cwd, pauses
         clean = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}
@@ -77,6 +88,14 @@ class Slot:
     def running(self) -> Incarnation | None:
         """The process, None where there is none at the moment."""
         return self.history[-1] if self._process is not None else None
+
+    @property
+    def watching_since(self) -> float:
+        """Since when an orchestrator has had an eye on the others without a break; 0 if it has not."""
+        alive = self.running
+        if alive is None or self.paused or signal.SIGTERM in alive.signals or not alive.has_said(REGISTERED):
+            return 0.0
+        return max(alive.said[REGISTERED], self.resumed)
 
     def start(self) -> None:
         """Start a process."""

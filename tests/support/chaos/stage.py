@@ -22,7 +22,7 @@ from rrq_protocol import Keyspace
 from support.chaos import handlers
 from support.chaos.options import Options
 from support.chaos.producing import Config
-from support.chaos.slots import Slot, marked
+from support.chaos.slots import REGISTERED, Slot, marked
 from support.proxy import Proxy
 from support.redis_choice import NoRedis, for_most
 from support.redis_servers import ProcessServer
@@ -33,6 +33,7 @@ TESTS = Path(__file__).resolve().parents[2]
 # Of Redis, one script call of the largest job takes microseconds; a reply later than this is a hung server.
 ADMIN_TIMEOUT_S = 30.0
 STOPPED_WITHIN_S = 45.0
+_LOOK_S = 0.1
 
 _SETTINGS = """\
 [rrq]
@@ -64,6 +65,8 @@ class Stage:
         keep: Leave the folder for whoever looks into a failure.
         orchestrators: The slots; the last one reaches Redis through ``proxies[0]``.
         producers: The slots; the last one reaches Redis through ``proxies[1]``.
+        witness: What the handlers write.
+        gate: What tells the producers how far they may go.
         redis_up: Whether the server runs, as far as the bench has not stopped it.
     """
 
@@ -83,8 +86,9 @@ class Stage:
         )
         self.proxies = (Proxy(self.server.url), Proxy(self.server.url))
         self.mark = f"rrq-chaos-{secrets.token_hex(8)}"
-        self.witness, self._tmp = self.folder / "witness", self.folder / "tmp"
+        self.witness, self.gate, self._tmp = (self.folder / name for name in ("witness", "gate", "tmp"))
         self._options, self._rng, self._open = options, rng, ExitStack()
+        self._look_at = 0.0
         self._write_files()
         self.orchestrators = [self._orchestrator(index) for index in range(options.orchestrators)]
         self.producers = [self._producer(index) for index in range(options.producers)]
@@ -116,9 +120,14 @@ class Stage:
         return [self._ledger(index) for index in range(self._options.producers)]
 
     def tend(self) -> None:
-        """Fill the slots whose processes died."""
+        """Fill the slots whose processes died, and notice when an orchestrator has begun to work."""
         for slot in self.slots:
             slot.tend()
+        if (now := time.monotonic()) >= self._look_at:
+            self._look_at = now + _LOOK_S
+            for slot in self.orchestrators:
+                if slot.running:
+                    slot.running.has_said(REGISTERED)
 
     def wait(self, done: Callable[[], bool], within_s: float, step_s: float = 0.02) -> bool:
         """Tend the slots until ``done()``; False if it is not within the time."""
@@ -185,6 +194,8 @@ class Stage:
             ledger=str(self._ledger(index)),
             seed=f"{options.seed}:{index}",
             quota=quota,
+            share=quota / options.jobs,
+            gate=str(self.gate),
             per_second=quota / options.span_s * 1.3,
             concurrent=index % 2 == 1,
         )

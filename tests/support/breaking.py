@@ -38,6 +38,9 @@ class Breaking:
         def requeued(_: float) -> None:
             job.due = int(job.due)
 
+        def held_anew(now: float) -> None:
+            job.started = now  # the order in which janitors take jobs back
+
         def buried(_: float) -> None:
             model.dlq.remove(job.id)
             model.dlq.insert(0, job.id)
@@ -52,7 +55,7 @@ class Breaking:
             yield out, lambda: redis.rpush(keys.dlq("default"), job.id), _nothing
         if job.status == "ACTIVE":
             lost = repair(RepairKind.OWNER)
-            yield lost, lambda: redis.zrem(keys.active(str(job.worker)), job.id), _nothing
+            yield lost, lambda: redis.zrem(keys.active(str(job.worker)), job.id), held_anew
         else:
             out = repair(RepairKind.HELD, "a")
             yield out, lambda: redis.zadd(keys.active("a"), {job.id: 1}), _nothing

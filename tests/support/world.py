@@ -2,22 +2,34 @@
 
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rrq_protocol import Job, ScriptCall, transitions
 from rrq_protocol.transitions import Guard, Lease, PreparedJob, Repair, Settlement
-from support.audit import Rules, judge
+from support.audit import Rules, Stored, judge
 from support.model import Model, Wanted, seen_state
 from support.snapshot import Snapshots
+from support.steps import Book, Step, texts
 from support.transitions import NOON_MS, Transitions
 
-__all__ = ["MAX_CRASHES", "World"]
+__all__ = ["MAX_CRASHES", "Moment", "World"]
 
 DEFAULTS = transitions.EnqueueDefaults(max_retries=2)
 LEASE_MS = 10_000
-POLICY = transitions.RecoveryPolicy(max_crashes=2, crash_delay_ms=1000)
+POLICY = transitions.RecoveryPolicy(max_crashes=2, crash_delay_ms=1000, job_events=True)
 MAX_CRASHES = 3
-RULES = Rules(max_crashes=MAX_CRASHES, conserved=True)
+RULES = Rules(max_crashes=MAX_CRASHES, job_events=True, conserved=True)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A keyspace and its model as they were; ``saved`` is for Redis, ``keys`` is the same as it was read."""
+
+    model: Model
+    saved: list[Any]
+    keys: dict[str, Stored]
+    book: Book
 
 
 class World:
@@ -28,14 +40,25 @@ class World:
         self.run = t.run
         self.snapshots = Snapshots(t.client, t.keyspace)
         self.model, self.now, self.calls = Model(), NOON_MS, 0
+        self.keys: dict[str, Stored] = {}
+        self.book = Book(t.keyspace)
         self.tried: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=25)
 
     def begin(self) -> None:
         """Start again with nothing; calls go on being counted."""
-        self.model, self.now = Model(), NOON_MS
-        self.snapshots.load([])
+        self.now = NOON_MS
+        self.restore(Moment(Model(), [], {}, Book(self.keyspace)))
         self.trace.clear()
+
+    def save(self) -> "Moment":
+        """Return all there is, for :meth:`restore`."""
+        return Moment(self.model, self.snapshots.save(), self.keys, self.book)
+
+    def restore(self, moment: "Moment") -> None:
+        """Make everything what it was, as often as you like."""
+        self.model, self.book, self.keys = moment.model.copy(), moment.book.copy(), moment.keys
+        self.snapshots.load(moment.saved)
 
     def step(
         self, call: ScriptCall[Any], expected: Any, read: Callable[[Any], Any], *, again: bool = False
@@ -52,6 +75,9 @@ class World:
         prefix = self.keyspace.prefix
         assert seen_state(keys, prefix) == self.model.state(), self._told()
         assert judge(keys, self.keyspace, RULES) == (), self._told()
+        step = Step(call.script, texts(call.args), self.keys, keys)
+        assert self.book.judge(step) == [], self._told()
+        self.keys = keys
         if again:
             self.run(call)
             self.calls += 1
@@ -89,7 +115,7 @@ class World:
         return got or []
 
     def settle(self, worker: str, settlements: list[Settlement], *, again: bool = False) -> None:
-        call = transitions.settle(self.keyspace, worker, settlements, now_ms=self.now)
+        call = transitions.settle(self.keyspace, worker, settlements, job_events=True, now_ms=self.now)
         expected = self.model.settle(worker, settlements, self.now)
         self.step(call, expected, lambda got: [reply.value for reply in got], again=again)
 
@@ -121,7 +147,7 @@ class World:
         )
 
     def cancel(self, job_id: str) -> None:
-        call = transitions.cancel(self.keyspace, job_id, now_ms=self.now)
+        call = transitions.cancel(self.keyspace, job_id, job_events=True, now_ms=self.now)
         self.step(call, self.model.cancel(job_id), lambda got: got.value, again=True)
 
     def requeue(self, job_ids: list[str], *, again: bool = True) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from rrq_protocol import Job
 from rrq_protocol.transitions import SettleKind
+from support.audit import Rules, judge
+from support.snapshot import Snapshots
 from support.transitions import Transitions
 
 
@@ -80,13 +82,17 @@ DAMAGES: list[tuple[str, str, Damage]] = [
 
 @pytest.mark.parametrize(("rule", "what", "damage"), DAMAGES, ids=[f"{r} {what}" for r, what, _ in DAMAGES])
 def test_damage_is_found(damaged: Transitions, rule: str, what: str, damage: Damage) -> None:
-    """Each broken invariant is reported under its name, with the key at which it shows."""
+    """Each broken invariant is reported under its name, with the key at which it shows; the model check,
+    which reads the keys in its own way, reports it too.
+    """
     t = populated(damaged)
     damage(t.client, t.keyspace)
     found = t.audit()
     assert rule in {finding.rule for finding in found}, found
     assert all(finding.key.startswith(f"{t.keyspace.prefix}:") and finding.problem for finding in found)
     assert t.audit() == found
+    seen = judge(Snapshots(t.client, t.keyspace).read(), t.keyspace, Rules(max_crashes=3, conserved=True))
+    assert rule in {finding.rule for finding in seen}, seen
 
 
 def test_events_are_asked_for_where_they_are_written(t: Transitions) -> None:

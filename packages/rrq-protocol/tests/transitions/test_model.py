@@ -130,18 +130,17 @@ def test_every_call_in_every_small_state(t: Transitions) -> None:
     """States are visited breadth first, and every call is tried in each (slow: thousands of calls)."""
     world, calls, actions = World(t), CALLS // 4, _actions()
     seen = {_essence(world.model)}
-    waiting = deque([(0, world.model, world.snapshots.save())])
+    waiting = deque([(0, world.save())])
     depth = 0
     while waiting and world.calls < calls:
-        depth, model, saved = waiting.popleft()
+        depth, moment = waiting.popleft()
         for action in actions:
-            world.model = model.copy()
-            world.snapshots.load(saved)
-            world.trace.append(f"state {_essence(model)}")
+            world.restore(moment)
+            world.trace.append(f"state {_essence(moment.model)}")
             action(world)
             if (essence := _essence(world.model)) not in seen:
                 seen.add(essence)
-                waiting.append((depth + 1, world.model, world.snapshots.save()))
+                waiting.append((depth + 1, world.save()))
     done = depth if waiting else depth + 1
     print(
         f"{world.calls} calls; {len(seen)} states; all sequences of up to {done} calls; {len(waiting)} left"

@@ -55,10 +55,10 @@ class Service:
     def ended(self, job_id: str) -> dict[str, Any]:
         """Wait until a job has ended; return what the service says of it."""
 
-        def known() -> dict[str, Any] | None:
+        def known() -> dict[str, Any]:
             status, job = self.call("GET", f"/jobs/{job_id}")
             assert status == 200, job
-            return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
+            return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else {}
 
         return eventually(known, f"job {job_id} to end", within_s=WITHIN_S)
 

@@ -143,6 +143,22 @@ def _runner() -> Iterator[Mutant]:
         "umask = os.umask(0)",
         f"{_RUNNER}/transports/test_unix.py::test_folder_and_socket_are_private",
     )
+    yield _py(
+        "proof",
+        "a runner takes any 32 bytes for the orchestrator's proof",
+        "rrq_runner/transports/gate.py",
+        "if not hmac.compare_digest(self._received, self._keeper.expected):",
+        "if False:",
+        f"{_RUNNER}/transports/test_gate.py::test_a_stranger_hears_nothing",
+    )
+    yield _py(
+        "own-limit",
+        "a handler is tried once more than its own limit says",
+        "rrq_runner/retry.py",
+        "attempt >= self.max_retries",
+        "attempt > self.max_retries",
+        f"{_RUNNER}/test_retry.py::test_max_retries_is_the_number_of_attempts_in_all",
+    )
     # Seen through an orchestrator and its runner, both processes: those have to run the changed code too.
     yield Mutant(
         "which-param",

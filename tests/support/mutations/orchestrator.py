@@ -235,6 +235,30 @@ def _named() -> Iterator[Mutant]:
         "if True:",
         "test_heartbeat.py::test_an_orchestrator_that_hangs_stops_beating",
     )
+    yield _py(
+        "squatter",
+        "whoever answers on a runner's port is taken for the runner",
+        "runners/nonce",
+        "if not hmac.compare_digest(answer, self._theirs_to_show):",
+        "if False:",
+        "runners/test_nonce.py::test_a_stranger_at_the_address_gets_no_frame",
+    )
+    yield _py(
+        "echo",
+        "who repeats our requests is taken for a runner that broke, and jobs pay for it",
+        "runners/channel",
+        " and not event.echoed",
+        "",
+        "runners/test_pool_external.py::test_an_echo_at_the_port_is_a_failed_start",
+    )
+    yield _py(
+        "told-last",
+        "a failure that its runner calls the last is retried",
+        "decision",
+        "    if fatal:\n",
+        "    if fatal and (error is None or error.code is None):\n",
+        "test_decision.py::test_a_failure_its_runner_calls_fatal_is_the_last",
+    )
 
 
 MUTANTS = (*_upstream(), *_named())

@@ -264,26 +264,6 @@ def test_a_stop_gives_unfinished_attempts_back(road: Road) -> None:
     assert _completed(road, jobs)
 
 
-def test_a_stop_waits_for_nobody_who_hears_no_cancel(road: Road) -> None:
-    """A plain function that blocks and a handler that swallows its cancellation hold up no stop: right after
-    the grace their processes are killed, whatever time an attempt has to answer and a process to end, and
-    their jobs are given back uncharged (F19, G19).
-    """
-    road.configure(
-        worker_shutdown_grace_period_seconds=0.2,
-        runner_cancel_grace_seconds=3600,
-        runner_shutdown_term_grace_seconds=3600,
-    )
-    with road.running() as daemon:
-        jobs = [road.producer.enqueue(name) for name in ("blocking", "stubborn")]
-        road.seen(2)
-        daemon.kill(signal.SIGTERM)
-        assert daemon.code() == 0
-    assert {road.record(job.id).status for job in jobs} == {JobStatus.PENDING}
-    assert _charged(road, jobs) == {(0, 0)}
-    assert not road.processes()
-
-
 def test_a_second_signal_does_not_wait(road: Road) -> None:
     """The jobs are given back uncharged all the same, and nothing is left (F20)."""
     road.configure(worker_shutdown_grace_period_seconds=3600)

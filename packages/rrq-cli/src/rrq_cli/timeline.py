@@ -67,13 +67,13 @@ def _first_due(record: JobRecord) -> datetime | None:
 def _untold(told: int, claim_seq: int | None) -> int:
     """Return how many starts lie between the last one told of and that of this number.
 
-    A job that was given back, or lost with its orchestrator, leaves no entry of the attempt, only the number.
+    A job that was given back leaves no entry of the attempt, only the number.
     """
     return max(0, (claim_seq or 0) - told - 1)
 
 
 def _lost(record: JobRecord) -> int:
-    """Return how many starts were lost with their orchestrator; crashes of a runner are in the log."""
+    """Return how many starts were lost and are not in the log, which is bounded."""
     return max(0, record.crash_count - sum(entry.outcome == "crash" for entry in record.attempts))
 
 

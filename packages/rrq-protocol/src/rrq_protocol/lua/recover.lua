@@ -17,6 +17,7 @@ Invariant: nothing is taken from an orchestrator that is not fenced; any janitor
 ]]
 --@include clock
 --@include record
+--@include attempts
 --@include stats
 --@include wake
 --@include unique
@@ -49,7 +50,8 @@ end
 local function take_back(job_id)
   local job_key = prefix .. ":job:" .. job_id
   local held = redis.pcall("HMGET", job_key, "status", "worker_id", "crash_count", "queue_name",
-    "job_unique_key", "cancel_requested_at", "claim_seq")
+    "job_unique_key", "cancel_requested_at", "claim_seq", "current_retries", "attempts_log")
+  local started = redis.call("ZSCORE", KEYS[3], job_id)
   redis.call("ZREM", KEYS[3], job_id)
   if is_wrong_type(held) or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
   local queue, crash_count = queue_of(prefix, held[4]), plus_one(held[3])
@@ -58,18 +60,23 @@ local function take_back(job_id)
   local holder = redis.pcall("GET", lock)
   -- One of the public line locks with its id alone, for longer than it is dead.
   if holder == dead .. ":" .. (held[7] or "") or holder == dead then redis.call("DEL", lock) end
+  local function told(retry_at, message)
+    return logged(held[9], lost_attempt(dead, held[8], held[7], started, now, retry_at, message))
+  end
   if held[6] then
     close(job_id, job_key, held, "CANCELLED", "cancelled; its orchestrator died", cancel_ttl)
     cancelled = cancelled + 1
   elseif crashes >= max_crashes then
     local reason = "orchestrator crashed " .. crash_count .. " times while running this job"
     push_dead(prefix, dlq, job_id)
-    close(job_id, job_key, held, "FAILED", reason, dead_ttl, "crash_count", crash_count, "dlq_name", dlq)
+    close(job_id, job_key, held, "FAILED", reason, dead_ttl, "crash_count", crash_count, "dlq_name", dlq,
+      "attempts_log", told(nil, reason))
     failed = failed + 1
   else
     local due = due_in(now, crashes > 1 and delay * 2 ^ (crashes - 2) or 0)
     redis.call("HSET", job_key, "status", "PENDING", "crash_count", crash_count,
-      "next_scheduled_run_time", rfc3339(due), "queue_name", prefix .. ":queue:" .. queue)
+      "next_scheduled_run_time", rfc3339(due), "queue_name", prefix .. ":queue:" .. queue,
+      "attempts_log", told(due, "its orchestrator died"))
     redis.call("HDEL", job_key, "worker_id")
     put_in_queue(prefix, queue, due, job_id)
     count(queue, "recovered", 1)

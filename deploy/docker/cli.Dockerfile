@@ -12,11 +12,11 @@ FROM ${PYTHON_IMAGE} AS build
 ARG PIP_OPTIONS=""
 COPY dist/*.whl /wheels/
 # Ours are named by their files, so that no index can put others in their place.
-RUN python -m venv /opt/rrq && /opt/rrq/bin/pip install --no-cache-dir ${PIP_OPTIONS} \
+RUN python -m venv --without-pip /opt/rrq && python -m pip --python /opt/rrq/bin/python install --no-cache-dir ${PIP_OPTIONS} \
     /wheels/rrq_protocol-*.whl /wheels/rrq_orchestrator-*.whl /wheels/rrq_cli-*.whl
 
 FROM ${PYTHON_IMAGE}
-ENV PATH=/opt/rrq/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/rrq/bin:$PATH PIP_PYTHON=/opt/rrq/bin/python PYTHONUNBUFFERED=1
 COPY --from=build /opt/rrq /opt/rrq
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -4,6 +4,9 @@
 #   docker build -f deploy/docker/orchestrator.Dockerfile -t rrq-orchestrator .
 #
 #   FROM rrq-orchestrator
+#   USER root
+#   RUN pip install pillow
+#   USER 10001
 #   COPY --chown=10001 shop /app/shop
 #
 # Settings: mount rrq.toml to /etc/rrq, or set RRQ_* variables. The password of Redis is a mounted file that
@@ -15,12 +18,11 @@ FROM ${PYTHON_IMAGE} AS build
 ARG PIP_OPTIONS=""
 COPY dist/*.whl /wheels/
 # Ours are named by their files, so that no index can put others in their place.
-RUN python -m venv /opt/rrq && /opt/rrq/bin/pip install --no-cache-dir ${PIP_OPTIONS} \
+RUN python -m venv --without-pip /opt/rrq && python -m pip --python /opt/rrq/bin/python install --no-cache-dir ${PIP_OPTIONS} \
     /wheels/rrq_protocol-*.whl /wheels/rrq_orchestrator-*.whl /wheels/rrq_runner-*.whl /wheels/rrq_cli-*.whl
 
 FROM ${PYTHON_IMAGE}
-ENV PATH=/opt/rrq/bin:$PATH PYTHONUNBUFFERED=1
-ENV RRQ_CONFIG=/etc/rrq/rrq.toml
+ENV PATH=/opt/rrq/bin:$PATH PIP_PYTHON=/opt/rrq/bin/python PYTHONUNBUFFERED=1 RRQ_CONFIG=/etc/rrq/rrq.toml
 COPY --from=build /opt/rrq /opt/rrq
 WORKDIR /app
 USER 10001:10001

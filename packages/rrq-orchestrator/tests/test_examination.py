@@ -55,6 +55,21 @@ async def test_what_only_moves_is_not_reported(bench: Bench) -> None:
     assert diagnosis.findings == ()
 
 
+async def test_jobs_that_nobody_takes_back_are_reported(bench: Bench) -> None:
+    """An orchestrator that has been dead for long while another lives is an error, unless that is just done
+    (I14).
+    """
+    now_ms = SystemClock().now_ms()
+    await bench.client.zadd(bench.keyspace.workers, {"living": now_ms + 3_600_000})
+    await bench.client.zadd(bench.keyspace.reaping, {"dead": now_ms - 3_600_000})
+    diagnosis = await examination(bench, Waits()).diagnose(repair_after_s=20.0)
+    assert [(each.rule, each.level, each.key) for each in diagnosis.findings] == [
+        ("I14", Level.ERROR, bench.keyspace.reaping)
+    ]
+    done = Waits(bench.client.zrem(bench.keyspace.reaping, "dead"))
+    assert (await examination(bench, done).diagnose()).findings == ()
+
+
 async def test_looking_writes_nothing(bench: Bench, redis_client: "redis.Redis") -> None:
     """Every key is as it was, and what is wrong is an error."""
     await bench.enqueue(Job("work"))

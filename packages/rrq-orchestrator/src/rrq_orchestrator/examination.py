@@ -13,6 +13,7 @@ import msgspec
 from rrq_orchestrator.audit import Finding, Level, Look, LookRefused, Report, Rules, drive
 from rrq_orchestrator.audit.batches import text
 from rrq_orchestrator.audit.mend import mend
+from rrq_orchestrator.audit.progress import progress
 from rrq_orchestrator.audit.server import Check, ServerFacts, judge_server
 from rrq_orchestrator.store.redis import RedisLink
 from rrq_protocol import Clock, Keyspace, RedisFault, classify_reply, reply_of
@@ -93,7 +94,7 @@ class Examination:
             report = await self._confirmed()
             while repair_after_s is not None and any(each.repair for each in report.findings):
                 await self._sleep(repair_after_s)
-                still = await drive(self._look.again(report.findings), self._link, self._clock)
+                still = await self._still(report)
                 done = await mend(still, self._keyspace, self._link)
                 repairs += tuple(done)
                 report = await self._confirmed()
@@ -107,11 +108,20 @@ class Examination:
     async def _confirmed(self) -> Report:
         """Look at everything, and a moment later again at what seems wrong: jobs in motion are no finding."""
         report = await drive(self._look.everything(), self._link, self._clock)
+        report = msgspec.structs.replace(report, findings=(*report.findings, *await self._undone()))
         if not report.findings:
             return report
         await self._sleep(MOMENT_S)
-        still = await drive(self._look.again(report.findings), self._link, self._clock)
-        return msgspec.structs.replace(report, findings=still)
+        return msgspec.structs.replace(report, findings=await self._still(report))
+
+    async def _still(self, report: Report) -> tuple[Finding, ...]:
+        """Return what of a report is found again."""
+        seen = [each for each in report.findings if each.rule != "I14"]
+        undone = [each for each in await self._undone() if each in report.findings]
+        return (*await drive(self._look.again(seen), self._link, self._clock), *undone)
+
+    async def _undone(self) -> tuple[Finding, ...]:
+        return await drive(progress(self._keyspace, self._rules), self._link, self._clock)
 
     # The server.
 

@@ -97,4 +97,5 @@ def audit_rules(settings: Settings) -> Rules:
         max_crashes=settings.max_crashes,
         dlq_name=settings.default_dlq_name,
         max_payload_bytes=settings.max_payload_bytes,
+        lease_s=settings.lease_seconds,
     )

@@ -57,6 +57,7 @@ DAMAGES: list[tuple[str, str, Damage]] = [
     ("I3", "unknown status", lambda r, k: r.hset(k.job("c"), "status", "DONE")),
     ("I3", "another's id", lambda r, k: r.hset(k.job("c"), "id", "d")),
     ("I4", "a live job expires", lambda r, k: r.expire(k.job("p"), 100)),
+    ("I5", "a token that is none", lambda r, k: r.hset(k.job("a"), "claim_seq", "1.5")),
     ("I7", "held by nobody known", lambda r, k: (r.zrem(k.workers, "a"), r.delete(k.health("a")))),
     ("I8", "queued without a record", lambda r, k: r.zadd(k.queue("default"), {"ghost": 1})),
     ("I8", "held without a record", lambda r, k: r.zadd(k.active("a"), {"ghost": 1})),

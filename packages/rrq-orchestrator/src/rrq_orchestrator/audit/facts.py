@@ -44,6 +44,7 @@ class Rules(msgspec.Struct, frozen=True):
         conserved: Whether the counters are added up (I13).
         dlq_name: Where a dead letter goes whose record names no DLQ.
         max_payload_bytes: The largest payload that will be run.
+        lease_s: How long an orchestrator counts as alive after a beat (I14).
     """
 
     latest_ms: float = 7_258_118_400_000
@@ -52,6 +53,7 @@ class Rules(msgspec.Struct, frozen=True):
     conserved: bool = False
     dlq_name: str = "default"
     max_payload_bytes: int = 16 * 1024 * 1024
+    lease_s: float = 10.0
 
 
 class JobFacts(msgspec.Struct, frozen=True):

@@ -41,10 +41,10 @@ _ACCOUNTED = ("completed", "failed", "cancelled", "purged", "lost")
 
 
 def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    """Yield what is wrong with a record, and where it misses an entry (I1 to I4, I10)."""
+    """Yield what is wrong with a record, and where it misses an entry (I1 to I5, I10)."""
     told = [] if facts.malformed else list(record_problems(facts, keyspace, rules))
     yield from told
-    if facts.unrunnable and not any(each.rule in ("I3", "I10") for each in told):
+    if facts.unrunnable and not any(each.rule in ("I3", "I5", "I10") for each in told):
         yield Finding(
             rule="I3", key=keyspace.job(facts.job_id), expected="fields a claim can use",
             found=facts.unrunnable, job_id=facts.job_id, evidence=facts.evidence,
@@ -68,7 +68,7 @@ def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Fin
 
 
 def record_problems(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    """Yield what is wrong with the record itself (I3, I4, I10)."""
+    """Yield what is wrong with the record itself (I3, I4, I5, I10)."""
     fields, seen = facts.fields, facts.evidence
     key, job_id, status = keyspace.job(facts.job_id), facts.job_id, fields.get("status", "")
 
@@ -89,6 +89,10 @@ def record_problems(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterat
     if status in _LIVE and facts.expires:
         mend = Repair(RepairKind.TTL, job_id, seen)
         yield finding("I4", f"no time to live while the status is {status}", "one", repair=mend)
+    seq = fields.get("claim_seq", "0")
+    if not (seq.isascii() and seq.isdigit()):
+        # No end of its attempt can be told from another's.
+        yield finding("I5", "a whole number as claim_seq", f"{seq!a:.40}")
     limits = (fields.get("max_retries"), rules.max_crashes)
     for name, limit in zip(COUNTERS, limits, strict=True):
         text = fields.get(name, "0")

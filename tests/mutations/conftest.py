@@ -1,5 +1,5 @@
-"""Which mutants are tried, and what is told of them: a few, drawn by the run's seed, unless
-`RRQ_TEST_MUTANTS` is `all` or names some.
+"""Which mutants are tried, and what is told of them: upstream's own and a few more, drawn by the run's seed,
+unless `RRQ_TEST_MUTANTS` is `all` or names some.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Each defect of `support.mutations`, seeded into a copy of our code, is caught by the tests named for it.
 
-`make test` tries a few, drawn by the run's seed; `make mutations` tries all.
+`make test` tries upstream's own and a few more, drawn by the run's seed; `make mutations` tries all.
 """
 
 import pytest

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.mutations import (
+    ALWAYS,
     MUTANTS,
     NO_SUCH_SHAPE,
     UPSTREAM,
@@ -22,6 +23,7 @@ from support.mutations import (
     problems_of_baseline,
     seed,
 )
+from support.mutations.table import SAMPLE
 from support.rules import PACKAGES, ROOT, wheel_name
 
 BACKOFF = "packages/rrq-protocol/tests/test_backoff.py"
@@ -161,9 +163,12 @@ def _read(path: Path) -> bytes:
 
 
 def test_a_run_draws_some_by_its_seed() -> None:
-    """The same seed draws the same; tags and `all` are taken at their word."""
+    """Upstream's defects are in every run; the same seed draws the same others; tags and `all` are taken at
+    their word.
+    """
     some = drawn("", "1")
-    assert 0 < len(some) < len(MUTANTS)
+    assert len(some) == len(ALWAYS) + SAMPLE < len(MUTANTS)
+    assert {mutant.tag for mutant in some} > ALWAYS == set(UPSTREAM) - set(NO_SUCH_SHAPE)
     assert drawn("", "1") == some != drawn("", "2")
     assert drawn("all", "1") == list(MUTANTS)
     assert [mutant.tag for mutant in drawn("U9 U14", "1")] == ["U14", "U9"]

@@ -8,10 +8,11 @@ replace, and the tests that have to fail.
 
 from support.mutations.bench import TrialBench
 from support.mutations.mutant import Edit, Mutant, Stale, seed
-from support.mutations.table import MUTANTS, NO_SUCH_SHAPE, UPSTREAM, drawn
+from support.mutations.table import ALWAYS, MUTANTS, NO_SUCH_SHAPE, UPSTREAM, drawn
 from support.mutations.trials import Report, Trial, Trials, Verdict, judge, problems_of_baseline
 
 __all__ = [
+    "ALWAYS",
     "MUTANTS",
     "NO_SUCH_SHAPE",
     "UPSTREAM",

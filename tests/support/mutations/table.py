@@ -7,7 +7,7 @@ from typing import Final
 from support.mutations import edges, neighbours, orchestrator, scripts
 from support.mutations.mutant import Mutant
 
-__all__ = ["MUTANTS", "NO_SUCH_SHAPE", "SAMPLE", "UPSTREAM", "drawn"]
+__all__ = ["ALWAYS", "MUTANTS", "NO_SUCH_SHAPE", "SAMPLE", "UPSTREAM", "drawn"]
 
 MUTANTS: Final = (*scripts.MUTANTS, *neighbours.MUTANTS, *orchestrator.MUTANTS, *edges.MUTANTS)
 
@@ -16,14 +16,18 @@ UPSTREAM: Final = tuple(f"U{number}" for number in range(1, 28))
 
 NO_SUCH_SHAPE: Final[Mapping[str, str]] = {}
 
+ALWAYS: Final = frozenset(UPSTREAM) & {mutant.tag for mutant in MUTANTS}
+"""Every run tries upstream's own, each in its first form."""
+
 SAMPLE: Final = 12
+"""So many of the others are drawn for a run."""
 
 
 def drawn(wanted: str, seed: str) -> list[Mutant]:
     """Return the mutants to try, in the order of the table.
 
     Args:
-        wanted: ``all``, some tags with spaces between, or nothing for a few at random.
+        wanted: ``all``, some tags with spaces between, or nothing for ``ALWAYS`` and a few at random.
         seed: Decides which.
 
     Raises:
@@ -35,5 +39,6 @@ def drawn(wanted: str, seed: str) -> list[Mutant]:
     if unknown := tags - {mutant.tag for mutant in MUTANTS}:
         raise ValueError(f"no mutant is called {', '.join(sorted(unknown))}")
     if not tags:
-        tags = {mutant.tag for mutant in random.Random(f"mutants {seed}").sample(MUTANTS, SAMPLE)}
+        others = [mutant.tag for mutant in MUTANTS if mutant.tag not in ALWAYS]
+        tags = ALWAYS | set(random.Random(f"mutants {seed}").sample(others, SAMPLE))
     return [mutant for mutant in MUTANTS if mutant.tag in tags]

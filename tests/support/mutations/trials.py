@@ -194,6 +194,8 @@ class Trials:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"),
+                # A plugin of a wheel that is here for its server; loading it takes a fifth of a short run.
+                *("-p", "no:valkey"),
                 *("-p", "support.mutations.witness", *options, *tests),
             ],
             cwd=ROOT,

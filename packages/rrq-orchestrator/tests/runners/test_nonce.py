@@ -53,9 +53,8 @@ async def answering(answer: bytes) -> AsyncIterator[tuple[TcpEndpoint, list[byte
 async def test_both_ends_prove_themselves_before_anything_is_said() -> None:
     """Each sends its own proof; the nonce itself stays at home."""
     nonce = Nonce()
-    assert not nonce.taken
-    secret = take(nonce)
-    assert nonce.taken
+    before, secret = nonce.taken, take(nonce)
+    assert (before, nonce.taken) == (False, True)
     assert len(secret) == NONCE_BYTES
     async with answering(nonce_proof(secret, "runner")) as (endpoint, heard):
         connected = asyncio.get_running_loop().create_future()

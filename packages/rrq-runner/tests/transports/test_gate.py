@@ -57,9 +57,9 @@ async def guarded_port(problem: str | None = None) -> AsyncIterator[tuple[int, G
         keeper.close()
 
 
-async def said(port: int, *pieces: bytes, expected: int = -1) -> bytes:
-    """Return what comes back first when these bytes are sent, piece by piece, or so much as is expected; empty
-    if the connection ends.
+async def said(port: int, *pieces: bytes, expected: int = 0) -> bytes:
+    """Return what comes back first when these bytes are sent, or so much as is expected; empty if the
+    connection ends.
     """
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -70,7 +70,7 @@ async def said(port: int, *pieces: bytes, expected: int = -1) -> bytes:
                     await writer.drain()
                     await asyncio.sleep(0)
             with suppress(ConnectionError):
-                return await (reader.read(1000) if expected < 0 else reader.readexactly(expected))
+                return await (reader.readexactly(expected) if expected else reader.read(1000))
             return b""
         finally:
             writer.close()

@@ -1,5 +1,6 @@
 """Delays between attempts: exponential, capped, spread, and never outside their bounds."""
 
+from bisect import bisect_right
 from random import Random
 
 import pytest
@@ -45,6 +46,15 @@ def test_the_same_seed_gives_the_same_delays() -> None:
     """The injected source is the only one of chance."""
     first, second = ([delay_s(n, RetryPolicy(), Random(7)) for n in range(1, 20)] for _ in range(2))
     assert first == second
+
+
+def test_a_herd_that_failed_at_once_comes_back_spread() -> None:
+    """Of 10,000 jobs that fail at the same instant, no more than a twentieth is due within any hundredth of
+    the time until the last one (F57)."""
+    random, policy = Random(57), RetryPolicy()
+    due = sorted(delay_s(1, policy, random) for _ in range(10_000))
+    within_s = policy.base_s / 100
+    assert max(bisect_right(due, at + within_s) - place for place, at in enumerate(due)) <= 500
 
 
 def test_no_base_means_no_delay() -> None:

@@ -47,7 +47,15 @@ from rrq_orchestrator.store import Advice, RedisLinks
 from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.unused import without_effect
 from rrq_orchestrator.waker import Waker
-from rrq_protocol import Clock, Keyspace, Settings, SettingsError, SystemClock
+from rrq_protocol import (
+    Clock,
+    Keyspace,
+    Settings,
+    SettingsError,
+    SystemClock,
+    script_names,
+    script_sha,
+)
 from rrq_protocol.settings import RedisTarget, resolve_redis
 from rrq_protocol.transitions import deregister
 
@@ -254,6 +262,8 @@ class Orchestrator:
             RedisRefused: Redis does not accept us (password, rights).
             SettingsError: ``http.address`` cannot be had.
         """
+        for name in script_names():
+            script_sha(name)  # read now: later there may be no descriptor left, or another version (F91, F98)
         try:
             await self.endpoint.open()
             hello = deregister(self._keyspace, self.heartbeat.orchestrator_id)

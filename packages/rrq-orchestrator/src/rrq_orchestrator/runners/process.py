@@ -225,7 +225,7 @@ def start_process(
     Raises:
         StartFailed: The program or the directory does not exist, or the system has no room for a process.
     """
-    control, status = os.pipe(), os.pipe()
+    control, status = _two_pipes()
     try:
         env = environment(control[0])
         _check(command[0], env, cwd)
@@ -251,6 +251,16 @@ def start_process(
         os.close(control[0])
         os.close(status[1])
     return RunnerProcess(guard, control[1], status[0])
+
+
+def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    first = os.pipe()
+    try:
+        return first, os.pipe()
+    except OSError:
+        os.close(first[0])
+        os.close(first[1])
+        raise
 
 
 def _same(relay: OutputRelay) -> OutputRelay:

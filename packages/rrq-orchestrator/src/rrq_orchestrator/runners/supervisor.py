@@ -136,6 +136,9 @@ class Slot:
             except StartFailed as error:
                 await self._discard(peer)
                 await self._after_failure(peer, str(error))
+            except OSError as error:  # such as no descriptor left (F91)
+                await self._discard(peer)
+                await self._after_failure(peer, f"cannot be started or reached now: {error}")
             except BaseException:
                 await self._discard(peer)
                 raise

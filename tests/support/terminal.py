@@ -1,4 +1,6 @@
-"""``rrq`` on a terminal of its own: a pseudo terminal of a given size, keys typed, what is shown read."""
+"""``rrq``, or another program, on a terminal of its own: a pseudo terminal of a given size, keys typed, what
+is shown read.
+"""
 
 import fcntl
 import os
@@ -24,10 +26,11 @@ class Terminal:
     """A process whose three streams are a terminal.
 
     Args:
-        args: The words after ``rrq``.
+        args: The words after the program.
         environment: Its environment.
         folder: Where it runs.
         size: Lines and columns.
+        program: What is run; ``rrq`` unless told otherwise.
     """
 
     def __init__(
@@ -36,13 +39,14 @@ class Terminal:
         environment: Mapping[str, str],
         folder: Path,
         size: tuple[int, int] = (24, 80),
+        program: Sequence[str] = (sys.executable, "-m", "rrq_cli"),
     ) -> None:
         self.raw = ""
         self._main, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         kept = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rrq_cli", *args],
+            [*program, *args],
             env={**kept, "TERM": "xterm-256color"},
             cwd=folder,
             stdin=theirs,

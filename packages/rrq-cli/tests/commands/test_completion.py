@@ -2,13 +2,15 @@
 
 import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.cli import World
+from support.redis_choice import STRICT
+from support.terminal import Terminal
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -36,13 +38,63 @@ def test_the_words_of_commands_are_offered(world: World, line: str, expected: st
     assert (answer.code, answer.out.split()) == (0, [expected])
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_bash_takes_its_script(world: World, tmp_path: Path) -> None:
-    """The script is one that bash runs; afterwards Tab is bound."""
-    script = tmp_path / "rrq.bash"
-    script.write_text(world.rrq("completion", "bash").out)
-    done = subprocess.run(
-        ["bash", "--norc", "-c", f". '{script}' && complete -p rrq"],
-        env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert "_rrq_completion rrq" in done.stdout, done.stderr
+# Gives the shell the terminal, without which none is interactive, and becomes it.
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+SHELLS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "--interactive"],
+}
+# What its users have in the files that it reads at its start, with the script where the help says.
+SET_UP = {
+    "bash": "bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; . ./rrq.bash",
+    "zsh": "fpath+=$PWD; autoload -Uz compinit; compinit -D",
+    "fish": "source rrq.fish",
+}
+FILES = {"bash": "rrq.bash", "zsh": "_rrq", "fish": "rrq.fish"}
+
+
+@pytest.fixture(params=list(SHELLS))
+def shell(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[Terminal]:
+    """Serve a shell on a terminal, with its script as its users install it, and ``rrq`` on its path."""
+    name: str = request.param
+    if shutil.which(name) is None:
+        if STRICT:
+            pytest.fail(f"RRQ_TEST_STRICT is set, and {name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    (tmp_path / FILES[name]).write_text(world.rrq("completion", name).out)
+    command = tmp_path / "bin" / "rrq"
+    command.parent.mkdir()
+    command.write_text(f"#!{sys.executable}\nfrom rrq_cli.main import main\n\nmain()\n")
+    command.chmod(0o755)
+    environment = {
+        **world.environment,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PS1": "> ",
+    }
+    program = [sys.executable, "-c", TAKE_TERMINAL, *SHELLS[name]]
+    with Terminal((), environment, tmp_path, (50, 200), program=program) as terminal:
+        # Shown by the shell alone, for what is typed has the word in two parts.
+        terminal.type(f"{SET_UP[name]}; echo rea''dy\r")
+        terminal.wait_for("ready")
+        yield terminal
+
+
+@pytest.mark.slow
+def test_tab_in_a_shell(shell: Terminal) -> None:
+    """The only word that fits is put into the line, a command or an option, at each Tab; where several words
+    fit they are listed. Slow: every Tab starts a process, and one shell is like another on each Python."""
+    for typed, whole in (
+        ("rrq comple", "rrq completion "),
+        ("rrq dlq requeue --dry", "rrq dlq requeue --dry-run "),
+    ):
+        shell.type(f"\x15{typed}\t")
+        shell.wait_for(whole)
+    shell.type("\x15rrq cron \t\t")
+    shell.wait_for("list")
+    shell.wait_for("trigger")

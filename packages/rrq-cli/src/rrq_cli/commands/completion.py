@@ -7,6 +7,10 @@ from rrq_cli.params import GlobalOptions, only_json
 __all__ = ["completion"]
 
 _SHELLS = ("bash", "zsh", "fish")
+# Zsh reads the file at the first Tab, which click answers, and calls it again at the second, which click does
+# not: from the first on it is to call the function.
+_ZSH_FIRST = "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n"
+_ZSH_LATER = "    compdef _rrq_completion rrq\n"
 
 
 @click.command()
@@ -30,4 +34,6 @@ def completion(options: GlobalOptions, shell: str) -> None:
     command = click.get_current_context().find_root().command
     # Not the class's own source(), which starts the shell to ask for its version.
     script = ShellComplete.source(kind(command, {}, "rrq", "_RRQ_COMPLETE"))
+    if shell == "zsh":
+        script = script.replace(_ZSH_FIRST, _ZSH_FIRST + _ZSH_LATER)
     click.echo(json_text({"shell": shell, "script": script}) if options.as_json else script)

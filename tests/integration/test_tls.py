@@ -64,6 +64,24 @@ async def test_the_async_producer(site: Site) -> None:
         assert await producer.get_job_status(job.id) is not None
 
 
+@pytest.mark.anyio
+async def test_renewed_certificates(site: Site) -> None:
+    """Files that were replaced are read when somebody connects again: nobody has to be restarted, though the
+    old authority and the old certificates are of no use any more."""
+    settings = site.settings()
+    with site.road.running() as daemon, Producer.from_settings(settings) as producer:
+        async with AsyncProducer.from_settings(settings) as other:
+            jobs = [producer.enqueue("plain", {"word": "x"}), await other.enqueue("plain", {"word": "y"})]
+            for job in jobs:
+                assert (await other.wait(job.id, WITHIN_S)).status is JobStatus.COMPLETED
+            site.server.renew(site.road.client)
+            daemon.wait_for("redis.back")
+            jobs = [producer.enqueue("plain", {"word": "x"}), await other.enqueue("plain", {"word": "y"})]
+            for job in jobs:
+                assert (await other.wait(job.id, WITHIN_S)).status is JobStatus.COMPLETED
+                assert producer.wait(job.id, WITHIN_S).status is JobStatus.COMPLETED
+
+
 def _problem(site: Site, **changed: Any) -> str:
     """Return what a producer says of a server it cannot use."""
     given = {"redis_dsn": site.server.address, **site.certificates.settings(), **changed}

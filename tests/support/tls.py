@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import redis
 import trustme
 
 from support.redis_servers import ProcessServer, free_port
@@ -24,8 +25,12 @@ class Certificates:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._authority = trustme.CA()
         self.ca = folder / "ca.pem"
+        self.renew()
+
+    def renew(self) -> None:
+        """Put others in the place of all files, signed by another authority."""
+        self._authority = trustme.CA()
         self._authority.cert_pem.write_to_path(str(self.ca))
         self.server_cert, self.server_key = self.issue("server", "localhost")
         self.client_cert, self.client_key = self.issue("client", "rrq.client.test")
@@ -71,3 +76,18 @@ class TlsServer(ProcessServer):
             f"{self.address}?ssl_ca_certs={certificates.ca}&ssl_certfile={certificates.client_cert}"
             f"&ssl_keyfile={certificates.client_key}"
         )
+        self._certificates = certificates
+
+    def renew(self, client: "redis.Redis") -> None:
+        """Renew all certificates, have the server read its own, and end all connections but this one."""
+        client.ping()  # while the old ones hold
+        self._certificates.renew()
+        files = {
+            "tls-cert-file": self._certificates.server_cert,
+            "tls-key-file": self._certificates.server_key,
+            "tls-ca-cert-file": self._certificates.ca,
+        }
+        pairs = [word for name, path in files.items() for word in (name, str(path))]
+        client.execute_command("CONFIG", "SET", *pairs)  # type: ignore[no-untyped-call]
+        for kind in ("normal", "pubsub"):
+            client.client_kill_filter(_type=kind, skipme=True)

@@ -23,8 +23,8 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
     """Return a connection pool of ``library`` for ``target``; nothing is connected yet.
 
     A password from ``redis_dsn_file`` is read again for each new connection, so that a rotated one is taken
-    up without a restart. The rest of the DSN stays as it was. Where the DSN names sentinels, each new
-    connection asks them for the primary.
+    up without a restart, and so are the files of certificates. The rest of the DSN stays as it was. Where the
+    DSN names sentinels, each new connection asks them for the primary.
 
     Args:
         target: Where to connect; it must have a ``url``.
@@ -42,6 +42,8 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
     else:
         require_permitted(url)
         pool = library.ConnectionPool.from_url(url, **options, **tls)
+    if _is_async(library) and issubclass(pool.connection_class, library.SSLConnection):
+        pool.connection_class = _reading_files_anew(pool.connection_class)
     if target.dsn_file is not None:
         for name in _CREDENTIALS:
             pool.connection_kwargs.pop(name, None)
@@ -68,6 +70,24 @@ def _tls_options(target: RedisTarget) -> dict[str, Any]:
     return {"ssl_check_hostname": tls.check_hostname, **given}
 
 
+def _is_async(library: Any) -> bool:
+    return bool(library.__name__.endswith(".asyncio"))
+
+
+def _reading_files_anew(kind: Any) -> Any:
+    """Return a kind of connection that reads its certificates each time it connects.
+
+    The library's blocking ones do so. Its async ones read them once, and connect again with what may have
+    been renewed long ago.
+    """
+
+    async def connect(self: Any) -> None:
+        self.ssl_context.context = None
+        await kind.connect(self)
+
+    return type(kind.__name__, (kind,), {"__doc__": kind.__doc__, "connect": connect})
+
+
 def _sentinel_pool(
     address: SentinelAddress, library: Any, options: Mapping[str, Any], tls: Mapping[str, Any]
 ) -> Any:
@@ -80,8 +100,7 @@ def _sentinel_pool(
         **({"retry": options["retry"]} if "retry" in options else {}),
         **secure,
     }
-    is_async = library.__name__.endswith(".asyncio")
-    discovery = (_AsyncDiscovery if is_async else _Discovery)(library, address, asked_with)
+    discovery = (_AsyncDiscovery if _is_async(library) else _Discovery)(library, address, asked_with)
     return library.sentinel.SentinelConnectionPool(
         address.service,
         discovery,

@@ -84,9 +84,11 @@ def _upstream() -> Iterator[Mutant]:
         "U16b",
         "runners are stopped one after the other, so that a stop takes as long as all together",
         "orchestrator",
-        "        stopping = asyncio.gather(*(runner.stop(patient=patient) for runner in self.runners.values()))\n",
+        "        stopping = asyncio.gather("
+        "*(runner.stop(patient=patient) for runner in self.runners.values()))\n",
         "        async def one_by_one() -> None:\n"
-        "            for runner in self.runners.values():\n                await runner.stop(patient=patient)\n"
+        "            for runner in self.runners.values():\n"
+        "                await runner.stop(patient=patient)\n"
         "        stopping = asyncio.ensure_future(one_by_one())\n",
         "test_orchestrator.py::test_runners_are_stopped_at_the_same_time",
     )

@@ -40,5 +40,5 @@ def drawn(wanted: str, seed: str) -> list[Mutant]:
         raise ValueError(f"no mutant is called {', '.join(sorted(unknown))}")
     if not tags:
         others = [mutant.tag for mutant in MUTANTS if mutant.tag not in ALWAYS]
-        tags = ALWAYS | set(random.Random(f"mutants {seed}").sample(others, SAMPLE))
+        tags = {*ALWAYS, *random.Random(f"mutants {seed}").sample(others, SAMPLE)}
     return [mutant for mutant in MUTANTS if mutant.tag in tags]

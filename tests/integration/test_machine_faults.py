@@ -65,7 +65,8 @@ def _beat(road: Road) -> None:
 
 
 def _leases(road: Road) -> dict[bytes, float]:
-    return dict(road.client.zrange(road.keyspace.workers, 0, -1, withscores=True))
+    rows: Any = road.client.zrange(road.keyspace.workers, 0, -1, withscores=True)
+    return dict(rows)
 
 
 def _renewed(road: Road, before: dict[bytes, float]) -> bool:

@@ -122,7 +122,7 @@ def test_a_call_is_refused_before_anything_is_sent(
     either: Any, redis_client: Any, keyspace: Keyspace
 ) -> None:
     """Each kind of enqueue checks what it is asked to wait for before it sends the job."""
-    for enqueue in (
+    ways: tuple[Callable[[], Any], ...] = (
         lambda: either.enqueue("f", durability="disk"),
         lambda: either.enqueue_job(Job("f"), durability="disk"),
         lambda: either.enqueue_many([Job("f")], durability="disk"),
@@ -130,7 +130,8 @@ def test_a_call_is_refused_before_anything_is_sent(
             "f", rate_limit_key="k", rate_limit_seconds=1, durability="disk"
         ),
         lambda: either.enqueue_with_debounce("f", debounce_key="k", debounce_seconds=1, durability="disk"),
-    ):
+    )
+    for enqueue in ways:
         with pytest.raises(InvalidArgument, match="'disk'"):
             enqueue()
     assert queued(redis_client, keyspace) == []

@@ -84,19 +84,6 @@ def test_jobs_come_in_the_order_they_are_due(t: Transitions) -> None:
     assert claim.queues == (transitions.QueueReply(1, 0, NOON_MS + 60_000, ""),)
 
 
-def test_a_crowd_that_is_due_at_once_is_taken_in_pieces(t: Transitions) -> None:
-    """A claim takes what was asked for, oldest first, and looks at few more, however many are due (F58)."""
-    t.register("a")
-    names = [f"j{number:05}" for number in range(5000)]
-    for first in range(0, len(names), 500):
-        t.enqueue(*(Job("f", job_id=name, defer_by=60) for name in names[first : first + 500]))
-    t.now_ms += 60_000
-    t.client.config_resetstat()
-    assert ids(t.claim(wanted=100).jobs) == names[:100]
-    assert t.client.info("commandstats")["cmdstat_hmget"]["calls"] < 300
-    assert t.queued() == names[100:]
-
-
 def test_several_queues_are_served_in_one_call(t: Transitions) -> None:
     """Each queue gives what was asked of it, and says so in the order asked; a paused one gives nothing."""
     t.register("a")

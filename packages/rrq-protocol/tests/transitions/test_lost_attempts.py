@@ -39,7 +39,7 @@ def test_an_attempt_lost_with_its_orchestrator_is_told_of(t: Transitions) -> Non
         type="crash",
         started_at_ms=start,
         ended_at_ms=start + 500,
-        retry_at_ms=t.due_ms("j"),
+        retry_at_ms=int(t.due_ms("j") or 0),
         worker="a",
         claim_seq=1,
     )

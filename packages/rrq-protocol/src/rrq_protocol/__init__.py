@@ -87,6 +87,7 @@ from rrq_protocol.names import (
     validate_queue_name,
 )
 from rrq_protocol.nonce import NONCE_BYTES, nonce_proof
+from rrq_protocol.old_modules import install_old_modules
 from rrq_protocol.redis_faults import RedisFault, classify_reply, reply_of
 from rrq_protocol.scripts import ScriptCall, Text, script_names, script_sha, script_source
 from rrq_protocol.settings import RunnerConfig, Secret, Settings, load_settings
@@ -170,6 +171,7 @@ __all__ = [
     "encode_frame",
     "encode_json",
     "encode_line",
+    "install_old_modules",
     "load_settings",
     "new_job_id",
     "nonce_proof",

@@ -63,12 +63,21 @@ class LoadedHandlers:
         return executing(self.settings)
 
 
-def load_handlers(reference: str) -> LoadedHandlers:
-    """Import the settings object named by ``pkg.module:attr``, with the current directory on the import path.
+def load_handlers(reference: str | RunnerSettings | Registry) -> LoadedHandlers:
+    """Import the settings object named by ``pkg.module:attr``, with the current directory on the import path;
+    or take the object itself.
 
     Raises:
         SettingsError: It cannot be loaded; the text says what to correct.
     """
+    if isinstance(reference, RunnerSettings):
+        return LoadedHandlers(reference)
+    if isinstance(reference, Registry):
+        return LoadedHandlers(RunnerSettings(registry=reference))
+    if not isinstance(reference, str):  # a program without types
+        raise SettingsError(
+            [f"handlers: expected a Registry or RunnerSettings, got {type(reference).__name__}"]
+        )
     add_working_directory()
     try:
         return LoadedHandlers(load_runner_settings(reference))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rrq_protocol import install_old_modules
 from rrq_runner.errors import LoadError
 from rrq_runner.failures import location, type_name
 from rrq_runner.registry import Registry
@@ -69,6 +70,7 @@ def add_working_directory() -> None:
 
 
 def _import(reference: str, module_name: str) -> ModuleType:
+    install_old_modules()  # the module may import by the names of earlier versions
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:

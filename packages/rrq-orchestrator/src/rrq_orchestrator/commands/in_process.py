@@ -20,8 +20,8 @@ _GROUP: Final = "rrq.in_process"
 _RUNTIME: Final = "python"
 
 
-def load_in_process(reference: str, settings: "Settings") -> "dict[str, InProcessRunner]":
-    """Return the default runner, to run the handlers that ``reference`` names in this process.
+def load_in_process(reference: object, settings: "Settings") -> "dict[str, InProcessRunner]":
+    """Return the default runner, to run handlers in this process: those that ``reference`` names, or is.
 
     Raises:
         SettingsError: They cannot be loaded.

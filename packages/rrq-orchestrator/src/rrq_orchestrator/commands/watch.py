@@ -103,8 +103,14 @@ def _load(
     """Return the settings; handlers that ``--settings`` names are run in a process that can be replaced."""
     if app is None:
         return load(config, overrides, queues)
-    name = load(config, overrides).default_runner_name
-    return load(config, {**overrides, "runners": {name: {"app": app, "mode": "managed"}}}, queues)
+    from rrq_orchestrator.runners.environment import app_command
+
+    settings = load(config, overrides)
+    name = settings.default_runner_name
+    configured = settings.runners.get(name)
+    # A command in the file gives way, as it does to the handlers of `rrq worker run --settings`.
+    served = {"app": app} if configured is None or not configured.cmd else {"cmd": app_command(app)}
+    return load(config, {**overrides, "runners": {name: {**served, "mode": "managed"}}}, queues)
 
 
 def _split(commands: Sequence[str]) -> list[tuple[str, ...]]:

@@ -17,6 +17,7 @@ __all__ = [
     "CONTROL_FD_VARIABLE",
     "EXTENSIONS",
     "NONCE_FD_VARIABLE",
+    "app_command",
     "handed_on",
     "runner_command",
     "runner_environment",
@@ -127,13 +128,18 @@ def handed_on(config: RunnerConfig, telemetry: str) -> RunnerConfig:
     )
 
 
+def app_command(app: str) -> list[str]:
+    """Return what serves the Python handlers that ``app`` names, without the address."""
+    return [sys.executable, "-m", "rrq_runner", "--settings", app]
+
+
 def runner_command(config: RunnerConfig, endpoint: Endpoint) -> list[str]:
     """Return the command of a managed runner with the arguments that say where to listen.
 
     A command that names its transport itself is left as it is.
     """
     if config.app is not None:
-        command = [sys.executable, "-m", "rrq_runner", "--settings", config.app]
+        command = app_command(config.app)
     else:
         command = list(config.cmd or ())
     arguments = {

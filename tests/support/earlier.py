@@ -87,9 +87,8 @@ class Shop:
 
     def jobs(self) -> list[JobRecord]:
         """Return every job there is, by function and id."""
-        found = [
-            parse_record(self.redis.hgetall(key)) for key in self.redis.scan_iter(f"{self.keys.job('')}*")
-        ]
+        client: Any = self.redis
+        found = [parse_record(client.hgetall(key)) for key in client.scan_iter(f"{self.keys.job('')}*")]
         return sorted(found, key=lambda record: (record.function_name, record.id))
 
     def wait_until(self, status: JobStatus, count: int) -> list[JobRecord]:

@@ -55,8 +55,10 @@ class _Need(msgspec.Struct):
     least: int
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, headings: bool = True) -> "_Fitted":
-    """Return a plain table: heading and rule, unless without ``headings``, then one row per entry.
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], *, headings: bool = True, rule: bool = True
+) -> "_Fitted":
+    """Return a plain table: headings and rule, unless it is to have none of them, then one row per entry.
 
     Headings may come from data: they are escaped, and so are cells unless they are ``Text``.
     """
@@ -66,14 +68,17 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], *, headin
         [msgspec.structs.replace(column, title=escape(column.title)) for column in columns],
         [[cell if isinstance(cell, Text) else shown(cell) for cell in row] for row in rows],
         headings,
+        rule,
     )
 
 
 class _Fitted:
     """A table that is laid out when it is printed, for the room there is then."""
 
-    def __init__(self, columns: Sequence[Column], rows: "Sequence[Sequence[Text]]", headings: bool) -> None:
-        self._columns, self._rows, self._headings = columns, rows, headings
+    def __init__(
+        self, columns: Sequence[Column], rows: "Sequence[Sequence[Text]]", headings: bool, rule: bool
+    ) -> None:
+        self._columns, self._rows, self._headings, self._rule = columns, rows, headings, rule
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table]":
         contents = [[row[at].cell_len for row in self._rows] for at in range(len(self._columns))]
@@ -85,8 +90,8 @@ class _Fitted:
         from rich.text import Text
 
         result = Table(
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
+            box=box.SIMPLE_HEAD if self._rule else None,
+            padding=(0, 1 if self._rule else _GAP, 0, 0),
             pad_edge=False,
             show_edge=False,
             show_header=self._headings,

@@ -11,6 +11,7 @@ __all__ = [
     "ago",
     "clock_time",
     "duration",
+    "is_sparkline",
     "local_time",
     "number",
     "plural",
@@ -124,6 +125,11 @@ def sparkline(values: Sequence[float], columns: int) -> str:
         return _BARS[0] * columns
     # Anything above zero rises above the line.
     return "".join(_BARS[0 if each <= 0 else max(1, round(each / top * (len(_BARS) - 1)))] for each in sums)
+
+
+def is_sparkline(text: str) -> bool:
+    """Return whether a text is made of such bars."""
+    return bool(text) and set(text) <= set(_BARS)
 
 
 def short_worker(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import signal
 
-from support.cli import World
+from support.cli import WORKER, World
 from support.terminal import Terminal
 
 
@@ -23,6 +23,7 @@ def test_keys_act(world: World) -> None:
     args = ["top", "--interval", "0.1"]
     with Terminal(args, world.environment, world.folder, size=(30, 100)) as terminal:
         terminal.wait_for("1 running job")
+        terminal.wait_for(WORKER)
         terminal.type("p")
         terminal.wait_for("queue default: paused")
         assert world.redis.sismember(world.keys.paused, "default")

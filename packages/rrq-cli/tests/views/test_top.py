@@ -2,7 +2,7 @@
 
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.cells import cell_len
@@ -89,6 +89,9 @@ def test_a_small_installation() -> None:
         "Queue    Ready  Later  Active  Oldest  1 min  Hour\n"
         "default      3      1       2   2.1 s      0\n"
         "1 live orchestrator, 2 jobs held\n"
+        "Orchestrator  State  Held  Lease  Report  Queues\n"
+        "w1            live      2      –       –  –\n"
+        "1 runner, 2 of 4 slots busy\n"
         "Runner  State  Busy  Orchestrator\n"
         "python  ready   2/4  w1\n"
         "1 running job\n"
@@ -98,6 +101,52 @@ def test_a_small_installation() -> None:
         "Job  Function  Age  Error\n"
         "j2   send        –  ValueError: boom\n"
     )
+
+
+def test_orchestrators_and_what_their_runners_say() -> None:
+    """Whether each lives, what it holds, how old lease and report are, and why a runner is broken."""
+    seen = Overview(
+        at=AT,
+        orchestrators=[
+            OrchestratorInfo(
+                id="w1", state="live", status="stopping", active_jobs=3, concurrency_limit=8, host="h", pid=7,
+                lease_seconds_left=8.25, reported_at=AT - timedelta(seconds=4), queues=["a", "b"],
+                runners=[RunnerInfo(name="rust", state="broken", last_error="no such file\nmore")],
+            ),
+            OrchestratorInfo(id="rrq_worker_h_8_" + "0" * 32, state="lapsed", host="h", pid=8),
+        ],
+    )  # fmt: skip
+    lines = [line.split() for line in drawn(seen, size=(120, 40)).splitlines()]
+    assert ["w1", "stopping", "3/8", "8.2", "s", "4", "s", "a,", "b", "h:7"] in lines
+    assert ["h:8", "lapsed", "0", "–", "–", "–", "–"] in lines
+    assert ["rust", "broken", "0/–", "w1", "no", "such", "file"] in lines
+
+
+def test_where_there_is_room_lists_stand_apart() -> None:
+    """A blank line between them in a window that has it to spare."""
+    assert drawn(many(), size=(120, 200)).count("\n\n") == 4
+    assert "\n\n" not in drawn(many(), size=(120, 60))
+
+
+def test_the_bars_of_the_marked_queue_stay_as_they_are() -> None:
+    """In reverse they would say the opposite."""
+    queue = QueueStats(name="q", completed_per_minute=[0] * 59 + [5])
+    out = io.StringIO()
+    console = Console(
+        file=out, width=80, height=24, force_terminal=True, color_system="standard", no_color=False
+    )
+    draw_top(console, Overview(queues=[queue]), START)
+    (line,) = [line for line in out.getvalue().splitlines() if "█" in line]
+    assert "\x1b[7mq\x1b[0m" in line
+    assert "\x1b[36m▁▁▁▁▁▁▁▁▁▁▁█\x1b[0m" in line
+
+
+def test_where_room_is_scarce_the_title_is_among_the_headings() -> None:
+    """One line for both, and no rule, so that rows are not without a name in a window of 24 lines."""
+    lines = [line.split() for line in drawn(many(), size=(80, 24)).splitlines()]
+    assert ["30", "queues", "Ready", "Later", "Active", "Oldest", "1", "min", "Hour"] in lines
+    assert any(line[:3] == ["30", "live", "orchestrators"] and "Report" in line for line in lines)
+    assert not any("─" in word for line in lines for word in line)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10), (20, 5)])

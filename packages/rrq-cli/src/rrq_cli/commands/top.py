@@ -25,7 +25,7 @@ __all__ = ["top"]
     "--interval", type=DURATION, default=1.0, metavar="TIME", show_default=True, help="Time between looks."
 )
 def top(options: GlobalOptions, interval: float) -> None:
-    """Show queues, runners, running jobs and dead letters, live, on the whole terminal.
+    """Show queues, orchestrators, runners, running jobs and dead letters, live, on the whole terminal.
 
     Keys: Tab or ← → for another list, ↑ ↓ to move, p to pause or resume a queue, c to cancel a running job, r
     to requeue a dead letter, q to quit.

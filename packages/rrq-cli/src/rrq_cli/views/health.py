@@ -12,7 +12,7 @@ from rrq_cli.words import duration, short_worker
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["orchestrator_table", "show_health"]
+__all__ = ["held", "orchestrator_table", "place", "show_health"]
 
 _STYLES = {"live": "green", "stray": "red", "lapsed": "red", "reaping": "yellow"}
 _LONGEST_ID = 128
@@ -47,17 +47,23 @@ def orchestrator_table(found: Sequence[OrchestratorInfo]) -> object:
         Column("Active", right=True, keep=1),
     ]
     columns.append(Column("Queues", elastic=True))
-    places = [_place(each) for each in found]
+    places = [place(each) for each in found]
     if not any(places):
         return table(columns, [_row(each) for each in found])
     columns.append(Column("Where", elastic=True))
-    return table(columns, [(*_row(each), place) for each, place in zip(found, places, strict=True)])
+    return table(columns, [(*_row(each), where) for each, where in zip(found, places, strict=True)])
 
 
-def _place(each: OrchestratorInfo) -> str | None:
+def place(each: OrchestratorInfo) -> str | None:
     """Return host and process id, unless the id says the same."""
-    place = each.host if each.pid is None else f"{each.host or ''}:{each.pid}"
-    return None if place == short_worker(each.id) else place
+    found = each.host if each.pid is None else f"{each.host or ''}:{each.pid}"
+    return None if found == short_worker(each.id) else found
+
+
+def held(each: OrchestratorInfo) -> str:
+    """Return how many jobs it holds, of how many it can where it tells, as in ``2/10``."""
+    limit = "" if each.concurrency_limit is None else f"/{each.concurrency_limit}"
+    return f"{each.active_jobs}{limit}"
 
 
 def _id_of(each: OrchestratorInfo) -> str:
@@ -69,11 +75,10 @@ def _row(each: OrchestratorInfo) -> tuple[object, ...]:
     lease = "–" if left is None else duration(abs(left))
     if each.state == "lapsed":
         lease += " ago"
-    limit = "" if each.concurrency_limit is None else f"/{each.concurrency_limit}"
     return (
         shown(_id_of(each)),
         shown(each.state, _STYLES[each.state]),
         lease,
-        f"{each.active_jobs}{limit}",
+        held(each),
         ", ".join(each.queues) or None,
     )

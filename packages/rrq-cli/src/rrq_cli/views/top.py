@@ -1,4 +1,4 @@
-"""The picture ``rrq top`` paints: header, keys, and four lists that share the room."""
+"""The picture ``rrq top`` paints: header, keys, and five lists that share the room."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rrq_cli.output import shown, titled
+from rrq_cli.shapes import RunnerInfo
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape
 from rrq_cli.top import Overview, State
 from rrq_cli.views.dead_letters import first_line
-from rrq_cli.words import age, clock_time, duration, number, plural, rate, short_worker, sparkline
+from rrq_cli.views.health import held, place
+from rrq_cli.words import (
+    age,
+    clock_time,
+    duration,
+    is_sparkline,
+    number,
+    plural,
+    rate,
+    short_worker,
+    sparkline,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_top", "shares"]
 
-_FULL, _TITLED, _BARE = 3, 1, 0  # lines of a list besides its rows: title, headings and rule; title; none
+# Lines of a list besides its rows: title, headings and rule; headings with the title among them; none.
+_FULL, _TITLED, _BARE = 3, 1, 0
 _KEYS = "Tab list  ↑↓ move  p pause/resume  c cancel  r requeue  q quit"
 
 
@@ -40,13 +53,16 @@ def draw_top(out: "Console", seen: Overview, state: State, trouble: str | None =
     out.print(shown(cut(f"rrq top  {escape(seen.redis)}  {at}", out.width), "bold"), no_wrap=True)
     said, style = (trouble, "red") if trouble is not None else (state.message, "yellow")
     out.print(shown(cut(escape(said or _KEYS), out.width), style if said else "dim"), no_wrap=True)
-    runners = [(each, runner) for each in seen.orchestrators for runner in each.runners or ()]
-    needs = [len(seen.queues), len(runners), len(seen.running), len(seen.dead)]
-    lists = [_queues, _runners, _running, _dead]
+    runners = _all_runners(seen)
+    needs = [len(seen.queues), len(seen.orchestrators), len(runners), len(seen.running), len(seen.dead)]
+    lists = [_queues, _orchestrators, _runners, _running, _dead]
     overhead = _overhead(out.height - 2, needs)
     empty = sum(not need for need in needs) if overhead else 0
     room = out.height - 2 - overhead * sum(map(bool, needs)) - empty
+    spare = room - sum(needs)
     for draw, rows in zip(lists, shares(room, needs), strict=True):
+        if draw is not _queues and overhead == _FULL and spare >= len(lists) - 1:
+            out.print()
         if rows or overhead:
             draw(out, seen, state, rows, overhead)
 
@@ -71,21 +87,23 @@ def _list(
     out: "Console", title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], rows: int,
     cursor: int | None, overhead: int,
 ) -> None:  # fmt: skip
-    if overhead:
+    if overhead == _FULL or (overhead and not rows):
         titled(out, cut(title, out.width))
     if not rows:
         return
+    if overhead == _TITLED:
+        columns = [msgspec.structs.replace(columns[0], title=title.partition(",")[0]), *columns[1:]]
     window = _window(len(cells), rows, cursor)
     marked = None if cursor is None else min(cursor, len(cells) - 1)
-    picked = [[_cell(cell, at == marked) for cell in cells[at]] for at in window]
-    out.print(table(columns, picked, headings=overhead == _FULL))
+    picked = [[_cell(cell, at == marked) for cell in cells[at][: len(columns)]] for at in window]
+    out.print(table(columns, picked, headings=overhead > _BARE, rule=overhead == _FULL))
 
 
 def _cell(cell: object, marked: bool) -> "Text":
     from rich.text import Text
 
     text = cell.copy() if isinstance(cell, Text) else shown(cell)
-    if marked:
+    if marked and not is_sparkline(text.plain):  # which would say the opposite
         text.stylize("reverse")
     return text
 
@@ -118,30 +136,67 @@ def _queues(out: "Console", seen: Overview, state: State, rows: int, overhead: i
     _list(out, plural(len(cells), "queue"), columns, cells, rows, _cursor(state, "queues"), overhead)
 
 
-def _runners(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
+_STATES = {"ready": "green", "live": "green", "broken": "red", "stray": "red", "lapsed": "red"}
+
+
+def _coloured(state: str | None) -> "Text":
+    return shown(state, _STATES.get(state or "", "yellow"))
+
+
+def _orchestrators(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
+    now = seen.at or datetime.now(UTC)
     live = sum(each.state == "live" for each in seen.orchestrators)
     active = sum(each.active_jobs for each in seen.orchestrators)
+    columns = [Column("Orchestrator", elastic=True), Column("State")]
+    columns += [Column(title, right=True) for title in ("Held", "Lease", "Report")]
+    columns += [Column("Queues", elastic=True, keep=-1), Column("Where", elastic=True, keep=-1)]
+    cells = [
+        (
+            short_worker(each.id),
+            _coloured(each.status if each.state == "live" and each.status == "stopping" else each.state),
+            held(each),
+            "–" if each.lease_seconds_left is None else duration(max(0.0, each.lease_seconds_left)),
+            age(each.reported_at, now),
+            ", ".join(each.queues) or None,
+            place(each),
+        )
+        for each in seen.orchestrators
+    ]
+    if not any(map(place, seen.orchestrators)):
+        columns.pop()
+    title = f"{plural(live, 'live orchestrator')}, {plural(active, 'job')} held"
+    _list(out, title, columns, cells, rows, None, overhead)
+
+
+def _runners(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:
     columns = [
-        Column("Runner"),
-        Column("State"),
+        Column("Runner", most=32),
+        Column("State", most=12),
         Column("Busy", right=True),
         Column("Orchestrator", elastic=True),
+        Column("Last error", elastic=True, keep=-1),
     ]
-    styles = {"ready": "green", "broken": "red"}
     cells = [
         (
             runner.name,
-            shown(runner.state, styles.get(runner.state or "", "yellow"))
-            if runner.stale is msgspec.UNSET
-            else shown("stale", "yellow"),
+            _coloured(runner.state if runner.stale is msgspec.UNSET else "stale"),
             f"{number((runner.capacity or 0) - (runner.free or 0))}/{number(runner.capacity)}",
-            f"{short_worker(each.id)}{'' if each.state == 'live' else ' ' + each.state}",
+            short_worker(each.id),
+            (runner.last_error or "").strip().split("\n")[0] if runner.state == "broken" else "",
         )
         for each in seen.orchestrators
         for runner in each.runners or ()
     ]
-    title = f"{plural(live, 'live orchestrator')}, {plural(active, 'job')} held"
+    if not any(error for *_, error in cells):
+        columns.pop()
+    busy = sum((runner.capacity or 0) - (runner.free or 0) for runner in _all_runners(seen))
+    slots = sum(runner.capacity or 0 for runner in _all_runners(seen))
+    title = f"{plural(len(cells), 'runner')}, {number(busy)} of {plural(slots, 'slot')} busy"
     _list(out, title, columns, cells, rows, None, overhead)
+
+
+def _all_runners(seen: Overview) -> "list[RunnerInfo]":
+    return [runner for each in seen.orchestrators for runner in each.runners or ()]
 
 
 def _running(out: "Console", seen: Overview, state: State, rows: int, overhead: int) -> None:

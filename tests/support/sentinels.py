@@ -4,12 +4,14 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import redis
 
 from support.redis_servers import LOOPBACK, ProcessServer, free_port
+from support.tls import Certificates, system_binary
 
-__all__ = ["SERVICE", "Sentinels"]
+__all__ = ["SERVICE", "GuardedSentinel", "Sentinels"]
 
 SERVICE = "rrq-primary"
 WITHIN_S = 30
@@ -95,4 +97,76 @@ class Sentinels:
 
     def _close(self) -> None:
         for server in (*self.sentinels, self.replica, self.primary):
+            server.close()
+
+
+class GuardedSentinel:
+    """A primary and one sentinel that speak TLS only, and want certificates and passwords, each its own.
+
+    Args:
+        certificates: Who may come in; both show one for the loopback address.
+
+    Attributes:
+        primary: The server.
+        url: The DSN that names the sentinel.
+    """
+
+    PASSWORD, SENTINEL_PASSWORD = "p@ss/primary", "p@ss/sentinel"
+
+    def __init__(self, certificates: Certificates) -> None:
+        binary = system_binary()
+        cert, key = certificates.issue("loopback", LOOPBACK)
+        port, sentinel_port = free_port(), free_port()
+        files = {"tls-cert-file": cert, "tls-key-file": key, "tls-ca-cert-file": certificates.ca}
+        common = [f"{name} {path}" for name, path in files.items()]
+        common += ["port 0", "tls-auth-clients yes", "tls-replication yes"]
+        own = [f"tls-port {port}", f"requirepass {self.PASSWORD}"]
+        self.primary = ProcessServer(
+            binary, arguments=[word for line in (*common, *own) for word in f"--{line}".split(" ")]
+        )
+        self.sentinel = ProcessServer(binary)
+        lines = [
+            *common,
+            f"tls-port {sentinel_port}",
+            f"bind {LOOPBACK}",
+            f"dir {self.sentinel.folder}",
+            f"requirepass {self.SENTINEL_PASSWORD}",
+            f"sentinel monitor {SERVICE} {LOOPBACK} {port} 1",
+            f"sentinel auth-pass {SERVICE} {self.PASSWORD}",
+        ]
+        file = self.sentinel.folder / "sentinel.conf"
+        file.write_text("\n".join(lines) + "\n")
+        self.sentinel._command = [str(binary), str(file), "--sentinel"]
+        given = {
+            "ssl_ca_certs": certificates.ca,
+            "ssl_certfile": certificates.client_cert,
+            "ssl_keyfile": certificates.client_key,
+        }
+        query = "?" + "&".join(f"{name}={path}" for name, path in given.items())
+        password, sentinel_password = (
+            quote(word, safe="") for word in (self.PASSWORD, self.SENTINEL_PASSWORD)
+        )
+        self.primary.url = f"rediss://:{password}@{LOOPBACK}:{port}/0{query}"
+        self.sentinel.url = f"rediss://:{sentinel_password}@{LOOPBACK}:{sentinel_port}{query}"
+        self.url = (
+            f"rediss+sentinel://:{password}@{LOOPBACK}:{sentinel_port}/{SERVICE}/0"
+            f"?sentinel_password={sentinel_password}"
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            for server in (self.primary, self.sentinel):
+                server.start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        for server in (self.sentinel, self.primary):
             server.close()

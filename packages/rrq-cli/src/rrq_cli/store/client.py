@@ -28,7 +28,10 @@ _ADVICE = (
             "redis_tls_key_file where the server asks for them"
         ),
     ),
-    (("No master found",), "check that the sentinels run, and the name of the service in redis_dsn"),
+    (
+        ("No master found",),
+        "check that the sentinels run, their password, and the name of the service in redis_dsn",
+    ),
     (("redis_dsn_file",), "put the DSN into that file, or name another one"),
 )
 

@@ -135,6 +135,8 @@ class _Discovery:
         said = f"no sentinel at {nodes} answers and knows it"
         if " - " not in str(error):
             said = f"the sentinels at {nodes} do not know it, or find it down"
+        elif "AuthenticationError" in str(error):
+            said = f"sentinels at {nodes} refuse sentinel_username and sentinel_password, or want them"
         return type(error)(f"No master found for {shown(self._address.service)}: {said}")
 
     def _sentinels(self) -> Any:

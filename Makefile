@@ -9,7 +9,7 @@ WHEELS := protocol producer runner orchestrator cli
 # Everything that is checked; folders that a checkout does not have yet are left out.
 CODE := $(wildcard conftest.py packages tests tools benchmarks examples)
 
-.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench chaos docs transcripts lock wheels clean
+.PHONY: help setup demo test mutations lint types imports format format-check check fuzz bench chaos goals docs transcripts lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -57,6 +57,9 @@ bench: setup ## Measure speed; prints a table and writes JSON
 
 chaos: setup ## Kill, stop and cut off real processes at random, and see that no job is lost; ARGS="--long" for an hour
 	@PYTHONPATH=tests $(BIN)/python -m support.chaos $(ARGS)
+
+goals: setup ## Measure single goals of reliability; ARGS="crash --size 20" for one of them
+	@PYTHONPATH=tests $(BIN)/python -m support.goals $(ARGS)
 
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python tools/docs.py

@@ -101,7 +101,7 @@ class Storm:
         if (
             self._stage.redis_up
             and "redis" not in self._busy
-            and time.monotonic() >= self._looked + _LOOK_S / 5
+            and time.monotonic() >= self._looked + _LOOK_S / 10
         ):
             self._looked = time.monotonic()
             with suppress(redis.ConnectionError):

@@ -19,7 +19,7 @@ _LOOK_S = 0.05
 # Of the jobs of a round: so far ahead of the next fault they may be.
 _AHEAD = 0.06
 # Jobs that are due and wait. With more, how long a job waits says nothing of what happened to it.
-_MOST_DUE = 200
+_MOST_DUE = 60
 _PULSE_S = 0.02
 _entry = msgspec.json.Decoder[Entry](Entry).decode
 _seen = msgspec.json.Decoder(Seen).decode

@@ -1,0 +1,145 @@
+"""What single script calls do and cost, without any process of ours beside the server."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from rrq_protocol import Job, Keyspace, transitions
+from rrq_protocol.transitions import Lease, SettleKind, Settlement, SettleReply
+from support.goals.report import Report
+from support.redis_choice import NoRedis, for_most
+from support.redis_servers import ProcessServer
+from support.transitions import Transitions
+
+__all__ = ["beats", "calls", "reclaim", "stale"]
+
+_BATCH = 16
+_ROUNDS = 5
+
+
+@contextmanager
+def _server() -> Iterator[Transitions]:
+    if (binary := for_most().binary) is None:
+        raise NoRedis(f"needs a server program of its own, have only {for_most()}")
+    server = ProcessServer(binary)
+    server.start()
+    client = redis.Redis.from_url(server.url)
+    try:
+        yield Transitions(client, Keyspace("rrq"))
+    finally:
+        client.close()
+        server.close()
+
+
+def stale(report: Report, rng: random.Random, rounds: int) -> None:
+    """G4: an orchestrator settles what was taken from it, in all ways, while another runs the job or after it
+    has ended it. Each time it must be told so, and no field may change.
+    """
+    answers: list[SettleReply] = []
+    changed = 0
+    with _server() as t:
+        for number in range(rounds):
+            late, owner, job_id = f"late-{number}", f"owner-{number}", f"j{number}"
+            job = t.start(job_id, late)
+            t.fence(late)
+            _recover(t, late)
+            t.register(owner)
+            (again,) = t.claim(owner).jobs
+            kind = rng.choice([each for each in SettleKind if each is not SettleKind.CANCEL])
+            if rng.random() < 0.5:
+                t.end(again, SettleKind.COMPLETE, orchestrator=owner)
+            before = t.client.hgetall(t.keyspace.job(job_id))
+            answers.append(t.end(job, kind, orchestrator=late))
+            changed += before != t.client.hgetall(t.keyspace.job(job_id))
+            if again.id == job_id and before[b"status"] == b"ACTIVE":
+                t.end(again, SettleKind.COMPLETE, orchestrator=owner)
+        wrong = t.audit()
+    refused = answers.count(SettleReply.STALE)
+    text = (
+        f"{refused} of {rounds} late ends refused as stale, {changed} records changed, {len(wrong)} findings"
+    )
+    report.demand("G4", text, met=refused == rounds and not changed and not wrong)
+
+
+def reclaim(report: Report, _rng: random.Random, jobs: int) -> None:
+    """G7: take back the jobs of one dead orchestrator."""
+    took_s, longest_ms = [], []
+    for _ in range(_ROUNDS):
+        with _server() as t:
+            t.register("dead")
+            _fill(t, jobs)
+            while t.claim("dead", 1000, free={"python": 10**9}).jobs:
+                pass
+            t.client.config_set("slowlog-log-slower-than", 0)
+            t.client.config_set("slowlog-max-len", 100_000)
+            t.client.slowlog_reset()
+            began = time.monotonic()
+            t.fence("dead")
+            _recover(t, "dead")
+            took_s.append(time.monotonic() - began)
+            longest_ms.append(max(entry["duration"] for entry in t.client.slowlog_get(100_000)) / 1000)
+            back = int(t.client.zcard(t.keyspace.queue("default")))
+            report.demand("G7", f"{back} of {jobs} jobs back", met=back == jobs)
+    report.least("G7", "s for all of them", took_s, 0.5)
+    report.least("G7", "ms for the longest script call", longest_ms, 5.0)
+
+
+def calls(report: Report, _rng: random.Random, jobs: int) -> None:
+    """G23: calls and processor time of Redis for a claim and an end of each job, 16 at a time."""
+    per_job, cpu_us = [], []
+    for _ in range(_ROUNDS):
+        with _server() as t:
+            t.register("a")
+            _fill(t, jobs)
+            t.client.config_resetstat()
+            cpu, ended = _cpu_s(t), 0
+            while found := t.claim("a", _BATCH).jobs:
+                ends = [
+                    Settlement(job.id, job.claim_seq, SettleKind.COMPLETE, job.queue, "1", ttl_seconds=60)
+                    for job in found
+                ]
+                t.settle(*ends, orchestrator="a")
+                ended += len(found)
+            cpu_us.append((_cpu_s(t) - cpu) / ended * 1e6)
+            stats: Any = t.client.info("commandstats")
+        # What a script does inside counts as commands of their own; these two are what is sent.
+        sent = [stats[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in stats]
+        per_job.append(sum(sent) / ended)
+    report.least("G23", f"calls a job, in batches of {_BATCH}", per_job, 0.2)
+    report.least("G23", "us of processor time of Redis a job", cpu_us, 40)
+
+
+def beats(report: Report, _rng: random.Random, count: int) -> None:
+    """G24: time of Redis for a beat; with 1,000 jobs in hand."""
+    took_us = []
+    with _server() as t:
+        t.register("a")
+        _fill(t, 1000)
+        t.claim("a", 1000, free={"python": 10**9})
+        lease = Lease("a", 10_000, b'{"status":"running"}', 20_000)
+        for _ in range(_ROUNDS):
+            t.client.config_resetstat()
+            for _ in range(count // _ROUNDS):
+                t.run(transitions.heartbeat(t.keyspace, lease))
+            stats: Any = t.client.info("commandstats")["cmdstat_evalsha"]
+            took_us.append(stats["usec_per_call"])
+    report.least("G24", f"us of Redis a beat, {count} beats of one call each", took_us, 10)
+
+
+def _recover(t: Transitions, orchestrator: str) -> None:
+    while t.recover(orchestrator).left:
+        pass
+
+
+def _fill(t: Transitions, jobs: int) -> None:
+    for first in range(0, jobs, 500):
+        t.enqueue(*(Job("f", {"n": n}, job_id=f"j{n}") for n in range(first, min(first + 500, jobs))))
+
+
+def _cpu_s(t: Transitions) -> float:
+    info: Any = t.client.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])

@@ -198,6 +198,11 @@ class Peer:
         if self.process is not None:
             await terminate(self.process, self._plan.term_grace_s)
 
+    def cut_short(self) -> None:
+        """Kill the process if requests are open, at once: whoever is told that they are lost starts them anew."""
+        if self.load and self.process is not None:
+            self.process.end()
+
     async def destroy(self) -> None:
         """End everything at once and let go of it. Safe to repeat. Open requests must have been taken care
         of."""

@@ -105,6 +105,7 @@ class Pool:
         self._note_error(peer, "a request went on after it was to end, so its process was replaced")
         shared = blocked and peer.load > 0
         if blocked:
+            peer.cut_short()
             self.lost(peer, LostCause.BLOCKED, "the runner process did nothing any more")
         return shared
 
@@ -121,10 +122,10 @@ class Pool:
     def abandon(self, detail: str) -> None:
         """See :class:`.base.Runner`."""
         for peer in list(self._peers):
-            if peer.load and self.lost(peer, LostCause.STOPPED, detail):
-                peer.quarantine()
-                if peer.process is not None:
-                    peer.process.end()
+            if peer.load:
+                peer.cut_short()
+                if self.lost(peer, LostCause.STOPPED, detail):
+                    peer.quarantine()
 
     @property
     def history(self) -> RunnerHistory:
@@ -143,7 +144,8 @@ class Pool:
     def pids(self) -> list[int]:
         """See :class:`.base.Runner`."""
         processes = [peer.process for peer in self._peers]
-        return [each.pid for each in processes if each is not None and each.returncode is None]
+        # One that its guard has not named yet has the id 0.
+        return [each.pid for each in processes if each is not None and each.pid and each.returncode is None]
 
     async def run(self) -> None:
         """See :class:`.base.Runner`."""

@@ -231,6 +231,7 @@ class Slot:
                     await peer.reached(lambda: peer.over or not peer.load or peer.departure == "stop")
             await self._end(peer)
         finally:
+            peer.cut_short()
             self._home.lost(peer, LostCause.STOPPED, "the orchestrator ended the process")
             with anyio.CancelScope(shield=True):
                 await peer.destroy()
@@ -254,14 +255,14 @@ class Slot:
             self._home.lost(peer, peer.cause, f"the runner process {detail}")
             peer.log.warning("runner.ended", detail=detail, cause=str(peer.cause), in_flight=in_flight)
             await peer.terminate()
-        elif peer.departure == "stop":
-            # It may still answer while it shuts down.
+        else:
+            # Nobody else gets a request while this process may work on it; and it may still answer.
+            replaced, in_flight = peer.departure != "stop", peer.load
             await peer.terminate()
             await peer.settle()
-        else:
-            lost = self._home.lost(peer, LostCause.STOPPED, "the runner process was replaced")
-            peer.log.info("runner.replaced", lost=lost, jobs=peer.total)
-            await peer.terminate()
+            if replaced:
+                lost = self._home.lost(peer, LostCause.STOPPED, "the runner process was replaced")
+                peer.log.info("runner.replaced", in_flight=in_flight, lost=lost, jobs=peer.total)
 
     def _step(self, event: SlotEvent) -> None:
         previous, self.state = self.state, next_state(self.state, event)

@@ -199,7 +199,7 @@ class Peer:
             await terminate(self.process, self._plan.term_grace_s)
 
     def cut_short(self) -> None:
-        """Kill the process if requests are open, at once: whoever is told that they are lost starts them anew."""
+        """Kill the process at once if requests are open: they start anew as soon as they are called lost."""
         if self.load and self.process is not None:
             self.process.end()
 

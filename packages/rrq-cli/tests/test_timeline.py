@@ -172,6 +172,17 @@ def test_starts_that_left_no_attempt_are_counted() -> None:
     assert [(e.what, e.at) for e in trace_of(waiting, KEYS).events][1] == ("earlier_starts", at(1))
 
 
+def test_an_attempt_lost_with_its_process_is_begun_again() -> None:
+    """What others broke is not counted: the attempt after a crash has the same number."""
+    log = (failure(1, "crash", 1, 2, claim_seq=1),)
+    done = record(
+        JobStatus.COMPLETED, attempts=log, claim_seq=2, crash_count=1, start_time=at(3), completion_time=at(4)
+    )
+    events = trace_of(done, KEYS).events
+    assert [(e.what, e.attempt) for e in events if e.what == "started"] == [("started", 1), ("started", 1)]
+    assert (events[-1].what, events[-1].attempt) == ("completed", 1)
+
+
 def test_a_start_lost_between_attempts_is_told_in_its_place() -> None:
     """The numbers of the claims tell where a start is missing."""
     log = (

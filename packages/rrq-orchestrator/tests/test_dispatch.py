@@ -241,6 +241,19 @@ async def test_shutdown_gives_attempts_back(bench: Bench) -> None:
         assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
 
 
+async def test_a_claim_that_is_numbered_as_a_disowned_one_is_told_apart(bench: Bench) -> None:
+    """As after a backup was put back: the end of the old attempt is not taken for the new one's (F28)."""
+    reply = await take(bench, Job("a"))
+    bench.dispatcher.disown_all()
+    bench.dispatcher.dispatch(reply.jobs, "o2")
+    old, new = await bench.runner.requests(2)
+    assert (old.request_id, new.request_id) == (f"{old.job_id}.1", f"{old.job_id}.1.o2")
+    bench.runner.answer(failed(old, "cancelled"))
+    assert [attempt.owner for attempt in bench.dispatcher.attempts] == ["o2"]
+    bench.runner.answer(succeeded(new))
+    assert not len(bench.dispatcher.attempts)
+
+
 async def test_a_result_over_the_limit_fails_the_job_at_once(bench: Bench) -> None:
     """The limit of payloads holds for results too (F64)."""
     reply = await take(bench, Job("a"))

@@ -95,7 +95,8 @@ def _is_requeued(record: JobRecord) -> bool:
 def _number(record: JobRecord) -> int:
     """Return the number of the attempt that runs, comes next or was the last."""
     if record.attempts and not _is_requeued(record):
-        return record.attempts[-1].attempt + 1
+        # A crash of others than the job is no attempt of its own: the next one has the number of the last.
+        return record.attempts[-1].attempt + (record.attempts[-1].outcome != "crash")
     return record.current_retries + 1
 
 

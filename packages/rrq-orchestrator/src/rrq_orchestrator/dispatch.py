@@ -117,6 +117,10 @@ class Dispatcher:
             )
             timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
             attempt = Attempt(job, owner, name, handler, timeout_s)
+            if self.attempts.get(attempt.request_id) is not None:
+                # Redis went back to before that claim, and counts again (F28). The runner's answer to the one
+                # that was disowned must not end the other.
+                attempt.request_id += f".{owner[-8:]}"
             self.meters.claim(job.queue, now_ms - job.due_ms)
             attempt.start(now_s, now_ms)
             if job.cancel_requested or self.attempts.is_unwanted(attempt.request_id):

@@ -42,6 +42,8 @@ def test_a_good_server_is_fit() -> None:
         ({"aof_last_write_status": "err"}, {}, "persistence", Level.ERROR, "aof_last_write_status is err"),
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": "5"}, {}, "memory", Level.ERROR, "noeviction"),
         ({"maxmemory_policy": "allkeys-lru"}, {}, "memory", Level.WARNING, "no maxmemory now"),
+        ({"maxmemory": "100", "used_memory": "90"}, {}, "memory", Level.WARNING, "nearly full, 90 %"),
+        ({"maxmemory": "100", "used_memory": "101"}, {}, "memory", Level.ERROR, "new jobs are refused"),
         ({"evicted_keys": "7"}, {}, "memory", Level.WARNING, "7 keys were evicted"),
         ({}, {"clock_ahead_s": -30.0}, "clock", Level.WARNING, "30.0 s behind"),
         ({}, {"clock_ahead_s": None}, "clock", Level.INFO, "not permitted"),

@@ -10,6 +10,7 @@ from rrq_orchestrator.audit.versions import flaws_of
 __all__ = ["Check", "ServerFacts", "judge_server", "product_of"]
 
 _CLOCK_S = 5.0
+_NEARLY_FULL_PERCENT = 90
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -108,17 +109,29 @@ def _persistence(info: Mapping[str, str], save: str | None) -> Iterator[Check]:
         yield Check("persistence", Level.WARNING, "none: a restart loses all jobs; set appendonly yes")
 
 
+def _room(most: int, used: int) -> Iterator[Check]:
+    percent = 100 * used // most
+    advice = "raise maxmemory, or keep results for less long"
+    if percent >= 100:
+        text = f"memory is full, {percent} % of maxmemory: new jobs are refused; {advice}"
+        yield Check("memory", Level.ERROR, text)
+    elif percent >= _NEARLY_FULL_PERCENT:
+        text = f"memory is nearly full, {percent} % of maxmemory; then new jobs are refused; {advice}"
+        yield Check("memory", Level.WARNING, text)
+
+
 def _memory(info: Mapping[str, str]) -> Iterator[Check]:
     policy = info.get("maxmemory_policy")
     if policy is None:
         yield Check("memory", Level.INFO, "not permitted to ask")
         return
     limited = info.get("maxmemory", "0") != "0"
+    full = list(_room(int(info["maxmemory"]), int(info.get("used_memory", "0")))) if limited else []
     if policy == "noeviction":
         text = (
             f"{info.get('maxmemory_human', '?')} at most, noeviction" if limited else "noeviction, no limit"
         )
-        yield Check("memory", Level.OK, text)
+        yield from full or [Check("memory", Level.OK, text)]
     else:
         text = f"maxmemory-policy is {policy}: full memory deletes jobs; set it to noeviction"
         unlimited = "; there is no maxmemory now, so nothing is deleted yet"

@@ -70,6 +70,9 @@ def test_variables_and_folder_reach_the_runner(tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (["--check", "nothing"], "no check named 'nothing'; there are starts, hello"),
+        (["--check", "stdin-end"], "stdin-end cannot be tried over unix; add --transport stdio"),
+        (["--transport", "tcp", "--check", "echo", "--check", "stdin-end"], "cannot be tried over tcp"),
+        (["--transport", "stdio", "--check", "second"], "add --transport tcp or unix"),
         (["--env", "X"], "expected NAME=VALUE"),
         (["--cmd", ""], "expected a program"),
         (["--cmd", "'"], "quote it as for a shell"),

@@ -12,6 +12,11 @@ def test_a_note_is_no_failure() -> None:
     assert not conforms([order[Verdict.PASS], order[Verdict.FAIL]])
 
 
+def test_nothing_tried_is_nothing_shown() -> None:
+    """Without one outcome a runner does not conform."""
+    assert not conforms([])
+
+
 def test_the_table_is_well_formed() -> None:
     """Names are words of their own, and every check can be tried somewhere."""
     names = [check.name for check in CHECKS]

@@ -84,7 +84,7 @@ def conformance(
     from rrq_orchestrator.conformance.show import as_json as document
     from rrq_orchestrator.conformance.show import head
 
-    command, checks = _command(text), _chosen(names)
+    command, checks = _command(text), _chosen(names, kind)
     bench = Bench(command, kind, patience_s=patience_s, grace_s=grace_s, cwd=cwd, env=_environment(pairs))
     if not as_json:
         click.echo(head())
@@ -124,7 +124,7 @@ def _command(text: str) -> list[str]:
     return command
 
 
-def _chosen(names: Sequence[str]) -> "Sequence[Check]":
+def _chosen(names: Sequence[str], kind: str) -> "Sequence[Check]":
     from rrq_orchestrator.conformance import CHECKS
 
     known = {check.name: check for check in CHECKS}
@@ -132,7 +132,15 @@ def _chosen(names: Sequence[str]) -> "Sequence[Check]":
         raise click.BadParameter(
             f"no check named {unknown[0]!r}; there are {', '.join(known)}", param_hint="--check"
         )
-    return [check for check in CHECKS if check.name in names] if names else CHECKS
+    chosen = [known[name] for name in known if name in names]
+    for check in chosen:
+        if kind not in check.transports:
+            others = " or ".join(sorted(check.transports))
+            raise click.BadParameter(
+                f"{check.name} cannot be tried over {kind}; add --transport {others}, or leave it out",
+                param_hint="--check",
+            )
+    return chosen if names else CHECKS
 
 
 def _environment(pairs: Sequence[str]) -> dict[str, str]:

@@ -77,5 +77,5 @@ class Outcome:
 
 
 def conforms(outcomes: "list[Outcome]") -> bool:
-    """Return True if nothing that must pass failed."""
-    return all(outcome.verdict is not Verdict.FAIL for outcome in outcomes)
+    """Return True if something was tried, and nothing that must pass failed."""
+    return bool(outcomes) and all(outcome.verdict is not Verdict.FAIL for outcome in outcomes)

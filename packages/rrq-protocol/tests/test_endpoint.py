@@ -86,6 +86,14 @@ def test_further_hosts_must_be_allowed_by_name() -> None:
         parse_tcp_socket("other.internal:9000", ["runner.internal"])
 
 
+def test_a_list_is_advised_where_there_can_be_one() -> None:
+    """A runner has no `allowed_hosts`; it is told what can be done there."""
+    for hosts, advice, other in (((), "allowed_hosts", "tunnel"), (None, "tunnel", "allowed_hosts")):
+        with pytest.raises(EndpointError, match=advice) as caught:
+            parse_tcp_socket("0.0.0.0:9000", hosts)
+        assert other not in str(caught.value)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_an_endpoint_error(text: str) -> None:
     """No text makes parsing fail in another way, and what passes is loopback."""

@@ -13,6 +13,10 @@ MAX_UNIX_PATH_BYTES: Final = 103
 
 _TCP_FORM = "expected host:port, such as 127.0.0.1:9000, [::1]:9000 or localhost:9000"
 _MAX_HOST_CHARS = 253
+_WITH_A_LIST = "or list the host in allowed_hosts if the network between is trusted"
+_WITHOUT_A_LIST = (
+    "and for an orchestrator elsewhere let an encrypted tunnel (SSH, WireGuard, stunnel) end on this host"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class StdioEndpoint:
 Endpoint: TypeAlias = TcpEndpoint | UnixEndpoint | StdioEndpoint
 
 
-def parse_tcp_socket(text: str, allowed_hosts: Collection[str] = ()) -> TcpEndpoint:
+def parse_tcp_socket(text: str, allowed_hosts: Collection[str] | None = None) -> TcpEndpoint:
     """Return the address in ``"127.0.0.1:9000"``, ``"[::1]:9000"`` or ``"localhost:9000"``.
 
     The runner protocol has no encryption and a runner executes what it is told, so only loopback hosts are
@@ -55,7 +59,8 @@ def parse_tcp_socket(text: str, allowed_hosts: Collection[str] = ()) -> TcpEndpo
 
     Args:
         text: The address. Port 0 means a free port of the listener's choice.
-        allowed_hosts: Further hosts to accept, compared without regard to case.
+        allowed_hosts: Further hosts to accept, compared without regard to case. None where nobody can list
+            any, as in a runner: then the message does not advise it.
 
     Raises:
         EndpointError: The form is wrong, the port is out of range, or the host is neither loopback nor
@@ -76,10 +81,10 @@ def parse_tcp_socket(text: str, allowed_hosts: Collection[str] = ()) -> TcpEndpo
         raise EndpointError(f"{shown(text)} has no valid host: {_TCP_FORM}")
     if not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5 and int(port_text) <= 65535):
         raise EndpointError(f"{shown(text)} has no valid port: expected a number from 0 to 65535")
-    if not is_loopback(host) and host.casefold() not in {each.casefold() for each in allowed_hosts}:
+    if not is_loopback(host) and host.casefold() not in {each.casefold() for each in allowed_hosts or ()}:
+        otherwise = _WITHOUT_A_LIST if allowed_hosts is None else _WITH_A_LIST
         raise EndpointError(
-            f"{shown(host)} is not a loopback address: use 127.0.0.1, ::1 or localhost, "
-            "or list the host in allowed_hosts if the network between is trusted"
+            f"{shown(host)} is not a loopback address: use 127.0.0.1, ::1 or localhost, {otherwise}"
         )
     return TcpEndpoint(host, int(port_text))
 

@@ -5,6 +5,8 @@
 // A handler returns a JSON value, throws RetryJob to be called again, or throws anything else to fail. `signal` is
 // aborted when the job is cancelled; a request is answered when its handler has ended, not before.
 // `context.trace_context` holds the tracing headers for calls to others (tracing.mjs).
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import fs from 'node:fs';
 import net from 'node:net';
 
 import { begin, flush } from './tracing.mjs';
@@ -14,6 +16,8 @@ const GRACE_MS = 4000;
 const FLUSH_MS = 2000;
 const ERROR_CHARS = 64 * 1024;
 const VERSION = '2';
+const NONCE_BYTES = 32;
+const PROOF_MS = 1000;
 
 export class RetryJob extends Error {
   constructor(message, seconds) {
@@ -264,11 +268,45 @@ export function serve(handlers) {
     return;
   }
   process.umask(0o077); // the socket is for this user
+  const nonce = where.host && takeNonce();
   server = net.createServer((socket) => {
     socket.setNoDelay(true);
-    add(socket, socket, new Frames());
+    admit(socket, nonce, () => add(socket, socket, new Frames()));
   });
   server.listen(where, () => console.log('listening'));
+}
+
+// On a TCP port anybody may connect. So an orchestrator gives its process a nonce, which both ends show to know.
+function takeNonce() {
+  const descriptor = Number(process.env.RRQ_RUNNER_NONCE_FD);
+  delete process.env.RRQ_RUNNER_NONCE_FD;
+  if (!descriptor) return undefined;
+  const nonce = Buffer.alloc(NONCE_BYTES);
+  if (fs.readSync(descriptor, nonce) !== NONCE_BYTES) throw new Error('RRQ_RUNNER_NONCE_FD: expected 32 bytes');
+  fs.writeSync(descriptor, Buffer.of(1));
+  fs.closeSync(descriptor);
+  return nonce;
+}
+
+// Calls `enter` once whoever connects has shown to know the nonce; parses nothing before.
+function admit(socket, nonce, enter) {
+  if (!nonce) return enter();
+  const proof = (end) => createHmac('sha256', nonce).update(`rrq ${end}`).digest();
+  const refuse = () => socket.destroy();
+  const timer = setTimeout(refuse, PROOF_MS);
+  const look = () => {
+    const shown = socket.read(NONCE_BYTES);
+    if (shown === null) return;
+    clearTimeout(timer);
+    socket.off('readable', look);
+    socket.off('error', refuse);
+    if (shown.length !== NONCE_BYTES || !timingSafeEqual(shown, proof('orchestrator'))) return refuse();
+    socket.write(proof('runner'));
+    enter();
+  };
+  socket.on('error', refuse);
+  socket.on('close', () => clearTimeout(timer));
+  socket.on('readable', look);
 }
 
 // The orchestrator holds the other end of this pipe; its end of file says that the orchestrator is gone.

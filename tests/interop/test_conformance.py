@@ -13,7 +13,7 @@ from support.interop.peers import VERSION, Peers
 from support.rules import ROOT
 
 PROGRAMS = Path(__file__).parent / "programs"
-KNOWN = frozenset({"cancel-foreign", "drain", "neighbours"})
+KNOWN = frozenset({"cancel-foreign", "drain", "neighbours", "nonce"})
 
 
 @pytest.fixture

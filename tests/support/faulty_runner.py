@@ -4,6 +4,7 @@ The conformance checks are tried on it; each fault is one they have to find. ``n
 """
 
 import asyncio
+import hmac
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 FAULT = sys.argv[1]
 LIMIT = 16 * 1024 * 1024
+NONCE = b""
 Message = dict[str, Any]
 
 
@@ -153,8 +155,22 @@ async def handle(name: str, params: Message, context: Message) -> Message:
     return error("NotFound" if FAULT == "not_found" else "handler_not_found", f"no handler named {name!r}")
 
 
+def take_nonce() -> bytes:
+    """Return the nonce, if the fault is about it."""
+    text = os.environ.pop("RRQ_RUNNER_NONCE_FD", "")
+    if FAULT not in ("wrong_proof", "believes_strangers") or not text:
+        return b""
+    nonce = os.read(int(text), 32)
+    os.write(int(text), b"\1")
+    os.close(int(text))
+    return nonce
+
+
 async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve a connection."""
+    if NONCE:
+        await reader.readexactly(32)
+        writer.write(hmac.digest(NONCE, b"rrq runner", "sha512" if FAULT == "wrong_proof" else "sha256")[:32])
     Runner.served += 1
     if FAULT == "one_connection" and Runner.served > 1:
         await asyncio.Event().wait()
@@ -193,6 +209,8 @@ async def main() -> None:
         case ["--unix-socket", path]:
             server: asyncio.Server = await asyncio.start_unix_server(connected, path)
         case [_, address]:
+            global NONCE
+            NONCE = take_nonce()
             host, _, port = address.rpartition(":")
             server = await asyncio.start_server(connected, "0.0.0.0" if FAULT == "wide" else host, int(port))
         case _:

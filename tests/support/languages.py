@@ -83,7 +83,7 @@ LANGUAGES = {
         Language("python", (), _python, ("unix", "tcp", "stdio")),
         Language("node", ("node",), _node, ("unix", "tcp", "stdio"), producer=_node_producer),
         Language("go", ("go",), _go, ("unix", "tcp", "stdio"), producer=_go_producer),
-        Language("rust", ("cargo",), _rust, ("tcp",), frozenset({"cancel-foreign", "drain"})),
+        Language("rust", ("cargo",), _rust, ("tcp",), frozenset({"cancel-foreign", "drain", "nonce"})),
     )
 }
 

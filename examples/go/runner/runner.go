@@ -4,6 +4,8 @@ package runner
 import (
 	"bufio"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -26,6 +28,8 @@ const (
 	version    = "2"
 	grace      = 4 * time.Second
 	errorBytes = 64 << 10
+	nonceBytes = 32
+	proofTime  = time.Second
 )
 
 // Handler executes one job. The context ends when the job is cancelled; the job is answered when the handler returns.
@@ -335,6 +339,7 @@ func (c *connection) end() {
 type server struct {
 	handlers map[string]Handler
 	offered  map[string]bool
+	nonce    []byte // nil where nobody has to show who it is
 	context  context.Context
 	stop     context.CancelFunc // ends all handlers
 	running  sync.WaitGroup
@@ -376,6 +381,11 @@ func Serve(handlers map[string]Handler) error {
 		go func() { s.connect(stdio{}, lines{}, false); ended <- nil }()
 	} else {
 		syscall.Umask(0o077) // the socket is for this user
+		if network == "tcp" {
+			if s.nonce, err = takeNonce(); err != nil {
+				return err
+			}
+		}
 		if listener, err = net.Listen(network, address); err != nil {
 			return err
 		}
@@ -408,7 +418,13 @@ func (s *server) accept(listener net.Listener) error {
 			}
 			return err
 		}
-		go s.connect(stream, frames{}, true)
+		go func() {
+			if s.admit(stream) {
+				s.connect(stream, frames{}, true)
+			} else {
+				stream.Close()
+			}
+		}()
 	}
 }
 
@@ -467,6 +483,43 @@ func loopback(text string) (string, string, error) {
 		return "", "", fmt.Errorf("%s: expected a loopback address", host)
 	}
 	return "tcp", text, nil
+}
+
+// takeNonce returns what shows, on a TCP port, that the orchestrator of this process connects; nil without one.
+func takeNonce() ([]byte, error) {
+	number, err := strconv.Atoi(os.Getenv("RRQ_RUNNER_NONCE_FD"))
+	os.Unsetenv("RRQ_RUNNER_NONCE_FD")
+	if err != nil {
+		return nil, nil
+	}
+	file := os.NewFile(uintptr(number), "nonce")
+	defer file.Close()
+	nonce := make([]byte, nonceBytes)
+	if _, err := io.ReadFull(file, nonce); err != nil {
+		return nil, fmt.Errorf("RRQ_RUNNER_NONCE_FD: %w", err)
+	}
+	_, err = file.Write([]byte{1})
+	return nonce, err
+}
+
+// admit says whether who connects has shown to know the nonce, and shows that we do. Nothing is parsed before.
+func (s *server) admit(stream net.Conn) bool {
+	if s.nonce == nil {
+		return true
+	}
+	_ = stream.SetDeadline(time.Now().Add(proofTime))
+	shown := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(stream, shown); err != nil || !hmac.Equal(shown, s.proof("orchestrator")) {
+		return false
+	}
+	_, err := stream.Write(s.proof("runner"))
+	return err == nil && stream.SetDeadline(time.Time{}) == nil
+}
+
+func (s *server) proof(end string) []byte {
+	mac := hmac.New(sha256.New, s.nonce)
+	mac.Write([]byte("rrq " + end))
+	return mac.Sum(nil)
 }
 
 // endWithParent watches the pipe whose other end the orchestrator holds: its end of file says that it is gone.

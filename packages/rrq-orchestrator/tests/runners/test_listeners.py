@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from rrq_orchestrator.runners.listeners import is_foreign_listener
+from rrq_orchestrator.runners.listeners import is_foreign_listener, whose_listener
 from support.processes import wait_until_gone
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tables are Linux's")
@@ -44,6 +44,7 @@ def test_its_own_port_is_not_foreign(prefix: tuple[str, ...]) -> None:
     """A process's port is its own, also if a child holds it, even in another session."""
     with serving(*prefix) as (pid, port):
         assert not is_foreign_listener(port, pid)
+        assert whose_listener(port, pid) == "own"
 
 
 def test_anothers_port_is_foreign() -> None:
@@ -57,3 +58,4 @@ def test_a_port_nobody_listens_on_is_unknown() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         assert not is_foreign_listener(probe.getsockname()[1], os.getpid())
+        assert whose_listener(probe.getsockname()[1], os.getpid()) == "unknown"

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,6 +15,7 @@ from rrq_orchestrator.runners.dial import dial
 from rrq_orchestrator.runners.nonce import Nonce
 from rrq_orchestrator.runners.process import StartFailed
 from rrq_protocol import NONCE_BYTES, CancelMessage, CancelRequest, TcpEndpoint, encode_frame, nonce_proof
+from support import fake_runner
 from support.runner_pools import PATIENCE_S, bench
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +113,47 @@ async def test_a_runner_that_takes_no_part_is_spoken_to_at_once() -> None:
             await dial(endpoint, Connection, None, nonce=nonce)
     assert heard[0] == frame
     nonce.close()
+
+
+async def test_a_process_that_takes_no_nonce_is_told_of() -> None:
+    """Once per start, on TCP alone: any local user can run its handlers (S1, S2)."""
+    async with bench({"tcp_port": 0}) as pool:
+        await pool.ready()
+        (event,) = pool.events("runner.took_no_nonce")
+        assert event["log_level"] == "warning"
+        assert str(event["address"]).startswith("127.0.0.1:")
+        assert "Unix socket" in str(event["hint"])
+    for config in ({}, {"cmd": (), "app": "rrq_runner.demo:settings", "tcp_port": 0}):
+        async with bench(config) as pool:
+            await pool.ready()
+            assert pool.events("runner.took_no_nonce") == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="whose port it is, Linux tells")
+async def test_a_wrong_proof_of_our_own_process_is_its_own() -> None:
+    """Nobody is sent to look for another program on a free port."""
+    runner = Path(fake_runner.__file__).with_name("faulty_runner.py")
+    async with bench({"cmd": (sys.executable, "-S", str(runner), "wrong_proof"), "tcp_port": 0}) as pool:
+        await pool.recorder.until(lambda: pool.events("runner.start_failed"))
+        detail = str(pool.events("runner.start_failed")[0]["detail"])
+        assert "its proof is wrong" in detail
+        assert "another program" not in detail
+
+
+async def test_a_process_that_shows_no_proof_is_not_called_deaf() -> None:
+    """It listens; what it owes is said."""
+    code = (
+        "import os, socket, time; fd = int(os.environ['RRQ_RUNNER_NONCE_FD']);"
+        "os.read(fd, 32); os.write(fd, bytes([1]));"
+        "host, _, port = os.environ['RRQ_RUNNER_TCP_SOCKET'].rpartition(':');"
+        "server = socket.create_server((host, int(port))); time.sleep(600)"
+    )
+    config = {"cmd": (sys.executable, "-S", "-c", code), "tcp_port": 0}
+    async with bench(config, runner_connect_timeout_ms=3000) as pool:
+        # A start that this machine was too slow for is another failure, and another try.
+        await pool.recorder.until(
+            lambda: any("did not show its own" in str(each) for each in pool.events("runner.start_failed"))
+        )
 
 
 async def test_a_runner_of_ours_serves_its_orchestrator_only() -> None:

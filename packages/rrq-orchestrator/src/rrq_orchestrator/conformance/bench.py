@@ -14,9 +14,10 @@ from rrq_orchestrator.conformance.verdict import Finding, Kind
 from rrq_orchestrator.runners.dial import dial
 from rrq_orchestrator.runners.endpoints import Endpoints
 from rrq_orchestrator.runners.environment import runner_command, runner_environment
+from rrq_orchestrator.runners.nonce import Nonce
 from rrq_orchestrator.runners.process import RunnerProcess, StartFailed, exit_text, start_process
 from rrq_orchestrator.runners.termination import kill
-from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint
+from rrq_protocol import Endpoint, RunnerConfig, StdioEndpoint, TcpEndpoint
 
 __all__ = ["Bench"]
 
@@ -62,6 +63,7 @@ class Bench:
         self._endpoints = Endpoints("conformance", self._config, external=False)
         self._endpoint: Endpoint | None = None
         self._process: RunnerProcess | None = None
+        self._nonce: Nonce | None = None
         self._offering, self._used = True, False
         self._talks: list[Talk] = []
 
@@ -105,6 +107,23 @@ class Bench:
         except TimeoutError:
             raise Finding(f"the runner does not listen within {self.patience_s:g} s") from None
         return self._talks[-1]
+
+    async def stranger(self) -> Talk:
+        """Return a connection of somebody who does not know the nonce; a runner on TCP is up already."""
+        link = self.last = Link(stdio=False)
+        self._talks.append(Talk(link, self.patience_s))
+        endpoint = self.endpoint
+        assert isinstance(endpoint, TcpEndpoint)
+        try:
+            await dial(endpoint, lambda: link, self._process, patient=False)
+        except StartFailed as error:
+            raise Finding(str(error)) from None
+        return self._talks[-1]
+
+    @property
+    def took_nonce(self) -> bool:
+        """Whether the process asks who connects."""
+        return self._nonce is not None and self._nonce.taken
 
     def be_patient(self, patience_s: float) -> None:
         """Wait so long at most, from now on."""
@@ -165,6 +184,9 @@ class Bench:
             await process.outputs_closed(_LAST_WORDS_S)
             said = process.tail()
             process.close()
+        if self._nonce is not None:
+            self._nonce.close()
+            self._nonce = None
         if self._endpoint is not None:
             self._endpoints.release(0, self._endpoint)
             self._endpoint = None
@@ -181,19 +203,28 @@ class Bench:
     async def _start(self) -> None:
         endpoint = self._endpoint = self._endpoints.allocate(0)
         stdio = isinstance(endpoint, StdioEndpoint)
-        self._process = start_process(
-            runner_command(self._config, endpoint),
-            lambda control_fd: self._environment(endpoint, control_fd),
-            cwd=self._config.cwd,
-            stdio=stdio,
-        )
+        nonce = self._nonce = Nonce() if isinstance(endpoint, TcpEndpoint) else None
+        nonce_fd = None if nonce is None else nonce.fd
+        try:
+            self._process = start_process(
+                runner_command(self._config, endpoint),
+                lambda control_fd: self._environment(endpoint, control_fd, nonce_fd),
+                cwd=self._config.cwd,
+                stdio=stdio,
+                pass_fds=() if nonce_fd is None else (nonce_fd,),
+            )
+        finally:
+            if nonce is not None:
+                nonce.handed_over()
         await self._process.identified()
         # What the runner prints is kept for the report; it is nobody's log.
         silent: Any = structlog.wrap_logger(None, processors=[_drop])
         await self._process.capture(silent, stdout=not stdio)
 
-    def _environment(self, endpoint: Endpoint, control_fd: int) -> Mapping[str, str]:
-        environment = runner_environment(self._config, endpoint, os.environ, control_fd=control_fd)
+    def _environment(self, endpoint: Endpoint, control_fd: int, nonce_fd: int | None) -> Mapping[str, str]:
+        environment = runner_environment(
+            self._config, endpoint, os.environ, control_fd=control_fd, nonce_fd=nonce_fd
+        )
         if not self._offering:
             del environment[_EXTENSIONS]
         return environment
@@ -208,7 +239,7 @@ class Bench:
             await loop.connect_read_pipe(lambda: link, process.stdout)
             return
         assert endpoint is not None
-        await dial(endpoint, lambda: link, process)
+        await dial(endpoint, lambda: link, process, nonce=self._nonce)
 
     async def postscript(self) -> str:
         """Return what there is to add to a finding: the process's end, if that has come."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 
 from rrq_orchestrator.conformance.bench import Bench
-from rrq_orchestrator.conformance.verdict import Check, Finding, Level, Outcome, Verdict
+from rrq_orchestrator.conformance.verdict import Check, Finding, Level, Outcome, Verdict, Violation
 
 __all__ = ["run_checks"]
 
@@ -28,7 +28,8 @@ async def _outcome(bench: Bench, check: Check) -> Outcome:
         sent, received = bench.transcript()
         detail = f"{finding}{await bench.postscript()}"
         said = await bench.discard()
-        verdict = Verdict.FAIL if check.level is Level.MUST else Verdict.NOTE
+        counts = check.level is Level.MUST or isinstance(finding, Violation)
+        verdict = Verdict.FAIL if counts else Verdict.NOTE
         return Outcome(check, verdict, detail, sent, received, said)
     await bench.leave()
     return Outcome(check, Verdict.PASS, remark or "")

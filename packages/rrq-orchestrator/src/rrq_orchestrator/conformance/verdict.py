@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from rrq_orchestrator.conformance.bench import Bench
 
-__all__ = ["ALL", "SOCKETS", "STDIO", "Check", "Finding", "Kind", "Level", "Outcome", "Verdict", "conforms"]
+__all__ = [
+    "ALL",
+    "SOCKETS",
+    "STDIO",
+    "Check",
+    "Finding",
+    "Kind",
+    "Level",
+    "Outcome",
+    "Verdict",
+    "Violation",
+    "conforms",
+]
 
 Kind: TypeAlias = Literal["unix", "tcp", "stdio"]
 """The transport of a run."""
@@ -35,6 +47,10 @@ class Verdict(StrEnum):
 
 class Finding(Exception):
     """The runner did something else than expected; the text says what was expected and what came."""
+
+
+class Violation(Finding):
+    """A finding that counts, in a check that only should pass, too."""
 
 
 @dataclass(frozen=True)

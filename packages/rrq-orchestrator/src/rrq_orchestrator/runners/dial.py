@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import anyio
 
-from rrq_orchestrator.runners.listeners import is_foreign_listener
-from rrq_orchestrator.runners.nonce import Nonce
+from rrq_orchestrator.runners.listeners import is_foreign_listener, whose_listener
+from rrq_orchestrator.runners.nonce import Nonce, WrongProof
 from rrq_orchestrator.runners.process import RunnerProcess, StartFailed, exit_text
 from rrq_protocol import TcpEndpoint, UnixEndpoint
 
@@ -22,6 +22,10 @@ _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.05
 _PAUSE_GROWTH: Final = 1.5
 _CONNECT_S: Final = 5.0
+_OWN_WRONG_PROOF: Final = (
+    "it took its nonce and its proof is wrong: expected HMAC-SHA256 of 'rrq runner' under the nonce, before "
+    "anything else (docs/protocol.md, over TCP); correct the runner, or let it leave the nonce alone"
+)
 
 
 async def dial(
@@ -90,11 +94,22 @@ async def _connect(
             if process is not None and is_foreign_listener(endpoint.port, process.pid):
                 raise StartFailed(f"another program listens on {endpoint}; end it, or change `tcp_port`")
             if nonce is not None and nonce.taken:
-                async with asyncio.timeout(_CONNECT_S):
-                    await nonce.exchange(connection)
+                await _exchange(nonce, connection, endpoint, process)
             await loop.create_connection(protocol, sock=connection)
     except BaseException:
         connection.close()
+        raise
+
+
+async def _exchange(
+    nonce: Nonce, connection: socket.socket, endpoint: TcpEndpoint, process: RunnerProcess | None
+) -> None:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await nonce.exchange(connection)
+    except WrongProof as error:
+        if process is not None and whose_listener(endpoint.port, process.pid) == "own":
+            raise StartFailed(_OWN_WRONG_PROOF) from error
         raise
 
 

@@ -3,20 +3,27 @@ S3, F80)."""
 
 import os
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from rrq_orchestrator.runners.process_table import PROC, process_ids, read_entry
 
-__all__ = ["is_foreign_listener"]
+__all__ = ["is_foreign_listener", "whose_listener"]
 
 _LISTENING: Final = "0A"
 _TABLES: Final = ("net/tcp", "net/tcp6")
 
 
 def is_foreign_listener(port: int, leader: int) -> bool:
-    """Return True if it is certain that a port is served by none of a process's session and descendants.
+    """Return True if it is certain that a port is served by none of a process's session and descendants. See
+    :func:`whose_listener`.
+    """
+    return whose_listener(port, leader) == "foreign"
 
-    False where that cannot be found out: without ``/proc``, or for a socket held by root on the runner's
+
+def whose_listener(port: int, leader: int) -> Literal["own", "foreign", "unknown"]:
+    """Return whether a port is served by one of a process's session and descendants.
+
+    Unknown where that cannot be found out: without ``/proc``, or for a socket held by root on the runner's
     behalf.
 
     Args:
@@ -25,12 +32,14 @@ def is_foreign_listener(port: int, leader: int) -> bool:
     """
     sockets = _listening(port)
     if not sockets:
-        return False
+        return "unknown"
     if any(uid not in (os.geteuid(), 0) for uid in sockets.values()):
-        return True
+        return "foreign"
     wanted = {f"socket:[{inode}]" for inode in sockets}
     holders = [pid for pid in process_ids() if not wanted.isdisjoint(_open_files(pid))]
-    return bool(holders) and not any(_belongs(pid, leader) for pid in holders)
+    if not holders:
+        return "unknown"
+    return "own" if any(_belongs(pid, leader) for pid in holders) else "foreign"
 
 
 def _listening(port: int) -> dict[str, int]:

@@ -14,13 +14,20 @@ from typing import Final
 from rrq_orchestrator.runners.process import StartFailed
 from rrq_protocol import NONCE_BYTES, nonce_proof
 
-__all__ = ["Nonce"]
+__all__ = ["Nonce", "WrongProof"]
 
 _TAKEN: Final = b"\1"
 
 
+class WrongProof(StartFailed):
+    """Whoever answers does not know the nonce."""
+
+
 class Nonce:
     """One nonce, and the socket it is handed over by. :meth:`close` it.
+
+    Attributes:
+        unanswered: Whether the last proof of ours got no answer.
 
     Raises:
         StartFailed: The system has no room for a socket.
@@ -36,7 +43,7 @@ class Nonce:
             raise StartFailed(f"cannot make a socket to hand a nonce over: {error}") from error
         self._ours.setblocking(False)
         self._ours.send(secret)
-        self._taken = False
+        self._taken = self.unanswered = False
 
     @property
     def fd(self) -> int:
@@ -60,9 +67,10 @@ class Nonce:
 
         Raises:
             OSError: The connection ended before the answer.
-            StartFailed: Another program answers.
+            WrongProof: Another program answers, or a runner that reckons wrongly.
         """
         loop = asyncio.get_running_loop()
+        self.unanswered = True
         await loop.sock_sendall(connection, self._ours_to_show)
         answer = b""
         while len(answer) < NONCE_BYTES:
@@ -70,8 +78,9 @@ class Nonce:
             if not data:
                 raise ConnectionAbortedError("closed before it showed who it is")
             answer += data
+        self.unanswered = False
         if not hmac.compare_digest(answer, self._theirs_to_show):
-            raise StartFailed("another program answers at its address; end it, or change `tcp_port`")
+            raise WrongProof("another program answers at its address; end it, or change `tcp_port`")
 
     def close(self) -> None:
         """Let go of it. Safe to repeat."""

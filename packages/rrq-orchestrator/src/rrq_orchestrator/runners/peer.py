@@ -29,6 +29,10 @@ Departure: TypeAlias = Literal["crashed", "quarantine", "recycle", "stop"]
 _STDIO_SETTLE_S: Final = 0.25
 """A stdio runner without an introduction cannot show that it is up; one that fails mostly does so within
 this."""
+_NO_NONCE: Final = (
+    "so any local user can connect to its port and run its handlers; a Unix socket (no `tcp_port`) or "
+    '`type = "stdio"` keeps them out, or a runner that takes part (docs/protocol.md, over TCP)'
+)
 _LAST_WORDS_S: Final = 0.5
 """Time to read what a process said before its end, and to learn how it ended."""
 
@@ -124,6 +128,9 @@ class Peer:
             await self.settle()
             raise StartFailed(f"{self.end_text()} before it was ready")
         if self._nonce is not None:
+            if not self._nonce.taken:
+                tell = self.log.debug if quiet else self.log.warning
+                tell("runner.took_no_nonce", address=str(self._endpoint), hint=_NO_NONCE)
             self._nonce.close()  # there will be no other connection
         self.ready_at = asyncio.get_running_loop().time()
 
@@ -340,5 +347,8 @@ class Peer:
         return self.channel
 
     def _silence(self) -> str:
+        if self._nonce is not None and self._nonce.unanswered:
+            said = "took its nonce and, shown our proof, did not show its own"
+            return f"{said} within {self._plan.connect_timeout_s:g} s (docs/protocol.md, over TCP)"
         said = "connected but said no hello" if self.channel.connected else "did not listen"
         return f"{said} within {self._plan.connect_timeout_s:g} s (`runner_connect_timeout_ms`)"

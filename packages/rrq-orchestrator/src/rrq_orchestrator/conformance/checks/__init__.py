@@ -64,6 +64,13 @@ CHECKS: Final = (
         _connections.loopback,
         transports=frozenset({"tcp"}),
     ),
+    Check(
+        "nonce",
+        "asks who connects, and shows who it is",
+        _connections.nonce,
+        level=_SHOULD,
+        transports=frozenset({"tcp"}),
+    ),
     Check("crash", "a handler may end the process; nothing is answered", _answers.crash),
     Check("no-hello", "says nothing unasked where hello was not offered", _answers.no_hello),
     Check("shutdown", "idle: SIGTERM ends it within its grace", _endings.shutdown),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rrq_orchestrator.conformance.bench import Bench
 from rrq_orchestrator.conformance.talk import expect_success
-from rrq_orchestrator.conformance.verdict import Finding
+from rrq_orchestrator.conformance.verdict import Finding, Violation
 from rrq_protocol import TcpEndpoint
 
 _LISTENING = "0A"
@@ -57,6 +57,28 @@ async def loopback(bench: Bench) -> str | None:
     if wide := [address for address in found if not _is_loopback(address)]:
         raise Finding(f"expected the port to listen on loopback only, it listens on {', '.join(wide)}")
     return None
+
+
+async def nonce(bench: Bench) -> str | None:
+    """A TCP port is for the orchestrator that started the process (docs/protocol.md, *Over TCP*)."""
+    try:
+        await (await bench.talk()).fence()
+        if bench.took_nonce:
+            await _refuses_strangers(bench)
+    except Finding as finding:
+        raise Violation(str(finding)) from None
+    if not bench.took_nonce:
+        raise Finding("took no nonce (RRQ_RUNNER_NONCE_FD): any local user can connect and run its handlers")
+    return None
+
+
+async def _refuses_strangers(bench: Bench) -> None:
+    stranger = await bench.stranger()
+    stranger.ask("echo", {"stranger": 1})
+    closed = await stranger.link.closed(bench.patience_s)
+    if not closed or stranger.link.received:
+        raise Finding("took its nonce: expected a stranger's connection to be closed without a word")
+    await (await bench.talk()).fence()
 
 
 def _listeners(table: str) -> list[tuple[str, int]]:

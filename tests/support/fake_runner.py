@@ -185,6 +185,11 @@ class Runner:
         stream.flush()
         self.succeed(request)
 
+    def do_grow(self, request: Message) -> None:
+        """Hold more memory, touched, from now on."""
+        self.held_memory = b"x" * request["params"]["bytes"]
+        self.succeed(request)
+
     def do_child(self, request: Message) -> None:
         """Leave a child in the group, which ignores SIGTERM."""
         code = (

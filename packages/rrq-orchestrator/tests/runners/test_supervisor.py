@@ -11,9 +11,12 @@ import anyio
 import pytest
 
 from rrq_orchestrator.runners import NoCapacity
+from rrq_orchestrator.runners.peer import Peer
 from support.runner_pools import Bench, bench, fake_command, is_gone
 
 pytestmark = pytest.mark.anyio
+
+MIB = 1024 * 1024
 
 
 async def broken(pool: Bench) -> str:
@@ -166,8 +169,42 @@ async def test_old_processes_are_recycled_by_age() -> None:
 async def test_large_processes_are_recycled_by_resident_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process beyond `max_rss` is replaced."""
     monkeypatch.setattr("rrq_orchestrator.runners.supervisor._RECYCLE_CHECK_S", 0.05)
-    async with bench({"max_rss": 1024}) as pool:
+    async with bench({"max_rss": 64 * MIB}) as pool:
+        await pool.ready()
+        await pool.result("r1", "grow", bytes=80 * MIB)
         await pool.recorder.until(lambda: len(pool.events("runner.recycled")) >= 1)
+        assert pool.events("runner.recycled")[0]["reason"].startswith("max_rss: ")
+        assert pool.events("runner.max_rss_too_low") == []
+
+
+async def test_a_process_that_is_large_from_the_start_is_not_replaced_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With `max_rss` below its first size it is told of once, works on, and goes when it has doubled."""
+    monkeypatch.setattr("rrq_orchestrator.runners.supervisor._RECYCLE_CHECK_S", 0.02)
+    looks: list[int] = []
+    measure = Peer.resident_bytes
+
+    def look(peer: Peer) -> int | None:
+        looks.append(peer.slot)
+        return measure(peer)
+
+    monkeypatch.setattr(Peer, "resident_bytes", look)
+    async with bench({"max_rss": 1024, "pool_size": 2}) as pool:
+        await pool.ready(2)
+        pids = set(pool.runner.pids())
+        for number in range(4):
+            assert await pool.result(f"r{number}", x=1) == {"x": 1}
+        seen = len(looks)
+        await pool.recorder.until(lambda: len(looks) > seen + 10)
+        assert set(pool.runner.pids()) == pids
+        (event,) = pool.events("runner.max_rss_too_low")
+        assert (event["log_level"], event["limit"]) == ("warning", 1024)
+        assert event["measured"] > 1024
+        assert "raise `max_rss`" in event["advice"]
+        assert pool.events("runner.recycled") == []
+        await pool.result("large", "grow", bytes=3 * event["measured"])
+        await pool.recorder.until(lambda: pool.events("runner.recycled"))
         assert pool.events("runner.recycled")[0]["reason"].startswith("max_rss: ")
 
 

@@ -71,6 +71,7 @@ class Peer:
     Attributes:
         load, limit: Requests it holds, and takes at most. Kept by the pool.
         total: Requests it ever took.
+        base_bytes: Its resident memory when it was last looked at before its first request. Kept by the slot.
         departure: Why the slot has to look for a successor; None as long as it need not.
         over: Whether it ended by itself, or cannot be talked to any more.
         draining: Whether it takes no more requests.
@@ -84,7 +85,7 @@ class Peer:
         self.slot = slot
         self.load = 0
         self.limit = plan.config.max_in_flight
-        self.total = 0
+        self.total = self.base_bytes = 0
         self.departure: Departure | None = None
         self.over = self.draining = self.urgent = self.outdated = self.on_trial = False
         self.handlers: frozenset[str] = frozenset()

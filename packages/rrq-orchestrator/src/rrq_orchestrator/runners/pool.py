@@ -44,6 +44,7 @@ class Pool:
         self._max_jobs = plan.config.max_jobs
         self._state: RunnerState = "starting"
         self._last_failure = ""
+        self._told_of_size = False
         self._seen: set[int] = set()
         self._restarts = 0
         self._last_error: tuple[str | None, int | None] = (None, None)
@@ -303,6 +304,18 @@ class Pool:
         report("runner.state", before=self._state, after=state, capacity=self.capacity)
         self._state = state
         self._listener.capacity_changed(self._name)
+
+    def large_from_the_start(self, peer: Peer, resident: int) -> None:
+        """See :class:`.supervisor.SlotHome`."""
+        if not self._told_of_size:
+            self._told_of_size = True
+            peer.log.warning(
+                "runner.max_rss_too_low",
+                limit=self._plan.config.max_rss,
+                measured=resident,
+                advice="a process is larger than `max_rss` before its first job, so it is replaced only when "
+                "it has twice its first size: raise `max_rss` well above `measured`, or let it load less",
+            )
 
     def start_failed(self, peer: Peer, detail: str, *, failures: int, retry_s: float) -> None:
         """See :class:`.supervisor.SlotHome`."""

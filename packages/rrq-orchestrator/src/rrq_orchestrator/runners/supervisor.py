@@ -33,6 +33,8 @@ _STABLE_S: Final = 10.0
 _TOO_SHORT_S: Final = 1.0
 """One that ended so soon, and without any work, did not really start."""
 _RECYCLE_CHECK_S: Final = 5.0
+_GROWTH: Final = 2
+"""A process that exceeds ``max_rss`` before its first job is replaced when it is so many times as large."""
 
 
 class SlotHome(Protocol):
@@ -54,6 +56,9 @@ class SlotHome(Protocol):
 
     def refresh(self) -> None:
         """The slot's state changed."""
+
+    def large_from_the_start(self, peer: Peer, resident: int) -> None:
+        """Log, once, that a process exceeds ``max_rss`` before its first job."""
 
     def start_failed(self, peer: Peer, detail: str, *, failures: int, retry_s: float) -> None:
         """Log a failed start, once per cause."""
@@ -104,6 +109,7 @@ class Slot:
                 if self._unproven >= BROKEN_AFTER and not peer.proven:
                     peer.try_out()
                 self._peer = peer
+                self._weigh(peer)
                 self._home.admit(peer)
                 self._step("answered")
                 tasks.start_soon(self._see_out, peer)
@@ -184,11 +190,27 @@ class Slot:
         age_s = asyncio.get_running_loop().time() - peer.ready_at
         if config.max_age is not None and age_s >= config.max_age:
             return f"max_age: {age_s:.0f} s"
-        if config.max_rss is not None:
-            resident = peer.resident_bytes() or 0
-            if resident > config.max_rss:
+        resident = self._weigh(peer)
+        if config.max_rss is not None and peer.total:
+            # Its successor would be as large from the start: only growth is worth a new process then.
+            limit = config.max_rss if peer.base_bytes <= config.max_rss else _GROWTH * peer.base_bytes
+            if resident > limit:
                 return f"max_rss: {resident} bytes"
         return None
+
+    def _weigh(self, peer: Peer) -> int:
+        """Return the resident memory of a process, where it has a limit; before the first job that is its
+        base.
+        """
+        limit = self._plan.config.max_rss
+        if limit is None:
+            return 0
+        resident = peer.resident_bytes() or 0
+        if not peer.total:
+            peer.base_bytes = resident
+            if resident > limit:
+                self._home.large_from_the_start(peer, resident)
+        return resident
 
     async def _after_crash(self, peer: Peer) -> None:
         lived_s = asyncio.get_running_loop().time() - peer.ready_at

@@ -108,7 +108,11 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[int, msgspec.Meta(ge=1)] | None, doc("Replace a process after this many jobs.")
     ] = None
     max_rss: Annotated[
-        ByteSize | None, doc('Replace a process whose resident memory exceeds this, e.g. `"512MiB"`.')
+        ByteSize | None,
+        doc(
+            'Replace a process whose resident memory exceeds this, e.g. `"512MiB"`. One that does before its '
+            "first job is replaced when it has doubled (`runner.max_rss_too_low`)."
+        ),
     ] = None
     max_age: Annotated[Seconds | None, doc("Replace a process after this time.")] = None
 

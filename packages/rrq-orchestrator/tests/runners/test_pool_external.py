@@ -5,6 +5,7 @@ import contextlib
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,14 @@ from support.runner_pools import bench, fake_command, neighbouring_ports
 pytestmark = pytest.mark.anyio
 
 
-@contextlib.contextmanager
-def fake_runner(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def fake_runner(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
     """Start a runner at a port, as somebody else would."""
-    environment = {"RRQ_RUNNER_TCP_SOCKET": f"127.0.0.1:{port}"}
+    return started({"RRQ_RUNNER_TCP_SOCKET": f"127.0.0.1:{port}"})
+
+
+@contextlib.contextmanager
+def started(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a runner where the environment says."""
     with subprocess.Popen(fake_command(), env=environment) as process:
         try:
             yield process
@@ -49,6 +54,16 @@ async def test_each_slot_has_its_port() -> None:
             pool.runner.cancel(left, f"job-{left}")
             await pool.recorder.until(lambda: left in pool.recorder.outcomes)
         assert pool.runner.pids() == []
+
+
+async def test_each_slot_has_its_socket(tmp_path: Path) -> None:
+    """In `socket_dir`, named by runner and slot, as docs/operations.md says."""
+    config = {"mode": "external", "socket_dir": str(tmp_path), "pool_size": 2, "cmd": None}
+    async with bench(config) as pool:
+        places = [{"RRQ_RUNNER_SOCKET": str(tmp_path / f"fake-{slot}.sock")} for slot in range(2)]
+        with started(places[0]), started(places[1]):
+            await pool.recorder.until(lambda: pool.runner.capacity == 16)
+            assert await pool.result("r", x=1) == {"x": 1}
 
 
 async def test_another_host_is_reached_if_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

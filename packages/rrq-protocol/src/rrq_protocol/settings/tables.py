@@ -89,7 +89,11 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     socket_dir: Annotated[
         str | None,
-        doc("Folder of the Unix sockets (made with mode 0700).", default="a private folder made at start"),
+        doc(
+            "Folder of the Unix sockets (made with mode 0700); external runners listen there on "
+            "`<runner>-<slot>.sock`, slots counted from 0.",
+            default="a private folder made at start",
+        ),
     ] = None
     allowed_hosts: Annotated[
         tuple[str, ...], doc("Hosts other than loopback that `tcp_host` or `tcp_socket` may name.")

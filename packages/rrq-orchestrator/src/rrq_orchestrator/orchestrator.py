@@ -86,7 +86,8 @@ class Orchestrator:
 
     Raises:
         SettingsError: The settings name an embedded Redis that is not running, a runner that cannot work, or
-            a cron entry that never comes.
+            a cron entry that never comes; or a runner is given under what cannot be the name of one.
+        TypeError: ``runners`` holds something else than runners.
     """
 
     def __init__(

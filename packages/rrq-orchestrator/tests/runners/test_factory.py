@@ -1,10 +1,12 @@
 """Settings that cannot work are refused before anything starts, all at once."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
-from rrq_orchestrator.runners.factory import make_runners
+from rrq_orchestrator.runners.factory import make_runners, runner_factory
+from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_protocol import RunnerConfig, Settings, SettingsError
 from support.runner_pools import Recorder, capturing_log
 
@@ -50,3 +52,31 @@ async def test_the_general_mode_applies_to_runners_without_one() -> None:
     )
     runners = make_runners(settings, Recorder(), log=capturing_log()[0], random=Random(1))
     assert set(runners) == {"given", "managed"}
+
+
+async def _execute(request: Any) -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"python": _execute}, "runners\\['python'\\]: expected an InProcessRunner, .* got function"),
+        (InProcessRunner(_execute), "expected a mapping of names to InProcessRunner, .* got InProcessRunner"),
+        (_execute, "expected a mapping .* got one that returns coroutine"),
+        ([], "expected a mapping .* got list"),
+    ],
+)
+def test_what_is_no_runner_is_refused(given: Any, problem: str) -> None:
+    """Before anything starts, with what was expected and what came."""
+    log = capturing_log()[0]
+    with pytest.raises(TypeError, match=problem):
+        runner_factory(Settings(), given, log=log, random=Random(1))(Recorder())
+
+
+@pytest.mark.parametrize("name", ["", "a#b", "a b", "x" * 129, 3])
+def test_names_are_those_of_the_settings_file(name: Any) -> None:
+    """A job could not be sent to another."""
+    given = {name: InProcessRunner(_execute)}
+    with pytest.raises(SettingsError, match="is not a valid runner name: expected 1 to 128 characters"):
+        runner_factory(Settings(), given, log=capturing_log()[0], random=Random(1))

@@ -270,3 +270,19 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     """When it is made, not when its first job comes."""
     with pytest.raises(ValueError, match="expected"):
         InProcessRunner(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"execute": 3}, "execute: expected an async function of an ExecutionRequest, got int 3"),
+        ({"lifespan": "x" * 500}, "lifespan: expected a function .* got str 'xxx"),
+        ({"execute": print, "max_in_flight": "3"}, "max_in_flight: expected a number, got str '3'"),
+        ({"execute": print, "max_in_flight": True}, "max_in_flight: expected a number, got bool True"),
+    ],
+)
+def test_what_is_of_another_type_is_refused(options: dict[str, Any], problem: str) -> None:
+    """With what was expected and what came, bounded."""
+    with pytest.raises(TypeError, match=problem) as caught:
+        InProcessRunner(**options)
+    assert len(str(caught.value)) < 200

@@ -1,7 +1,8 @@
 """Make the pools the settings ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Final, TypeAlias
 
@@ -15,7 +16,14 @@ from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.pool import Pool
-from rrq_protocol import EndpointError, RunnerConfig, Settings, SettingsError
+from rrq_protocol import (
+    EndpointError,
+    InvalidName,
+    RunnerConfig,
+    Settings,
+    SettingsError,
+    validate_queue_name,
+)
 
 __all__ = ["RunnerFactory", "make_runners", "runner_factory"]
 
@@ -26,6 +34,8 @@ _UNENCRYPTED: Final = (
     "jobs and results travel in plain text, and whoever answers there is believed; use an encrypted tunnel "
     "that ends on this host (SSH, WireGuard, stunnel), or run the runner here"
 )
+_GIVEN: Final = "a mapping of names to InProcessRunner, or a function that makes all runners"
+_NAME_RULE: Final = "1 to 128 characters out of A-Z a-z 0-9 . _ -"
 _ISOLATED_PROCESSES: Final = 4
 """Processes for suspects at most: enough to get many innocents through soon, few enough to fit beside the
 pool."""
@@ -85,10 +95,14 @@ def runner_factory(
         given: Runners in this process, in place of those of the same names; or what makes all of them.
         log: Where they tell of themselves.
         random: Source of the backoffs' jitter.
+
+    Raises:
+        SettingsError: A runner is given under what cannot be the name of one.
+        TypeError: Something else is given in place of runners.
     """
     if callable(given):
-        return given
-    inhabitants = dict(given or {})
+        return partial(_made, given)
+    inhabitants = _checked(given)
 
     def make(listener: RunnerListener) -> Mapping[str, Runner]:
         processes = {name: config for name, config in settings.runners.items() if name not in inhabitants}
@@ -100,6 +114,33 @@ def runner_factory(
         return runners
 
     return make
+
+
+def _made(given: RunnerFactory, listener: RunnerListener) -> Mapping[str, Runner]:
+    made: object = given(listener)
+    if isinstance(made, Mapping):
+        return made
+    if isinstance(made, Coroutine):
+        made.close()  # or Python would complain that nobody awaited it
+    raise TypeError(f"runners: expected {_GIVEN}, got one that returns {type(made).__name__}")
+
+
+def _checked(given: object) -> dict[str, InProcessRunner]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"runners: expected {_GIVEN}, got {type(given).__name__}")
+    for name, each in given.items():
+        try:
+            validate_queue_name(name)  # the rule for names of runners is the same
+        except InvalidName:
+            raise SettingsError([f"runners: {InvalidName('runner', name, _NAME_RULE)}"]) from None
+        if not isinstance(each, InProcessRunner):
+            raise TypeError(
+                f"runners[{name!r}]: expected an InProcessRunner, such as InProcessRunner(execute), "
+                f"got {type(each).__name__}"
+            )
+    return dict(given)
 
 
 def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringBoundLogger) -> Runner:

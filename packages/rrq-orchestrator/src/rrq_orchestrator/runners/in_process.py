@@ -43,6 +43,7 @@ Execute: TypeAlias = Callable[[ExecutionRequest], Awaitable[ExecutionOutcome]]
 """Runs a request to its end. Cancelled, it stops the handler, and raises once that has ended."""
 
 DEFAULT_SLOTS: Final = 10
+_SHOWN_CHARS: Final = 80
 _STOPPED: Final = "the orchestrator stopped"
 
 
@@ -58,6 +59,7 @@ class InProcessRunner:
 
     Raises:
         ValueError: Neither or both were given, or ``max_in_flight`` is below 1.
+        TypeError: One of them cannot be called, or ``max_in_flight`` is no number.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class InProcessRunner:
     ) -> None:
         if (execute is None) == (lifespan is None):
             raise ValueError("expected one of execute and lifespan")
+        _check_callable("execute", execute, "an async function of an ExecutionRequest")
+        _check_callable("lifespan", lifespan, "a function that returns an async context manager")
+        _check_number("max_in_flight", max_in_flight)
         if max_in_flight < 1:
             raise ValueError(f"max_in_flight: expected at least 1, got {max_in_flight}")
         self.max_in_flight = max_in_flight
@@ -89,6 +94,21 @@ class InProcessRunner:
             grace_s: How long handlers may take to end when it stops.
         """
         return Inhabitant(self, name, listener, log, grace_s)
+
+
+def _check_callable(name: str, value: object, expected: str) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: expected {expected}, got {_named(value)}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {_named(value)}")
+
+
+def _named(value: object) -> str:
+    text = ascii(value)
+    return f"{type(value).__name__} {text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + '…'}"
 
 
 @asynccontextmanager

@@ -24,3 +24,4 @@ def test_events_compare_by_value_and_cannot_be_changed(event: object) -> None:
 def test_ids_are_optional_where_a_message_may_have_lost_them() -> None:
     """A message that cannot be read has no ids to report."""
     assert (events.BadMessage("x").request_id, events.BadMessage("x").job_id) == (None, None)
+    assert events.BadMessage("x").beginning == b""

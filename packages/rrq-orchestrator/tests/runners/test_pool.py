@@ -278,6 +278,18 @@ async def test_a_stdio_runner_may_print_by_mistake() -> None:
         assert await pool.result("r1", "print", text="debugging\n", times=300) is None
         assert await pool.result("r2") == {}
         assert "malformed" in pool.events("runner.bad_message")[0]["problem"]
+        assert pool.events("runner.bad_message")[0]["line"] == "debugging"
+
+
+async def test_what_a_stdio_runner_printed_by_mistake_is_shown() -> None:
+    """Its beginning, so that it can be found: nothing in it steers a terminal, and it is bounded."""
+    async with bench({"type": "stdio"}) as pool:
+        await pool.ready()
+        assert await pool.result("r1", "print", text="\x1b[2J\u202e" + "x" * 100_000 + "\n") is None
+        line = str(pool.events("runner.bad_message")[0]["line"])
+        assert line.startswith("\\x1b[2J\\u202exxx")
+        assert line.isprintable()
+        assert len(line) < 300
 
 
 async def test_an_external_runner_is_only_connected_to(tmp_path: Path) -> None:

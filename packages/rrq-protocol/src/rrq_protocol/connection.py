@@ -87,6 +87,7 @@ _decode_for_orchestrator: Callable[[bytes], WireResponseMessage | HelloMessage |
 _decode_for_runner: Callable[[bytes], RequestMessage | CancelMessage | PingMessage] = msgspec.json.Decoder(
     RequestMessage | CancelMessage | PingMessage
 ).decode
+_BEGINNING_BYTES = 160
 _MAX_BODY_DEPTH = MAX_DEPTH + ENVELOPE_DEPTH
 
 
@@ -198,16 +199,17 @@ class OrchestratorConnection(Connection[OrchestratorEvent]):
             if outcome.error is not None and exceeds_depth(body, _MAX_BODY_DEPTH):
                 raise RecursionError
         except (NotSerialisable, *DECODE_ERRORS) as error:
-            return self._bad_message(invalid_message(body, error))
+            return self._bad_message(invalid_message(body, error), body)
         return self._match(outcome)
 
-    def _bad_message(self, error: InvalidMessage) -> BadMessage:
+    def _bad_message(self, error: InvalidMessage, body: bytes) -> BadMessage:
         request_id = error.request_id
         if request_id is None and self._framing == "length" and error.message_type in (None, "response"):
             # Who sends one frame per answer, and owes one answer, has just spoilt it. On stdio it may be
             # something that a handler printed.
             request_id = next(iter(self._jobs)) if len(self._jobs) == 1 else None
-        return BadMessage(error.problem, request_id, error.job_id, error.message_type in _OURS)
+        beginning = bytes(body[:_BEGINNING_BYTES]) if self._framing == "line" else b""
+        return BadMessage(error.problem, request_id, error.job_id, error.message_type in _OURS, beginning)
 
     def _match(self, outcome: WireOutcome) -> OrchestratorEvent:
         request_id, job_id = outcome.request_id, outcome.job_id

@@ -36,12 +36,15 @@ class BadMessage(msgspec.Struct, frozen=True):
     """A message of the peer is wrong. The ids are what it claimed; a request it names stays open.
 
     ``echoed`` says that it is of a kind only orchestrators send: the peer repeats what it hears.
+    ``beginning`` is the first bytes of a line that an orchestrator got over stdio: what the runner printed,
+    perhaps.
     """
 
     problem: str
     request_id: str | None = None
     job_id: str | None = None
     echoed: bool = False
+    beginning: bytes = b""
 
 
 class ExecutionRequested(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Final, Literal, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from rrq_orchestrator.log_text import cut, escape
 from rrq_orchestrator.runners.base import LostCause
 from rrq_orchestrator.runners.channel_owner import ChannelLimits, ChannelOwner
 from rrq_orchestrator.runners.pulse import Pulse
@@ -29,6 +30,7 @@ from rrq_protocol.testing import reach
 
 __all__ = ["Channel", "ChannelLimits", "ChannelOwner"]
 
+_SHOWN_CHARS: Final = 200
 _LAST_WORDS_S: Final = 0.5
 """Time in which what a stdio runner said before its end is still read."""
 
@@ -299,7 +301,8 @@ class Channel(asyncio.Protocol):
     def _bad_message(self, event: BadMessage) -> None:
         self._bad_in_a_row += 1
         if self._bad_in_a_row <= 3 or self._bad_in_a_row % 100 == 0:
-            self._log.warning("runner.bad_message", problem=event.problem, count=self._bad_in_a_row)
+            said = {"line": _shown(event.beginning)} if event.beginning else {}
+            self._log.warning("runner.bad_message", problem=event.problem, count=self._bad_in_a_row, **said)
         if event.echoed and not self.proven and self._framing == "length":
             # No runner, and so no request of ours has an answer: all of them are lost with the connection.
             self._fail(LostCause.PROTOCOL, "sends back what it is sent")
@@ -344,6 +347,10 @@ class Channel(asyncio.Protocol):
         self._stop_pulse()
         self._abort()
         self._owner.ended(cause, detail)
+
+
+def _shown(beginning: bytes) -> str:
+    return cut(escape(beginning.decode("utf-8", "backslashreplace")), _SHOWN_CHARS)
 
 
 class _WritingSide(asyncio.BaseProtocol):

@@ -15,6 +15,7 @@ class Heard:
     def __init__(self) -> None:
         self.requests = 0
         self.events: list[tuple[str, str]] = []
+        self.settings: str | None = None
         self.now = 100.0
         self.restarts = 0
         self.restarted = asyncio.Event()
@@ -31,6 +32,7 @@ class Heard:
     def info(self, event: str, **fields: Any) -> None:
         """Keep the event."""
         self.events.append((event, fields["action"]))
+        self.settings = fields.get("settings")
 
     def stops(self, *, hangup_stops: bool = False) -> Stops:
         """Return what is tested, with a clock of ours."""
@@ -91,6 +93,7 @@ async def test_a_storm_of_hangups_is_one_request_for_new_processes() -> None:
         assert heard.restarts == expected
     assert heard.requests == 0
     assert heard.events == [("signal.received", "replace the runner processes")] * 2
+    assert heard.settings == "not read again; restart the orchestrator for changed ones"
 
 
 def test_the_end_of_the_terminal_ends_a_development_run() -> None:

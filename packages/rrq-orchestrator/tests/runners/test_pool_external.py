@@ -66,6 +66,19 @@ async def test_each_slot_has_its_socket(tmp_path: Path) -> None:
             assert await pool.result("r", x=1) == {"x": 1}
 
 
+async def test_asked_for_new_processes_it_says_whose_they_are(tmp_path: Path) -> None:
+    """Nothing is replaced, and nobody waits for it (SIGHUP)."""
+    config = {"mode": "external", "socket_dir": str(tmp_path), "cmd": None}
+    async with bench(config) as pool:
+        with started({"RRQ_RUNNER_SOCKET": str(tmp_path / "fake-0.sock")}):
+            await pool.recorder.until(lambda: pool.runner.capacity == 8)
+            pool.runner.recycle()
+            (event,) = pool.events("runner.not_recycled")
+            assert "external" in event["reason"]
+            assert await pool.result("r", x=1) == {"x": 1}
+            assert pool.events("runner.recycled") == []
+
+
 async def test_another_host_is_reached_if_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, which may be of any machine (S5)."""
     resolve = socket.getaddrinfo

@@ -16,6 +16,7 @@ __all__ = ["Stoppable", "Stops", "exit_cleanly_on_signal", "ignore_signals", "qu
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _ONE_REQUEST_S: Final = 0.25
+_NOT_READ: Final = "not read again; restart the orchestrator for changed ones"
 
 
 class Stoppable(Protocol):
@@ -97,7 +98,9 @@ class Stops:
         elif not self._restart_due and self._later is not None:
             # At the end of the burst: whatever is replaced then was started before the last of them.
             self._restart_due = True
-            self._log.info("signal.received", signal="SIGHUP", action="replace the runner processes")
+            self._log.info(
+                "signal.received", signal="SIGHUP", action="replace the runner processes", settings=_NOT_READ
+            )
             self._later(_ONE_REQUEST_S, self._restart)
 
     def _restart(self) -> None:

@@ -112,7 +112,12 @@ class Pool:
 
     def recycle(self) -> None:
         """See :class:`.base.Runner`."""
-        if self._plan.external or self.stopping:
+        if self.stopping:
+            return
+        if self._plan.external:
+            self._log.info(
+                "runner.not_recycled", reason="it is external: who starts its processes replaces them"
+            )
             return
         for peer in list(self._peers):
             # One that is coming up may have loaded what was there before, too.

@@ -149,7 +149,7 @@ def test_handlers_named_on_the_command_line(
     with Command("-c", WATCH, "watch", *options, cwd=tmp_path, env=environment) as watch:
         assert _result(producer) == "one"
         _save(tmp_path, "two")
-        watch.wait_for("watch.changed")
+        watch.told("runner.started", 2)
         assert _result(producer) == "two"
         watch.kill(signal.SIGINT)
         assert watch.code() == 0
@@ -182,7 +182,7 @@ def test_dev_can_watch(project: Path) -> None:
             server = status(project / ".rrq")
             assert server is not None
             _save(project, "two")
-            dev.wait_for("watch.changed")
+            dev.told("runner.started", 2)  # until it is stopped, the one before may still take a job
             with Producer(f"unix://{server.socket}") as producer:
                 assert _result(producer) == "two"
             dev.kill(signal.SIGINT)

@@ -1,6 +1,9 @@
 """What is painted again and again, on a real terminal."""
 
+import os
 import signal
+import sys
+import tty
 
 import pytest
 
@@ -30,6 +33,22 @@ def test_figures_are_repainted_until_ctrl_c(world: World, number: signal.Signals
         assert terminal.wait_for_end() == 0
         assert terminal.raw.endswith("\x1b[?25h\x1b[?1049l")
         assert "Traceback" not in terminal.text
+
+
+def test_keys_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that sends several characters is one key, known or not."""
+    controller, terminal = os.openpty()
+    with os.fdopen(controller, "wb", buffering=0) as typing, os.fdopen(terminal, "r+b", buffering=0) as end:
+        tty.setraw(end)
+        monkeypatch.setattr(sys, "stdout", end)
+        monkeypatch.setattr(sys, "stdin", end)
+        screen = Screen("it", keys=True)
+        typing.write(b"\x1b[A\x1bOBq\x1b[5~\x1b[15~\x1b[1;5Dx\x1bx\xc3\xa9\t\x1b[H\x1b")
+        assert [screen.key(20) for _ in range(4)] == ["up", "down", "q", "page_up"]
+        assert [screen.key(20) for _ in range(4)] == ["unknown", "unknown", "x", "unknown"]
+        assert [screen.key(20) for _ in range(3)] == ["é", "tab", "home"]
+        assert screen.key(20) == "escape"
+        assert screen.key(0) is None
 
 
 def test_a_small_terminal_shows_what_fits(world: World) -> None:

@@ -36,6 +36,7 @@ def test_the_cursor_stays_inside() -> None:
     """It stops at both ends, and follows a list that shrinks."""
     assert [pressed(["down"] * count)[0].cursor for count in range(4)] == [0, 1, 1, 1]
     assert pressed("kk")[0].cursor == 0
+    assert [pressed([key])[0].cursor for key in ("end", "page_down", "home", "page_up")] == [1, 1, 0, 0]
     assert selected(State("dead", 7), SEEN) == "d1"
     assert pressed(["up"], State("running", 9))[0].cursor == 0
     assert selected(State("running"), Overview()) is None
@@ -72,6 +73,11 @@ def test_a_key_of_another_list_says_where_to_go() -> None:
         None,
     )
     assert pressed(["c", "x"])[0].message == ""
+
+
+def test_a_key_nobody_knows_does_nothing() -> None:
+    """Not even end the view."""
+    assert pressed(["unknown", "z", "down"]) == (State(cursor=1), None)
 
 
 def test_quitting() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import select
 import sys
 import time
@@ -21,7 +22,10 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?25h\x1b[?1049l"
 _SHORTEST_S = 0.1
 _NAMED_KEYS = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left", "\x1b": "escape"}
 _NAMED_KEYS |= {"\x1bOA": "up", "\x1bOB": "down", "\t": "tab", "\n": "enter", "\r": "enter"}
-_BY_LENGTH = sorted(_NAMED_KEYS, key=len, reverse=True)
+_NAMED_KEYS |= {"\x1b[5~": "page_up", "\x1b[6~": "page_down", "\x1b[H": "home", "\x1b[F": "end"}
+_NAMED_KEYS |= {"\x1b[1~": "home", "\x1b[4~": "end", "\x1bOH": "home", "\x1bOF": "end"}
+# What a key sends that is no letter: a control sequence (CSI), a shifted one (SS3), or a letter with Alt.
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])", re.DOTALL)
 
 
 class Screen:
@@ -91,10 +95,11 @@ class Screen:
             self._typed = os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace")
             if not self._typed:
                 return "eof"
-        # The longest name first: an arrow begins as Esc does. Keys typed fast come together.
-        name = next((each for each in _BY_LENGTH if self._typed.startswith(each)), self._typed[0])
-        self._typed = self._typed[len(name) :]
-        return _NAMED_KEYS.get(name, name)
+        # Keys typed fast come together. A sequence nobody knows is one key too, not Esc and some letters.
+        sequence = _SEQUENCE.match(self._typed)
+        typed = self._typed[0] if sequence is None else sequence[0]
+        self._typed = self._typed[len(typed) :]
+        return _NAMED_KEYS.get(typed, typed if sequence is None else "unknown")
 
     @staticmethod
     def _write(text: str) -> None:

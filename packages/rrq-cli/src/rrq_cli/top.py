@@ -14,6 +14,10 @@ from rrq_cli.shapes import JobRow, OrchestratorInfo, QueueStats
 __all__ = ["PANES", "Action", "Overview", "State", "press", "selected"]
 
 PANES = ("queues", "running", "dead")
+_FAR = 10**9
+_STEPS = {
+    "up": -1, "k": -1, "down": 1, "j": 1, "page_up": -10, "page_down": 10, "home": -_FAR, "end": _FAR,
+}  # fmt: skip
 
 
 class Overview(msgspec.Struct, kw_only=True):
@@ -70,9 +74,9 @@ def press(state: State, key: str, seen: Overview) -> tuple[State, Action | None]
     if key in ("tab", "right", "left"):
         step = -1 if key == "left" else 1
         return State(PANES[(PANES.index(state.pane) + step) % len(PANES)]), None
-    if key in ("up", "k", "down", "j"):
+    if key in _STEPS:
         last = max(0, len(names_of(state.pane, seen)) - 1)
-        at = min(state.cursor, last) + (1 if key in ("down", "j") else -1)
+        at = min(state.cursor, last) + _STEPS[key]
         return change(state, cursor=max(0, min(at, last))), None
     return _act(state, key, seen)
 

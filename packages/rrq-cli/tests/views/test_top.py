@@ -142,10 +142,12 @@ def test_the_bars_of_the_marked_queue_stay_as_they_are() -> None:
 
 
 def test_where_room_is_scarce_the_title_is_among_the_headings() -> None:
-    """One line for both, and no rule, so that rows are not without a name in a window of 24 lines."""
+    """One line for both, and no rule, so that rows are not without a name in 24 lines. It says how
+    many rows there are besides those shown.
+    """
     lines = [line.split() for line in drawn(many(), size=(80, 24)).splitlines()]
-    assert ["30", "queues", "Ready", "Later", "Active", "Oldest", "1", "min", "Hour"] in lines
-    assert any(line[:3] == ["30", "live", "orchestrators"] and "Report" in line for line in lines)
+    assert ["4/30", "queues", "Ready", "Later", "Active", "Oldest", "1", "min", "Hour"] in lines
+    assert any(line[:3] == ["4/30", "live", "orchestrators"] and "Report" in line for line in lines)
     assert not any("─" in word for line in lines for word in line)
 
 

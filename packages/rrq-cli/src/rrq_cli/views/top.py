@@ -87,6 +87,8 @@ def _list(
     out: "Console", title: str, columns: Sequence[Column], cells: Sequence[Sequence[object]], rows: int,
     cursor: int | None, overhead: int,
 ) -> None:  # fmt: skip
+    if 0 < rows < len(cells) and title.startswith(number(len(cells))):
+        title = f"{number(rows)}/{title}"
     if overhead == _FULL or (overhead and not rows):
         titled(out, cut(title, out.width))
     if not rows:

@@ -80,8 +80,10 @@ async def test_news_are_reported_at_once(bench: Bench) -> None:
     await heartbeat.registered()
     news.append(b"new")
     heartbeat.hurry()
-    await heartbeat.passes.next()
-    assert await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id)) == b"new"
+    async with asyncio.timeout(60):
+        # The first pass may be told of only now, so the next one need not be the one that is waited for.
+        while await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id)) != b"new":
+            pass
     running.cancel()
     await heartbeat.stopped()
 

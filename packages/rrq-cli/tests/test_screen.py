@@ -39,7 +39,7 @@ def test_keys_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that sends several characters is one key, known or not."""
     controller, terminal = os.openpty()
     with os.fdopen(controller, "wb", buffering=0) as typing, os.fdopen(terminal, "r+b", buffering=0) as end:
-        tty.setraw(end)
+        tty.setraw(end.fileno())
         monkeypatch.setattr(sys, "stdout", end)
         monkeypatch.setattr(sys, "stdin", end)
         screen = Screen("it", keys=True)

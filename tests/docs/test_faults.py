@@ -1,27 +1,18 @@
 """docs/faults.md names a test for every fault, and the tests are there."""
 
-import ast
 import re
-from functools import cache
 from pathlib import Path
+
+from support.pages.named import missing_tests, named_tests
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| F(?P<number>\d+) \|(?P<cells>.*)\|$")
-TEST = re.compile(r"`(?P<file>[\w/.-]+\.py)::(?P<name>\w+)`")
 CATALOGUE = range(1, 100)
 
 
 def _rows() -> dict[int, str]:
     lines = (ROOT / "docs" / "faults.md").read_text().splitlines()
     return {int(row["number"]): row["cells"] for line in lines if (row := ROW.match(line))}
-
-
-@cache
-def _tests_of(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / file).read_text())
-    return frozenset(
-        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
 
 
 def test_every_fault_has_its_row() -> None:
@@ -35,6 +26,5 @@ def test_every_fault_has_its_row() -> None:
 def test_every_row_names_tests_that_exist() -> None:
     """So a test that is renamed or goes takes its row along."""
     for number, cells in _rows().items():
-        named = [(found["file"], found["name"]) for found in TEST.finditer(cells)]
-        assert named, number
-        assert [name for file, name in named if name not in _tests_of(file)] == [], number
+        assert named_tests(cells), number
+        assert missing_tests(cells) == [], number

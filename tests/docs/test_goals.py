@@ -1,16 +1,14 @@
 """docs/reliability.md has a row for every goal, and the tests and commands it names are there."""
 
-import ast
 import re
-from functools import cache
 from pathlib import Path
 
 from support.chaos.options import parse
 from support.goals.__main__ import GOALS
+from support.pages.named import missing_tests, named_tests
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| G(?P<number>\d+) \|(?P<cells>.*)\|$")
-TEST = re.compile(r"`(?P<file>[\w/.-]+\.py)::(?P<name>\w+)`")
 COMMAND = re.compile(r"`make (?P<target>[a-z]+)(?: ARGS=\"?(?P<arguments>[^\"`]+)\"?)?`")
 WANTED = (*range(1, 14), 15, 16, *range(19, 25))
 VERDICTS = ("met", "not met", "in part")
@@ -20,14 +18,6 @@ def _rows() -> dict[int, list[str]]:
     lines = (ROOT / "docs" / "reliability.md").read_text().splitlines()
     found = [row for line in lines if (row := ROW.match(line))]
     return {int(row["number"]): [cell.strip() for cell in row["cells"].split("|")] for row in found}
-
-
-@cache
-def _tests_of(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / file).read_text())
-    return frozenset(
-        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
 
 
 def test_every_goal_has_its_row() -> None:
@@ -44,12 +34,11 @@ def test_what_a_row_names_is_there() -> None:
     """Tests, targets of the Makefile, measurements and options: a row cannot outlive what it is from."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for number, (_, shown, _, _) in _rows().items():
-        tests = [(found["file"], found["name"]) for found in TEST.finditer(shown)]
         commands = [
             (found["target"], (found["arguments"] or "").split()) for found in COMMAND.finditer(shown)
         ]
-        assert tests or commands, number
-        assert [name for file, name in tests if name not in _tests_of(file)] == [], number
+        assert named_tests(shown) or commands, number
+        assert missing_tests(shown) == [], number
         assert [target for target, _ in commands if target not in targets] == [], number
         for target, arguments in commands:
             if target == "goals":

@@ -23,6 +23,7 @@ __all__ = ["environment", "strict_only"]
 def strict_only(what: str) -> None:
     """Skip this test, or this module if it is just being read, unless environments may be made."""
     if not STRICT:
+        # It takes a network and half a minute. A strict run, as CI makes, makes it.
         reason = f"{what} is tried in an environment of its own; RRQ_TEST_STRICT=1 makes it"
         pytest.skip(reason, allow_module_level=True)
 

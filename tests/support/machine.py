@@ -394,4 +394,5 @@ def explore(world: World, number: int, sequences: int) -> None:
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
+    # Any function that makes a machine will do; its type asks for the class.
     run_state_machine_as_test(calls, settings=options)  # type: ignore[arg-type]

@@ -39,7 +39,30 @@ class _Sentinel(ProcessServer):
         self.url = self.url.removesuffix("/0")
 
 
-class Sentinels:
+class _Together:
+    """Servers that start one after the other; if one does not, none is left."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        raise NotImplementedError
+
+
+class Sentinels(_Together):
     """See the module; started and ended as a context.
 
     Attributes:
@@ -57,22 +80,12 @@ class Sentinels:
         nodes = ",".join(f"{LOOPBACK}:{each.port}" for each in self.sentinels)
         self.url = f"redis+sentinel://{nodes}/{SERVICE}/0"
 
-    def __enter__(self) -> Self:
-        try:
-            for server in (self.primary, self.replica, *self.sentinels):
-                server.start()
-            self._wait(lambda info: int(info["connected_slaves"]) == 1, self.primary, "a replica")
-            for each in self.sentinels:
-                self._wait(self._knows_all, each, "sentinels that know each other and the replica")
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def _start(self) -> None:
+        for server in (self.primary, self.replica, *self.sentinels):
+            server.start()
+        self._wait(lambda info: int(info["connected_slaves"]) == 1, self.primary, "a replica")
+        for each in self.sentinels:
+            self._wait(self._knows_all, each, "sentinels that know each other and the replica")
 
     def wait_for_promotion(self) -> None:
         """Wait until the replica is the primary."""
@@ -100,7 +113,7 @@ class Sentinels:
             server.close()
 
 
-class GuardedSentinel:
+class GuardedSentinel(_Together):
     """A primary and one sentinel that speak TLS only, and want certificates and passwords, each its own.
 
     Args:
@@ -153,19 +166,9 @@ class GuardedSentinel:
             f"?sentinel_password={sentinel_password}"
         )
 
-    def __enter__(self) -> Self:
-        try:
-            for server in (self.primary, self.sentinel):
-                server.start()
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def _start(self) -> None:
+        for server in (self.primary, self.sentinel):
+            server.start()
 
     def _close(self) -> None:
         for server in (self.sentinel, self.primary):

@@ -88,6 +88,7 @@ class TlsServer(ProcessServer):
             "tls-ca-cert-file": self._certificates.ca,
         }
         pairs = [word for name, path in files.items() for word in (name, str(path))]
+        # The client has no types for commands in words; its own `config_set` sends one pair at a time.
         client.execute_command("CONFIG", "SET", *pairs)  # type: ignore[no-untyped-call]
         for kind in ("normal", "pubsub"):
             client.client_kill_filter(_type=kind, skipme=True)

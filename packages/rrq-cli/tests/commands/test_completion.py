@@ -65,6 +65,7 @@ def shell(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Itera
     if shutil.which(name) is None:
         if STRICT:
             pytest.fail(f"RRQ_TEST_STRICT is set, and {name} is not installed")
+        # CI installs all three; elsewhere a test is of the shells there are.
         pytest.skip(f"{name} is not installed")
     (tmp_path / FILES[name]).write_text(world.rrq("completion", name).out)
     command = tmp_path / "bin" / "rrq"

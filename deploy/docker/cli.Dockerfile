@@ -18,6 +18,7 @@ RUN python -m venv --without-pip /opt/rrq && python -m pip --python /opt/rrq/bin
 FROM ${PYTHON_IMAGE}
 ENV PATH=/opt/rrq/bin:$PATH PIP_PYTHON=/opt/rrq/bin/python PYTHONUNBUFFERED=1
 COPY --from=build /opt/rrq /opt/rrq
+WORKDIR /app
 USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["rrq"]

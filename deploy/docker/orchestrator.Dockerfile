@@ -9,7 +9,7 @@
 #   USER 10001
 #   COPY --chown=10001 shop /app/shop
 #
-# Settings: mount rrq.toml to /etc/rrq, or set RRQ_* variables. The password of Redis is a mounted file that
+# Settings: mount rrq.toml to /app/rrq.toml (or elsewhere, and name it by RRQ_CONFIG), or set RRQ_* variables. The password of Redis is a mounted file that
 # redis_dsn_file names. Let the engine wait for its end: docker run --stop-timeout 45.
 ARG PYTHON_IMAGE=python:3.13-slim
 
@@ -22,7 +22,7 @@ RUN python -m venv --without-pip /opt/rrq && python -m pip --python /opt/rrq/bin
     /wheels/rrq_protocol-*.whl /wheels/rrq_orchestrator-*.whl /wheels/rrq_runner-*.whl /wheels/rrq_cli-*.whl
 
 FROM ${PYTHON_IMAGE}
-ENV PATH=/opt/rrq/bin:$PATH PIP_PYTHON=/opt/rrq/bin/python PYTHONUNBUFFERED=1 RRQ_CONFIG=/etc/rrq/rrq.toml
+ENV PATH=/opt/rrq/bin:$PATH PIP_PYTHON=/opt/rrq/bin/python PYTHONUNBUFFERED=1
 COPY --from=build /opt/rrq /opt/rrq
 WORKDIR /app
 USER 10001:10001

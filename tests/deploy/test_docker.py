@@ -153,6 +153,20 @@ if BASE:
         printed = _docker("run", "--rm", *CONFINED, "--network", "none", images[name], "--version")
         assert "rrq-" in printed
 
+    def test_settings_from_variables_alone(images: dict[str, str]) -> None:
+        """An orchestrator needs no file."""
+        given = [
+            "-e",
+            "RRQ_REDIS_DSN=redis://127.0.0.1:6379",
+            "-e",
+            "RRQ_RUNNERS__PYTHON__APP=handlers:registry",
+        ]
+        look = ["--entrypoint", "rrq", images["orchestrator"], "config", "check", "--json"]
+        assert (
+            json.loads(_docker("run", "--rm", *CONFINED, "--network", "none", *given, *look))["problems"]
+            == []
+        )
+
     def test_pip_installs_beside_rrq(images: dict[str, str]) -> None:
         """What an image on top installs with pip goes where the handlers are found."""
         # Not the environment's own interpreter, which has no pip.
@@ -174,7 +188,7 @@ if BASE:
             f'[rrq]\nredis_dsn = "{redis_url}"\nkey_prefix = "{keyspace.prefix}"\n[rrq.runners.python]\n'
             + "".join(f"{key} = {json.dumps(value)}\n" for key, value in runner.items())
         )
-        settings = ["-v", f"{tmp_path}/rrq.toml:/etc/rrq/rrq.toml:ro", "-e", "RRQ_CONFIG=/etc/rrq/rrq.toml"]
+        settings = ["-v", f"{tmp_path}/rrq.toml:/app/rrq.toml:ro"]
         host = [*CONFINED, "--network", "host"]
         started: list[str] = []
         try:

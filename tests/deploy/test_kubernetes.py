@@ -75,21 +75,25 @@ def test_confinement(path: Path) -> None:
 
 @every_file
 def test_what_is_mounted_is_there(path: Path) -> None:
-    """Each mount has its volume, and each selector its label."""
+    """Each mount has its volume, each selector its label, and the settings are where they are looked for."""
     volumes = {volume["name"] for volume in _pod(path)["volumes"]}
     used = {mount["name"] for each in _containers(path) for mount in each["volumeMounts"]}
     assert used == volumes
+    (orchestrator,) = (each for each in _containers(path) if each["name"] == "orchestrator")
+    (config,) = (each["value"] for each in orchestrator["env"] if each["name"] == "RRQ_CONFIG")
+    assert str(Path(config).parent) in {mount["mountPath"] for mount in orchestrator["volumeMounts"]}
     documents = _documents(path)
     labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
     specs = [each["spec"] for each in documents.values() if "spec" in each]
-    selectors = [spec["selector"] for spec in specs if "selector" in spec]
+    selectors = [spec[key] for spec in specs for key in ("selector", "podSelector") if key in spec]
+    assert len(selectors) == 3
     assert all(selector["matchLabels"].items() <= labels.items() for selector in selectors)
 
 
 @every_file
 def test_probes(path: Path, tmp_path: Path) -> None:
-    """They ask where the orchestrator listens. What restarts a pod does not ask for Redis, and has patience:
-    a fenced orchestrator comes back by itself.
+    """They ask where the orchestrator listens, as does who reads metrics, and nobody else may. What restarts
+    a pod does not ask for Redis, and has patience: a fenced orchestrator comes back by itself.
     """
     (orchestrator,) = (each for each in _containers(path) if each["name"] == "orchestrator")
     (tmp_path / "rrq.toml").write_text(_documents(path)["ConfigMap"]["data"]["rrq.toml"])
@@ -104,6 +108,10 @@ def test_probes(path: Path, tmp_path: Path) -> None:
         "livenessProbe": {"path": "/healthz", "port": port["name"]},
         "readinessProbe": {"path": "/readyz", "port": port["name"]},
     }
+    policy = _documents(path)["NetworkPolicy"]["spec"]["ingress"]
+    assert [each["port"] for rule in policy for each in rule["ports"]] == [port["name"]]
+    told = _documents(path)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert told["prometheus.io/port"] == str(port["containerPort"])
     alive = probes["livenessProbe"]
     assert alive["periodSeconds"] * alive["failureThreshold"] > 3 * settings.lease_seconds
 
@@ -120,3 +128,5 @@ def test_a_sidecar_is_where_the_orchestrator_looks(tmp_path: Path) -> None:
     handlers = settings.runners["handlers"]
     assert handlers.is_external
     assert variables["RRQ_RUNNER_TCP_SOCKET"] == handlers.tcp_socket
+    host, port = handlers.tcp_socket.split(":")
+    assert f"('{host}', {port})" in runner["startupProbe"]["exec"]["command"][-1]

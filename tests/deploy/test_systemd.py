@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rrq_protocol import JobStatus, Keyspace
+from rrq_protocol import JobStatus, Keyspace, load_settings
 from support.graces import DRAIN_S
 from support.redis_servers import RedisServer
 from support.road import Road
@@ -69,6 +69,22 @@ def test_the_commands_understand_their_options(path: Path) -> None:
     assert all(option in said for option in options)
 
 
+def test_a_runner_listens_where_its_settings_say(tmp_path: Path) -> None:
+    """The settings that the unit shows lead to its socket, in a folder that only its user can enter."""
+    path = FOLDER / "rrq-runner@.service"
+    shown = [
+        line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#   ")
+    ]
+    (tmp_path / "rrq.toml").write_text("\n".join(shown[1:]))
+    runner = load_settings(
+        tmp_path / "rrq.toml", environ={"RRQ_REDIS_DSN": "redis://h"}, cwd=tmp_path
+    ).runners["python"]
+    service = _unit(path)["Service"]
+    assert service["ExecStart"].split()[-1] == f"{runner.socket_dir}/python-%i.sock"
+    assert runner.socket_dir == f"/run/{service['RuntimeDirectory']}"
+    assert service["RuntimeDirectoryMode"] == "0700"
+
+
 def test_it_drains_and_survives_its_child(redis_server: RedisServer, keyspace: Keyspace) -> None:
     """What ExecStart runs: a killed orchestrator's job is given back at once and run by the next one; SIGTERM
     to the main process alone lets it end.
@@ -98,7 +114,7 @@ def test_systemd_understands_them(path: Path, tmp_path: Path) -> None:
     """Where systemd is, it finds nothing wrong."""
     if (analyze := shutil.which("systemd-analyze")) is None:
         return  # a machine without systemd runs no unit
-    unit = tmp_path / path.name.replace("@.", "@9001.")
+    unit = tmp_path / path.name.replace("@.", "@0.")
     here = str(Path(sys.executable).parent)
     unit.write_text(path.read_text().replace("/opt/rrq/bin", here))
     done = subprocess.run(

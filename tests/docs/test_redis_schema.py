@@ -14,7 +14,7 @@ from rrq_protocol.scripts import script_names, script_source
 from rrq_protocol.transitions import SettleKind
 from support.rules import ROOT
 
-_RENAMED = {"params": "job_params", "attempts": "attempts_log"}
+_RENAMED = {"params": "job_params", "attempts": "attempts_log", "releases": "releases_log"}
 _BACK = {"queue_name", "dlq_name"}
 
 

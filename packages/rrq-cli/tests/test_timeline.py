@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import to_builtins
 
 from rrq_cli.timeline import trace_of
@@ -193,6 +194,78 @@ def test_a_start_lost_between_attempts_is_told_in_its_place() -> None:
     whats = [e.what for e in trace.events]
     assert whats == ["enqueued", "started", "retry", "earlier_starts", "started", "retry", "next_run"]
     assert trace.waited_seconds == 1
+
+
+def release(seq: int, began: float, ended: float, **more: Any) -> AttemptEntry:
+    """Return an entry of the starts that were given back."""
+    return failure(1, "released", began, ended, claim_seq=seq, worker=f"w{seq}", runner="python", **more)
+
+
+def test_starts_that_were_given_back_are_told_one_by_one() -> None:
+    """Each with its times, where it was and why it ended, between the attempts; earlier ones are counted."""
+    log = (failure(1, "retry", 20, 21, retry_at_ms=ms(30), claim_seq=40),)
+    releases = (release(39, 10, 12), release(41, 31, 34), AttemptEntry(1, "released", "lost", claim_seq=42))
+    done = record(
+        JobStatus.COMPLETED,
+        attempts=log,
+        releases=releases,
+        claim_seq=43,
+        current_retries=1,
+        start_time=at(50),
+        completion_time=at(51),
+    )
+    events = trace_of(done, KEYS).events
+    assert [(e.what, e.wait_seconds, e.run_seconds, e.worker) for e in events] == [
+        ("enqueued", None, None, None),
+        ("earlier_starts", None, None, None),
+        ("started", None, None, "w39"),
+        ("released", None, 2, "w39"),
+        ("started", 8, None, None),
+        ("retry", None, 1, None),
+        ("started", 1, None, "w41"),
+        ("released", None, 3, "w41"),
+        ("released", None, None, None),
+        ("started", 16, None, None),
+        ("completed", None, 1, None),
+    ]
+    assert events[1].starts == 38
+    told = [each.reason for each in events if each.what == "released"]
+    assert told == ["boom 1", "boom 1", "lost"]
+    assert all(each.error is None for each in events if each.what == "released")
+
+
+def test_the_last_start_that_was_given_back_is_told_once() -> None:
+    """A job that waits again, or was cancelled then, shows it from the log, and not from the record too."""
+    given = {"releases": (release(1, 1, 3),), "claim_seq": 1, "start_time": at(1)}
+    whats = [e.what for e in trace_of(record(JobStatus.PENDING, **given), KEYS).events]
+    assert whats == ["enqueued", "started", "released", "next_run"]
+    ended = trace_of(record(JobStatus.CANCELLED, completion_time=at(9), **given), KEYS).events
+    assert [e.what for e in ended] == ["enqueued", "started", "released", "cancelled"]
+    assert ended[-1].run_seconds is None
+
+
+def test_a_start_given_back_after_a_requeue_is_told_after_it() -> None:
+    """The order is that of the claims; a start without a number has its place by its time."""
+    log = (failure(1, "failed", 1, 2, claim_seq=2),)
+    releases = (release(1, 0, 0.5), release(3, 11, 12))
+    again = record(
+        JobStatus.PENDING, attempts=log, releases=releases, claim_seq=3, next_scheduled_run_time=at(10)
+    )
+    whats = [
+        "enqueued",
+        "started",
+        "released",
+        "started",
+        "failed",
+        "requeued",
+        "started",
+        "released",
+        "next_run",
+    ]
+    assert [e.what for e in trace_of(again, KEYS).events] == whats
+    unnumbered = msgspec.structs.replace(log[0], claim_seq=None)
+    again = msgspec.structs.replace(again, attempts=(unnumbered,))
+    assert [e.what for e in trace_of(again, KEYS).events if e.what != "earlier_starts"] == whats
 
 
 def test_a_requeued_dead_letter_begins_anew() -> None:

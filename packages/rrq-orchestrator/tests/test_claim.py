@@ -209,6 +209,9 @@ async def test_a_claim_whose_reply_was_lost_is_given_back(bench: Bench) -> None:
     record = await bench.record(job_id)
     assert request.job_id == job_id
     assert (record.status, record.claim_seq, record.crash_count) == (JobStatus.ACTIVE, 2, 0)
+    assert [(each.claim_seq, each.message) for each in record.releases] == [
+        (1, "the answer to its claim was lost")
+    ]
     await claiming.stop()
 
 

@@ -239,6 +239,9 @@ async def test_shutdown_gives_attempts_back(bench: Bench) -> None:
     for job in reply.jobs:
         record = await bench.record(job.id)
         assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
+        (start,) = record.releases
+        assert (start.outcome, start.message) == ("released", "its orchestrator stopped")
+        assert (start.worker, start.runner, start.claim_seq) == ("o1", "python", 1)
 
 
 async def test_a_claim_that_is_numbered_as_a_disowned_one_is_told_apart(bench: Bench) -> None:

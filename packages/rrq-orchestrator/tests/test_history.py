@@ -2,7 +2,7 @@
 
 from rrq_orchestrator.attempts import Attempt
 from rrq_orchestrator.decision import Decision
-from rrq_orchestrator.history import appended, bounded
+from rrq_orchestrator.history import appended, bounded, given_back, unanswered_claim
 from rrq_protocol import read_attempts
 from rrq_protocol.transitions import SettleKind
 from support.orchestrating import claimed
@@ -47,6 +47,27 @@ def test_the_oldest_entries_go_first() -> None:
 def test_an_unreadable_log_is_started_anew() -> None:
     """A log mangled by hand decides nothing and stops nothing."""
     assert len(read_attempts(appended(attempt(b"{not json"), RETRY, None, 1))) == 1
+
+
+def test_a_start_that_is_given_back_is_told_of() -> None:
+    """When, by whom, from which runner, and why, in few words; it counts as the attempt that comes next."""
+    (entry,) = read_attempts(b"[" + given_back(attempt(retries=1), "drained " + "x" * 500, 1_250) + b"]")
+    assert (entry.attempt, entry.outcome, entry.claim_seq) == (2, "released", 1)
+    assert (entry.started_at_ms, entry.ended_at_ms) == (1_000, 1_250)
+    assert (entry.worker, entry.runner, entry.retry_at_ms) == ("o1", "python", None)
+    assert entry.message.startswith("drained x")
+    assert len(entry.message) < 300
+    waiting = attempt()
+    waiting.wait()
+    (entry,) = read_attempts(b"[" + given_back(waiting, "drained", 1_250) + b"]")
+    assert entry.started_at_ms is None
+
+
+def test_a_claim_without_an_answer_is_told_of_whatever_the_record_says() -> None:
+    """A count that a stranger has written stops nothing."""
+    for retries, number in ((b"2", 3), (None, 1), (b"", 1), (b"-4", 1), (b"x\xff", 1)):
+        (entry,) = read_attempts(b"[" + unanswered_claim("o1", retries, 7, 5) + b"]")
+        assert (entry.attempt, entry.claim_seq, entry.started_at_ms) == (number, 7, None)
 
 
 def test_long_texts_are_cut_in_the_middle() -> None:

@@ -12,7 +12,7 @@ _FIELDS = (
     "max_retries", "job_timeout_seconds", "result_ttl_seconds", "next_scheduled_run_time", "start_time",
     "completion_time", "result", "last_error", "dlq_name", "worker_id", "job_unique_key", "trace_context",
     "correlation_context", "claim_seq", "crash_count", "suspect", "cancel_requested_at", "payload_digest",
-    "attempts_log",
+    "attempts_log", "releases_log",
 )  # fmt: skip
 _LATE = 99_999_999_999_999_999
 _VALUES = (

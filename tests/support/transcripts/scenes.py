@@ -131,7 +131,9 @@ _JOBS = [
     _step("job cancel done", 1),
     _step("job replay done"),
 ]
-_TRACES = [_step(f"job trace {job_id}") for job_id in ("dead", "retrying", "running", "done", LONG)]
+_TRACES = [
+    _step(f"job trace {job_id}") for job_id in ("dead", "retrying", "running", "done", "given-back", LONG)
+]
 _REASONS = [
     *(_step(f"job why {job_id}") for job_id in ("due-first", "later", "retrying", "running")),
     *(_step(f"job why {job_id}", 1) for job_id in ("on-hold", "unserved", "malformed")),

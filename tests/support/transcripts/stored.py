@@ -149,6 +149,17 @@ def _ended(world: World) -> None:
     )  # fmt: skip
     world.redis.pexpire(world.keys.job("done"), 5_430_000)
     _job(world, "cancelled", "mail", "CANCELLED", completion_time=at(minutes=2))
+    released = [
+        _entry(1, "released", "its orchestrator stopped", {"minutes": 5}, 12_000, claim_seq=38),
+        _entry(1, "released", HOSTILE, {"minutes": 4}, 900, claim_seq=39, worker=HOSTILE, runner=HOSTILE),
+        {"attempt": 1, "outcome": "released", "message": "the answer to its claim was lost", "claim_seq": 40,
+         "ended_at_ms": ms(minutes=3), "worker": OURS},
+    ]  # fmt: skip
+    _job(
+        world, "given-back", "default", "COMPLETED",
+        claim_seq=41, worker_id=OURS, start_time=at(minutes=2), completion_time=at(minutes=1),
+        releases_log=json.dumps(released), result="1",
+    )  # fmt: skip
 
 
 def _dead(world: World) -> None:

@@ -184,7 +184,7 @@ class TraceEvent(msgspec.Struct, kw_only=True):
     """One step in a job's life.
 
     Attributes:
-        what: ``enqueued``, ``due``, ``started``, ``retry``, ``failed``, ``timeout``, ``crash``,
+        what: ``enqueued``, ``due``, ``started``, ``retry``, ``failed``, ``timeout``, ``crash``, ``released``,
             ``completed``, ``cancelled``, ``cancel_requested``, ``next_run``, ``requeued`` or
             ``earlier_starts``.
         at: When, null where it was not recorded.
@@ -194,8 +194,8 @@ class TraceEvent(msgspec.Struct, kw_only=True):
         worker: The orchestrator.
         runner: The runner; left out where it is not recorded, as of an attempt that completed.
         error: The error's text, and ``error_type`` its type.
-        starts: ``earlier_starts``: how often it started before and was given back, or lost with its
-            orchestrator, without an attempt being charged.
+        reason: ``released``: why the start was given back uncounted; left out of all others.
+        starts: ``earlier_starts``: starts that the record tells of no more, given back or lost uncharged.
         lost: How many of these starts were lost.
     """
 
@@ -208,6 +208,7 @@ class TraceEvent(msgspec.Struct, kw_only=True):
     runner: str | msgspec.UnsetType = msgspec.UNSET
     error_type: str | None = None
     error: str | None = None
+    reason: str | msgspec.UnsetType = msgspec.UNSET
     starts: int | None = None
     lost: int | None = None
 

@@ -26,16 +26,18 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         events.append(TraceEvent(what="due", at=first))
         due = first
     told, lost = 0, _lost(record)
-    for entry in record.attempts:
+    requeued = _is_requeued(record)
+    last_failed = record.attempts[-1] if record.attempts else None
+    for entry in _recorded(record):
         if untold := _untold(told, entry.claim_seq):
             events.append(TraceEvent(what="earlier_starts", starts=untold, lost=min(lost, untold)))
             due, lost = None, max(0, lost - untold)
-        events += _failed_attempt(entry, due)
+        events += _attempt(entry, due)
         due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
         told = max(told, entry.claim_seq or 0)
-    if _is_requeued(record):
-        events.append(TraceEvent(what="requeued"))
-        due = record.next_scheduled_run_time
+        if requeued and entry is last_failed:
+            events.append(TraceEvent(what="requeued"))
+            due = record.next_scheduled_run_time
     shown_last = _shows_last(record)
     if untold := _untold(told, record.claim_seq + (0 if shown_last else 1)):
         since = None if shown_last else record.start_time
@@ -54,6 +56,24 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         waited_seconds=sum(waits) if waits else None,
         ran_seconds=sum(runs) if runs else None,
     )
+
+
+def _recorded(record: JobRecord) -> list[AttemptEntry]:
+    """Return the attempts that failed and the starts that were given back, in the order of their claims."""
+    releases = list(record.releases)
+    entries: list[AttemptEntry] = []
+    for entry in record.attempts:
+        while releases and _is_before(releases[0], entry):
+            entries.append(releases.pop(0))
+        entries.append(entry)
+    return entries + releases
+
+
+def _is_before(one: AttemptEntry, other: AttemptEntry) -> bool:
+    """Whether a start came before another; those of the public line have no number."""
+    if one.claim_seq is not None and other.claim_seq is not None:
+        return one.claim_seq < other.claim_seq
+    return (one.ended_at_ms or 0) < (other.ended_at_ms or 0)
 
 
 def _first_due(record: JobRecord) -> datetime | None:
@@ -110,17 +130,19 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
-def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
+def _attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
     started, ended = time_of(entry.started_at_ms), time_of(entry.ended_at_ms)
     number, worker, runner = entry.attempt, entry.worker, entry.runner or msgspec.UNSET
-    yield TraceEvent(
-        what="started",
-        at=started,
-        attempt=number,
-        wait_seconds=_between(due, started),
-        worker=worker,
-        runner=runner,
-    )
+    if started is not None or entry.outcome != "released":
+        yield TraceEvent(
+            what="started",
+            at=started,
+            attempt=number,
+            wait_seconds=_between(due, started),
+            worker=worker,
+            runner=runner,
+        )
+    released = entry.outcome == "released"
     yield TraceEvent(
         what=entry.outcome,
         at=ended,
@@ -129,7 +151,8 @@ def _failed_attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[Trace
         worker=worker,
         runner=runner,
         error_type=entry.type,
-        error=entry.message,
+        error=None if released else entry.message,
+        reason=entry.message if released else msgspec.UNSET,
     )
 
 
@@ -159,9 +182,9 @@ def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -
 
 def _is_told(record: JobRecord) -> bool:
     """Whether the last start in the record is that of the last failed attempt."""
-    if not record.attempts or record.start_time is None:
+    if not (record.attempts or record.releases) or record.start_time is None:
         return False
-    last = record.attempts[-1]
+    last = _recorded(record)[-1]
     if last.claim_seq is not None and record.claim_seq:
         return last.claim_seq >= record.claim_seq
     ended = time_of(last.ended_at_ms)

@@ -22,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import Fenced, RedisGone, RedisRefused
 from rrq_orchestrator.fairness import shares
+from rrq_orchestrator.history import unanswered_claim
 from rrq_orchestrator.queue_book import QueueBook
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.server_clock import ServerClock
@@ -280,13 +281,14 @@ class ClaimLoop:
         attempts = {(attempt.job.id, attempt.job.claim_seq) for attempt in self._dispatcher.attempts}
         known = attempts | self._settler.tokens()
         for job_id in ids:
-            seq, queue = await self._link.command(
-                "HMGET", self._keyspace.job(job_id), "claim_seq", "queue_name"
+            seq, queue, retries = await self._link.command(
+                "HMGET", self._keyspace.job(job_id), "claim_seq", "queue_name", "current_retries"
             )
             if (job_id, int(seq or 0)) in known:
                 continue
             name = self._keyspace.queue_name(queue.decode()) if queue else "default"
-            back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name)
+            entry = unanswered_claim(owner, retries, int(seq or 0), self._clock.now_ms())
+            back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name, entry)
             await self._link.run(settle(self._keyspace, owner, [back]))
             self._log.warning("claim.given_back", job_id=job_id, queue=name)
         self.in_doubt = False

@@ -102,6 +102,7 @@ class Decision(msgspec.Struct, frozen=True):
         delay_ms: Until it is due again.
         charge: What a dead letter is charged to.
         outcome: The word for it in the attempts log; empty where nothing is logged.
+        reason: Why it is released; empty where its orchestrator leaves.
     """
 
     kind: SettleKind
@@ -110,6 +111,7 @@ class Decision(msgspec.Struct, frozen=True):
     delay_ms: int = 0
     charge: Charge = Charge.NONE
     outcome: str = ""
+    reason: str = ""
 
 
 def decide(
@@ -118,8 +120,10 @@ def decide(
     """Return what becomes of an attempt of ``job`` that ended so, while it stood at ``stage``."""
     if isinstance(ended, WireOutcome) and ended.status is OutcomeStatus.SUCCESS:
         return Decision(SettleKind.COMPLETE)
-    if stage in (Stage.RELEASING, Stage.DISOWNED):
+    if stage is Stage.RELEASING:
         return Decision(SettleKind.RELEASE)
+    if stage is Stage.DISOWNED:
+        return Decision(SettleKind.RELEASE, reason="its orchestrator was declared dead")
     if stage is Stage.CANCELLING:
         return Decision(SettleKind.CANCEL, "cancelled", ErrorType.CANCELLED)
     if not job.suspect and _stood_still(ended):
@@ -128,9 +132,9 @@ def decide(
         return _timed_out(job, policy, rng)
     if isinstance(ended, Lost):
         if ended.cause in (LostCause.STOPPED, LostCause.BLOCKED):
-            return Decision(SettleKind.RELEASE)
+            return Decision(SettleKind.RELEASE, reason=ended.detail)
         if ended.cause is LostCause.UNPROVEN:
-            return Decision(SettleKind.RELEASE, delay_ms=_UNPROVEN_PAUSE_MS)
+            return Decision(SettleKind.RELEASE, delay_ms=_UNPROVEN_PAUSE_MS, reason=ended.detail)
         if ended.shared and not job.suspect:
             return _suspect(ended.detail)
         return _crashed(job, ended.detail, policy, rng)
@@ -159,7 +163,7 @@ def _failed(job: ClaimedJob, ended: WireOutcome, policy: Policy, rng: random.Ran
     if ended.status is OutcomeStatus.RETRY:
         return _retry(job, text, kind, policy, rng, ended.retry_after_seconds)
     if kind == ErrorType.BUSY or (kind is None and text == _BUSY_UNTYPED):
-        return Decision(SettleKind.RELEASE, delay_ms=_BUSY_PAUSE_MS)
+        return Decision(SettleKind.RELEASE, delay_ms=_BUSY_PAUSE_MS, reason="the runner was busy")
     if kind == ErrorType.CANCELLED:
         return _crashed(job, "the runner cancelled the attempt by itself", policy, rng)
     unknown = kind == ErrorType.HANDLER_NOT_FOUND

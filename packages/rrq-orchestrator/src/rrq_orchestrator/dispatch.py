@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.attempts import Attempt, AttemptTable, Stage
 from rrq_orchestrator.decision import Decision, Lost, Policy, Unanswered, decide
-from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded
+from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded, given_back
 from rrq_orchestrator.meters import Meters
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
@@ -52,7 +52,9 @@ class DispatchLimits(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """Implements :class:`~rrq_orchestrator.runners.base.RunnerListener`."""
+    """Implements :class:`~rrq_orchestrator.runners.base.RunnerListener`. ``leaving`` is why attempts are
+    given back once its orchestrator stops.
+    """
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Dispatcher:
         correlate: Callable[[ClaimedJob], ClaimedJob] | None = None,
     ) -> None:
         self.attempts, self.meters = AttemptTable(), Meters()
+        self.leaving = "its orchestrator stopped"
         self.runners: Mapping[str, Runner] = {}
         self._suspects = Suspects()
         self._routes, self._policy, self._limits = routes, policy, limits
@@ -340,14 +343,18 @@ class Dispatcher:
 
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
         job, limits = attempt.job, self._limits
-        log = appended(attempt, decision, traceback, self._clock.now_ms()) if decision.outcome else None
+        now_ms = self._clock.now_ms()
+        log = appended(attempt, decision, traceback, now_ms) if decision.outcome else None
+        released = decision.kind is SettleKind.RELEASE
         tell(self._log, attempt, decision)
         return Settlement(
             job.id,
             job.claim_seq,
             decision.kind,
             job.queue,
-            bounded(decision.error, MAX_ERROR_CHARS),
+            given_back(attempt, decision.reason or self.leaving, now_ms)
+            if released
+            else bounded(decision.error, MAX_ERROR_CHARS),
             delay_ms=decision.delay_ms,
             # Given back, it takes the place it had; unless the runner asked for a moment's peace.
             due_ms=None if decision.delay_ms else job.due_ms,

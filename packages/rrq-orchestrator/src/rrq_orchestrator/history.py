@@ -1,4 +1,6 @@
-"""The ``attempts_log`` field: what a job's failed attempts looked like, bounded (REDIS_SCHEMA.md). Pure."""
+"""The ``attempts_log`` and ``releases_log`` fields: what a job's failed attempts looked like, and its
+starts that were given back; bounded (REDIS_SCHEMA.md). Pure.
+"""
 
 import msgspec
 
@@ -7,12 +9,13 @@ from rrq_orchestrator.decision import Decision
 from rrq_protocol import AttemptEntry, read_attempts
 from rrq_protocol.transitions import SettleKind
 
-__all__ = ["MAX_ERROR_CHARS", "appended", "bounded"]
+__all__ = ["MAX_ERROR_CHARS", "appended", "bounded", "given_back", "unanswered_claim"]
 
 MAX_ERROR_CHARS = 65_536
 _MAX_ENTRIES = 20
 _MAX_MESSAGE_CHARS = 2_000
 _MAX_TRACEBACK_CHARS = 8_000
+_MAX_REASON_CHARS = 200
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,3 +49,38 @@ def appended(attempt: Attempt, decision: Decision, traceback: str | None, now_ms
         trace=attempt.traceparent,
     )
     return _encode((*read_attempts(job.attempts_log), entry)[-_MAX_ENTRIES:])
+
+
+def given_back(attempt: Attempt, reason: str, now_ms: int) -> bytes:
+    """Return the entry of an attempt that is given back uncounted. The script appends it, so that no claim
+    has to bring the log along.
+    """
+    entry = AttemptEntry(
+        attempt=attempt.job.current_retries + 1,
+        outcome="released",
+        message=bounded(reason, _MAX_REASON_CHARS),
+        # One that waits for a place of its own has not started.
+        started_at_ms=attempt.started_ms or None,
+        ended_at_ms=now_ms,
+        worker=attempt.owner,
+        runner=attempt.runner,
+        claim_seq=attempt.job.claim_seq,
+    )
+    return _encode(entry)
+
+
+def unanswered_claim(owner: str, retries: bytes | None, claim_seq: int, now_ms: int) -> bytes:
+    """Return the entry of a job that was claimed without our knowing it, so that nothing started it.
+
+    ``retries`` is what its record says, which may be anything.
+    """
+    return _encode(
+        AttemptEntry(
+            attempt=int(retries) + 1 if retries is not None and retries.isdigit() else 1,
+            outcome="released",
+            message="the answer to its claim was lost",
+            ended_at_ms=now_ms,
+            worker=owner,
+            claim_seq=claim_seq,
+        )
+    )

@@ -239,10 +239,12 @@ class Orchestrator:
             self._log,
         )
 
-    def request_stop(self) -> None:
+    def request_stop(self, reason: str | None = None) -> None:
         """Ask for an orderly stop; asked again, the running attempts are not waited for. Callable from signal
-        handlers.
+        handlers. Jobs that are given back remember the ``reason``.
         """
+        if reason is not None:
+            self.dispatcher.leaving = reason
         self._stop.ask()
 
     def request_restart(self) -> None:
@@ -365,7 +367,7 @@ class Orchestrator:
     def _drain(self) -> None:
         """Stop in order because an operator asked; unlike a second signal, asking again changes nothing."""
         if not self._stop.asked.is_set():
-            self.request_stop()
+            self.request_stop("its orchestrator was drained")
 
     def _on_wake(self, queue: str) -> None:
         self.claims.wake(queue)

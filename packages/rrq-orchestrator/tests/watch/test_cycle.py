@@ -18,10 +18,12 @@ class Life:
     def __init__(self, asks: int = 1, code: int | None = None) -> None:
         self.asks, self.code = asks, code
         self.asked = 0
+        self.reasons: list[str | None] = []
         self.begun, self.over = asyncio.Event(), asyncio.Event()
 
-    def request_stop(self) -> None:
+    def request_stop(self, reason: str | None = None) -> None:
         self.asked += 1
+        self.reasons.append(reason)
         if self.asked >= self.asks:
             self.over.set()
 
@@ -82,6 +84,10 @@ async def test_a_change_ends_a_life_and_begins_the_next() -> None:
         desk.cycle.request_stop()
         assert await running == 0
     assert (first.asked, second.asked) == (1, 1)
+    assert [life.reasons for life in (first, second)] == [
+        ["a file changed, and the worker started again"],
+        [None],
+    ]
 
 
 async def test_a_life_that_does_not_end_is_hurried() -> None:

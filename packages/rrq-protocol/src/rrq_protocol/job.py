@@ -93,10 +93,11 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One failed attempt in ``attempts_log``; times are epoch ms.
+    """One failed attempt in ``attempts_log``, or a start in ``releases_log``; times are epoch ms.
 
-    ``outcome`` is ``retry``, ``failed``, ``timeout`` or ``crash``; ``retry_at_ms`` is set if another attempt
-    was scheduled, ``trace`` (a W3C ``traceparent``) where the attempt was traced.
+    ``outcome`` is ``retry``, ``failed``, ``timeout`` or ``crash``; or ``released`` of a start that was given
+    back, whose ``message`` is why. ``retry_at_ms`` is set if another attempt was scheduled, ``trace`` (a W3C
+    ``traceparent``) where the attempt was traced.
     """
 
     attempt: int
@@ -145,6 +146,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested_at: datetime | None = None
     payload_digest: str | None = None
     attempts: tuple[AttemptEntry, ...] = ()
+    releases: tuple[AttemptEntry, ...] = ()
     extra: dict[str, str] = {}
 
     @property
@@ -305,11 +307,11 @@ _READERS: dict[str, Any] = {
 }
 _REQUIRED = ("id", "function_name", "job_params", "enqueue_time", "status")
 _RENAMED = {"job_params": "params"}
-_KNOWN = frozenset(JobRecord.__struct_fields__) - {"attempts", "extra"}
+_KNOWN = frozenset(JobRecord.__struct_fields__) - {"attempts", "releases", "extra"}
 
 
 def read_attempts(text: str | bytes | None) -> tuple[AttemptEntry, ...]:
-    """Return the failed attempts of an ``attempts_log`` field.
+    """Return the entries of an ``attempts_log`` or ``releases_log`` field.
 
     An unreadable log is an empty one, for it decides nothing.
     """
@@ -335,7 +337,10 @@ def parse_record(fields: Mapping[bytes, bytes]) -> JobRecord:
     for name in _REQUIRED:
         if name not in texts:
             raise MalformedRecord(job_id, name, "missing")
-    known: dict[str, Any] = {"attempts": read_attempts(texts.pop("attempts_log", None))}
+    known: dict[str, Any] = {
+        "attempts": read_attempts(texts.pop("attempts_log", None)),
+        "releases": read_attempts(texts.pop("releases_log", None)),
+    }
     extra: dict[str, str] = {}
     for name, raw in texts.items():
         attribute = _RENAMED.get(name, name)

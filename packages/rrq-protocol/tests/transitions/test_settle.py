@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from rrq_protocol import Job, transitions
+from rrq_protocol import AttemptEntry, Job, transitions
 from rrq_protocol.transitions import Charge, SettleKind, Settlement, SettleReply
 from support.audit import read_keys
 from support.transitions import NOON_MS, Transitions
@@ -90,6 +91,28 @@ def test_release_charges_nothing_and_gives_the_place_back(t: Transitions) -> Non
     assert t.due_ms("first") == job.due_ms
     t.end(t.claim().jobs[0], SettleKind.RELEASE, delay_ms=100)
     assert t.due_ms("first") == t.now_ms + 100
+
+
+def test_the_latest_starts_given_back_are_kept(t: Transitions) -> None:
+    """Eight at most, the oldest going first; texts in them are taken for nothing else (T6)."""
+    t.register("a")
+    t.add("j")
+    for number in range(1, 21):
+        (job,) = t.claim().jobs
+        message = 'quoted ,{"attempt":1} ' + str(number)
+        entry = msgspec.json.encode(AttemptEntry(number, "released", message, claim_seq=job.claim_seq))
+        assert t.end(job, SettleKind.RELEASE, entry, due_ms=job.due_ms) is OK
+    assert [(each.attempt, each.message[-2:]) for each in t.parsed("j").releases] == [
+        (number, str(number)) for number in range(13, 21)
+    ]
+    t.end(t.claim().jobs[0], SettleKind.RELEASE)
+    assert len(t.parsed("j").releases) == 8
+    t.client.hset(t.keyspace.job("j"), "releases_log", "no log")
+    t.end(t.claim().jobs[0], SettleKind.RELEASE, '{"attempt":20,"outcome":"released","message":""}')
+    assert [each.attempt for each in t.parsed("j").releases] == [20]
+    t.end(t.claim().jobs[0], SettleKind.COMPLETE)
+    assert len(t.parsed("j").releases) == 1
+    assert t.parsed("j").attempts == ()
 
 
 def test_a_crash_is_counted_apart(t: Transitions) -> None:

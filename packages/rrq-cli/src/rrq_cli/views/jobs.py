@@ -191,6 +191,7 @@ _WORDS = {
     "failed": "failed for good",
     "timeout": "timed out",
     "crash": "crashed",
+    "released": "given back",
     "completed": "completed",
     "cancelled": "cancelled",
     "cancel_requested": "cancel asked for",
@@ -249,6 +250,8 @@ def _words_of(event: TraceEvent) -> str:
         parts = [f"{given_back} given back"] if given_back else []
         parts += [f"{event.lost} lost with the orchestrator"] if event.lost else []
         return f"{plural(event.starts or 0, 'earlier start')}: {', '.join(parts)}"
+    if event.what == "released" and event.run_seconds is None:
+        words = "given back before its start"
     return (
         f"attempt {event.attempt} {words}"
         if event.attempt is not None and event.what != "next_run"
@@ -262,7 +265,10 @@ def _remark(event: TraceEvent) -> str:
         parts.append(f"waited {duration(event.wait_seconds)}")
     if event.run_seconds is not None:
         parts.append(f"ran {duration(event.run_seconds)}")
-    if event.what == "started" and event.worker:
+    if event.reason:
+        parts.append(event.reason)
+    unstarted = event.what == "released" and event.run_seconds is None
+    if (event.what == "started" or unstarted) and event.worker:
         parts.append(
             f"on {short_worker(event.worker)}" + (f", runner {event.runner}" if event.runner else "")
         )

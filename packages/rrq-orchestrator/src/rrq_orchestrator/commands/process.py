@@ -19,6 +19,7 @@ from rrq_protocol.telemetry import enable_named
 from rrq_protocol.telemetry import shutdown as shutdown_telemetry
 
 if TYPE_CHECKING:
+    from rrq_orchestrator.orchestrator import Orchestrator
     from rrq_orchestrator.runners.in_process import InProcessRunner
 
 __all__ = ["Factory", "Runnable", "keep_standard_streams", "make_orchestrator", "run_orchestrator"]
@@ -48,7 +49,7 @@ def make_orchestrator(
     burst: bool,
     log: FilteringBoundLogger,
     runners: "Mapping[str, InProcessRunner] | None" = None,
-) -> Runnable:
+) -> "Orchestrator":
     """Return an orchestrator for ``target``, with ``runners`` in place of those configured under their names.
 
     Raises:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from rrq_orchestrator.commands.process import Factory, Runnable
+    from rrq_orchestrator.orchestrator import Orchestrator
     from rrq_protocol import Settings
     from rrq_protocol.settings import RedisTarget, WatchConfig
 
@@ -210,7 +211,7 @@ class _Watching:
             return await self._cycle.run()
 
 
-def _from_files(reload: Callable[[], "Settings"], log: "FilteringBoundLogger") -> "Runnable":
+def _from_files(reload: Callable[[], "Settings"], log: "FilteringBoundLogger") -> "Orchestrator":
     from rrq_orchestrator.commands.process import make_orchestrator
     from rrq_orchestrator.watch import for_watching
     from rrq_protocol import SettingsError

@@ -23,8 +23,8 @@ _SHOWN: Final = 5
 class Life(Protocol):
     """What is run over and over: an orchestrator."""
 
-    def request_stop(self) -> None:
-        """Ask for an orderly stop, or, asked again, for a fast one."""
+    def request_stop(self, reason: str | None = None) -> None:
+        """Ask for an orderly stop, or, asked again, a fast one; ``reason`` is what jobs remember of it."""
 
     async def run(self) -> int:
         """Work until stopped; returns the exit code."""
@@ -113,7 +113,7 @@ class Cycle:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             living.cancel()
         elif not self._stop.is_set():
-            self._life.request_stop()
+            self._life.request_stop("a file changed, and the worker started again")
             await asyncio.wait([living], timeout=_POLITE_S)
             if self._life is not None:
                 self._life.request_stop()

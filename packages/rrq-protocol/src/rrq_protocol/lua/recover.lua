@@ -17,6 +17,7 @@ Invariant: nothing is taken from an orchestrator that is not fenced; any janitor
 ]]
 --@include clock
 --@include record
+--@include log
 --@include attempts
 --@include stats
 --@include wake
@@ -25,7 +26,7 @@ Invariant: nothing is taken from an orchestrator that is not fenced; any janitor
 local prefix, dead, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
 local max_crashes, delay, dlq = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local dead_ttl, cancel_ttl, job_events = ARGV[8], ARGV[9], ARGV[10]
-local now_text, woken = rfc3339(now), {}
+local now_text, woken, LOG_ENTRIES = rfc3339(now), {}, 20
 local recovered, failed, cancelled, pruned = 0, 0, 0, 0
 local fenced = redis.call("ZSCORE", KEYS[2], dead) and not redis.call("ZSCORE", KEYS[1], dead)
 if not fenced then return { 0, 0, 0, 0, 0 } end
@@ -61,7 +62,8 @@ local function take_back(job_id)
   -- One of the public line locks with its id alone, for longer than it is dead.
   if holder == dead .. ":" .. (held[7] or "") or holder == dead then redis.call("DEL", lock) end
   local function told(retry_at, message)
-    return logged(held[9], lost_attempt(dead, held[8], held[7], started, now, retry_at, message))
+    local entry = lost_attempt(dead, held[8], held[7], started, now, retry_at, message)
+    return logged(held[9], entry, LOG_ENTRIES)
   end
   if held[6] then
     close(job_id, job_key, held, "CANCELLED", "cancelled; its orchestrator died", cancel_ttl)

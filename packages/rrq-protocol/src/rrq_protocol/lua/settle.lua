@@ -8,9 +8,9 @@ ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server t
 ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 10:
   job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms
   kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error,
-  number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, number =
-  delay in ms, or "=N": due at epoch ms N, the place it had; "crash": text = error, number = delay in ms,
-  crash_count + 1; "suspect": text = error: its process died under several jobs, so nobody is charged and it
+  number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, text = what
+  `releases_log` gets if it is an entry, number = delay in ms, or "=N": due at epoch ms N, the place it had;
+  "crash": text = error, number = delay in ms, crash_count + 1; "suspect": text = error: its process died under several jobs, so nobody is charged and it
   runs alone next; "cancel": text = reason
 The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
   keys.py.
@@ -21,13 +21,14 @@ Invariant: a job is written only while its hash names this orchestrator and this
 ]]
 --@include clock
 --@include record
+--@include log
 --@include stats
 --@include wake
 --@include unique
 --@include close
 local prefix, me, now, job_events, compat_locks = ARGV[1], ARGV[2], clock_ms(ARGV[3]), ARGV[4], ARGV[5]
 local now_text = rfc3339(now)
-local WIDTH, FIRST, KEEP_CANCELLED_S = 10, 5, "86400"
+local WIDTH, FIRST, KEEP_CANCELLED_S, RELEASES = 10, 5, "86400", 8
 local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR = 1, 2, 3, 4, 5
 local woken, answers, owned, ended, taken, broken = {}, {}, {}, {}, {}, {}
 
@@ -86,6 +87,10 @@ end
 -- worker_id and claim_seq stay, as after a retry, so that a repeat of this call is recognised.
 function apply.release(r)
   redis.call("HSET", r.key, "status", "PENDING")
+  if string.sub(r.text, 1, 11) == '{"attempt":' then
+    local log = redis.call("HGET", r.key, "releases_log")
+    redis.call("HSET", r.key, "releases_log", logged(log, r.text, RELEASES))
+  end
   local place = string.match(r.number, "^=(.+)$")
   back_to_queue(r, place and bounded(place, 0, LATEST_MS) or due_in(now, r.number))
   count(r.queue, "released", 1)

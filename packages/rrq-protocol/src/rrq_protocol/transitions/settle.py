@@ -47,7 +47,8 @@ class Settlement(msgspec.Struct, frozen=True):
         claim_seq: The token of the attempt.
         kind: How it ends.
         queue: Bare name of the queue it was claimed from.
-        text: Result JSON of ``COMPLETE``, otherwise the error or reason.
+        text: Result JSON of ``COMPLETE``; of ``RELEASE`` an :class:`~rrq_protocol.AttemptEntry` as JSON, for
+            the job's ``releases_log``, or nothing; otherwise the error or reason.
         delay_ms: ``RETRY``, ``RELEASE``, ``CRASH`` and ``SUSPECT``: time until it is due again.
         due_ms: ``RELEASE``: the due time it had when it was claimed, so that it gets its place back; None
             goes by ``delay_ms``.

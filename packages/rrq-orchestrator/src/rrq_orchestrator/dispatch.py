@@ -21,7 +21,7 @@ from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.suspects import Suspects
-from rrq_orchestrator.telling import tell
+from rrq_orchestrator.telling import Narrator, tell
 from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.wiretime import InstantFormatter
 from rrq_protocol import (
@@ -53,7 +53,7 @@ class DispatchLimits(msgspec.Struct, frozen=True):
 
 class Dispatcher:
     """Implements :class:`~rrq_orchestrator.runners.base.RunnerListener`. ``leaving`` is why attempts are
-    given back once its orchestrator stops.
+    given back once its orchestrator stops; ``narrator`` tells of each one, where that is wanted.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Dispatcher:
     ) -> None:
         self.attempts, self.meters = AttemptTable(), Meters()
         self.leaving = "its orchestrator stopped"
+        self.narrator: Narrator | None = None
         self.runners: Mapping[str, Runner] = {}
         self._suspects = Suspects()
         self._routes, self._policy, self._limits = routes, policy, limits
@@ -186,6 +187,8 @@ class Dispatcher:
             self.attempts.add(attempt)
             if attempt.deadline_s < self._watched_s:
                 self._watch(attempt.deadline_s)
+            if self.narrator is not None:
+                self.narrator.started(attempt)
 
     def _try_suspects(self) -> None:
         """Start those attempts that have to run alone and now can."""
@@ -331,15 +334,11 @@ class Dispatcher:
     def _completed(self, attempt: Attempt, outcome: WireOutcome) -> Settlement:
         job = attempt.job
         ttl_s = self._limits.result_ttl_s if job.result_ttl_seconds is None else job.result_ttl_seconds
-        return Settlement(
-            job.id,
-            job.claim_seq,
-            SettleKind.COMPLETE,
-            job.queue,
-            bytes(outcome.result) or b"null",
-            ttl_seconds=ttl_s,
-            run_ms=self._run_ms(attempt),
-        )
+        result, run_ms = bytes(outcome.result) or b"null", self._run_ms(attempt)
+        if self.narrator is not None:
+            self.narrator.completed(attempt, result, run_ms)
+        kind = SettleKind.COMPLETE
+        return Settlement(job.id, job.claim_seq, kind, job.queue, result, ttl_seconds=ttl_s, run_ms=run_ms)
 
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
         job, limits = attempt.job, self._limits

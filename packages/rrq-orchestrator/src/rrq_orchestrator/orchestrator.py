@@ -44,6 +44,7 @@ from rrq_orchestrator.runners.in_process import InProcessRunner
 from rrq_orchestrator.service import Service
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import Advice, RedisLinks
+from rrq_orchestrator.telling import Narrator
 from rrq_orchestrator.tracing import AttemptTracing
 from rrq_orchestrator.unused import without_effect
 from rrq_orchestrator.waker import Waker
@@ -138,6 +139,8 @@ class Orchestrator:
             tracing=AttemptTracing.if_enabled(),
             correlate=correlating(settings.correlation_mappings),
         )
+        if settings.log_level == "debug":
+            self.dispatcher.narrator = Narrator(self._log.debug)
         self.heartbeat = Heartbeat(
             keyspace=keyspace,
             url=url,

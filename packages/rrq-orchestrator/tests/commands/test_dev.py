@@ -12,7 +12,9 @@ import redis
 
 from rrq_orchestrator.commands.dev import EXAMPLE_HANDLERS, EXAMPLE_SETTINGS
 from rrq_orchestrator.embedded import start, status, stop
+from rrq_protocol import Keyspace
 from support.processes import Command, wait_until_gone
+from support.transitions import Transitions
 from support.waiting import eventually
 
 DEV = "from rrq_orchestrator.commands import dev; dev(prog_name='rrq dev')"
@@ -60,10 +62,21 @@ def test_a_kill_leaves_no_server(project: Path) -> None:
         wait_until_gone([pid])
 
 
-def test_nothing_is_left_open_at_the_end(project: Path) -> None:
-    """Python's development mode, which watches descriptors, sockets and pipes, has nothing to complain of."""
+def test_each_job_is_told_and_nothing_is_left_open_at_the_end(project: Path) -> None:
+    """A developer sees it start and complete, one line each whatever it says; and Python's development mode,
+    which watches descriptors, sockets and pipes, has nothing to complain of."""
     with Command("-c", DEV, cwd=project, env={"PYTHONDEVMODE": "1"}) as dev:
         dev.wait_for("after=ready")
+        server = status(project / ".rrq")
+        assert server is not None
+        with redis.Redis(unix_socket_path=server.socket) as client:
+            jobs = Transitions(client, Keyspace())
+            jobs.now_ms = round(time.time() * 1000)
+            jobs.add("evil", function_name="hello", params={"name": "\x1b[2J\nfake"})
+        assert "function=hello waited_s=" in dev.wait_for("job.started")
+        ended = dev.wait_for("job.completed")
+        assert "job_id=evil queue=default" in ended
+        assert ended.endswith('result="Hello, \\x1b[2J\\nfake!"')
         dev.kill(signal.SIGTERM)
         assert dev.code() == 0
         complaints = [line for line in dev.lines if "ResourceWarning" in line or "never awaited" in line]

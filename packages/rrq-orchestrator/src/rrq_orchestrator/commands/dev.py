@@ -55,7 +55,7 @@ def dev(
     When a file changes, the handlers start again with what it holds now: one process with one job at a time.
     """
     from rrq_orchestrator.commands.exits import ExitCode, explained, fail
-    from rrq_orchestrator.commands.process import keep_standard_streams, make_orchestrator, run_orchestrator
+    from rrq_orchestrator.commands.process import keep_standard_streams, make_talkative, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
     from rrq_orchestrator.commands.watch import watching
     from rrq_orchestrator.embedded import Keeper, serving
@@ -70,7 +70,7 @@ def dev(
             fail(_what_to_create(settings.provenance.config_file), ExitCode.CONFIGURATION)
         if "log_format" not in (settings.provenance.given or ()):
             settings = msgspec.structs.replace(settings, log_format="pretty")
-        factory = watching(reload, settings) if watch else make_orchestrator
+        factory = watching(reload, settings, make_talkative) if watch else make_talkative
         folder = embedded_folder(settings)
         if folder is None:
             code = run_orchestrator(settings, hangup_stops=True, factory=factory)

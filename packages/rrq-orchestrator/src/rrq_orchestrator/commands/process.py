@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from rrq_orchestrator.orchestrator import Orchestrator
     from rrq_orchestrator.runners.in_process import InProcessRunner
 
-__all__ = ["Factory", "Runnable", "keep_standard_streams", "make_orchestrator", "run_orchestrator"]
+__all__ = [
+    "Factory",
+    "Runnable",
+    "keep_standard_streams",
+    "make_orchestrator",
+    "make_talkative",
+    "run_orchestrator",
+]
 
 
 class Runnable(Protocol):
@@ -71,6 +78,21 @@ def make_orchestrator(
         )
     except ValueError as error:
         raise SettingsError([f"rrq.redis_dsn: {error} ({target.display})"]) from error
+
+
+def make_talkative(
+    settings: Settings, target: RedisTarget, burst: bool, log: FilteringBoundLogger
+) -> "Orchestrator":
+    """Return an orchestrator that tells its developer of each job.
+
+    Raises:
+        SettingsError: The Redis client cannot use the DSN.
+    """
+    from rrq_orchestrator.telling import Narrator
+
+    orchestrator = make_orchestrator(settings, target, burst, log)
+    orchestrator.dispatcher.narrator = Narrator(log.info)
+    return orchestrator
 
 
 def run_orchestrator(

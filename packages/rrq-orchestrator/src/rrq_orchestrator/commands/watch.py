@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rrq_protocol import Settings
     from rrq_protocol.settings import RedisTarget, WatchConfig
 
+    Making = Callable[[Settings, RedisTarget, bool, FilteringBoundLogger], Orchestrator]
+
 __all__ = ["watch", "watching"]
 
 _HELP = """Run an orchestrator for development: it starts again when a file changes.
@@ -145,12 +147,15 @@ def _chosen(
     )
 
 
-def watching(reload: Callable[[], "Settings"], first: "Settings") -> "Factory":
+def watching(
+    reload: Callable[[], "Settings"], first: "Settings", making: "Making | None" = None
+) -> "Factory":
     """Return what makes orchestrators that start again at each change.
 
     Args:
         reload: Reads the settings; may raise SettingsError.
         first: The settings at the start; their ``watch`` holds all the time.
+        making: Makes each of them.
 
     Raises:
         SettingsError: The folder or a pattern cannot be used.
@@ -162,7 +167,10 @@ def watching(reload: Callable[[], "Settings"], first: "Settings") -> "Factory":
     def make(
         settings: "Settings", target: "RedisTarget", burst: bool, log: "FilteringBoundLogger"
     ) -> "Runnable":
-        return _Watching(reload, first.watch, folder, log)
+        from rrq_orchestrator.commands.process import make_orchestrator
+
+        life = partial(_from_files, reload, making or make_orchestrator, log)
+        return _Watching(life, first.watch, folder, log)
 
     return make
 
@@ -172,7 +180,7 @@ class _Watching:
 
     def __init__(
         self,
-        reload: Callable[[], "Settings"],
+        make: Callable[[], "Orchestrator"],
         config: "WatchConfig",
         folder: Path,
         log: "FilteringBoundLogger",
@@ -182,7 +190,7 @@ class _Watching:
 
         self._changes = Changes(folder, config)
         self._cycle = Cycle(
-            make=partial(_from_files, reload, log),
+            make=make,
             prepare=partial(
                 run_commands,
                 config.pre_restart_cmds,
@@ -211,8 +219,9 @@ class _Watching:
             return await self._cycle.run()
 
 
-def _from_files(reload: Callable[[], "Settings"], log: "FilteringBoundLogger") -> "Orchestrator":
-    from rrq_orchestrator.commands.process import make_orchestrator
+def _from_files(
+    reload: Callable[[], "Settings"], making: "Making", log: "FilteringBoundLogger"
+) -> "Orchestrator":
     from rrq_orchestrator.watch import for_watching
     from rrq_protocol import SettingsError
     from rrq_protocol.settings import resolve_redis
@@ -221,4 +230,4 @@ def _from_files(reload: Callable[[], "Settings"], log: "FilteringBoundLogger") -
     target = resolve_redis(settings)
     if target.problem is not None:
         raise SettingsError([target.problem])
-    return make_orchestrator(settings, target, False, log)
+    return making(settings, target, False, log)

@@ -1,5 +1,6 @@
 """`rrq config`, called as people call it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,8 @@ def test_every_problem_is_told_in_one_run(world: World) -> None:
         'function_name = "f"\nname = "same"\nschedule = "@reboot"',
         'function_name = "f"\nname = "same"\nschedule = "* * * * *"\ntimezone = "No/Where"',
         'function_name = "f"\nname = "few"\nschedule = "* * *"\ntimezone = "No/Where"',
+        'function_name = "f"\nname = "same"\nschedule = 7\nargs = "x"\nparams = { a = nan }\nbogus = 1',
+        'function_name = "f"\nname = 7\nschedule = "9 99 * * *"\nargs = [1]\nparams = { a = 1 }',
     ]
     tables = "".join(f"[[rrq.cron_jobs]]\n{entry}\n" for entry in entries)
     Path(world.folder, "rrq.toml").write_text(f"[rrq]\nlease_second = 3\ndefault_max_retries = -1\n{tables}")
@@ -186,14 +189,24 @@ def test_every_problem_is_told_in_one_run(world: World) -> None:
             "default_max_retries",
             "cron_jobs[0].function_name",
             "cron_jobs[1].schedule",
+            "cron_jobs[1].timezone",
             "cron_jobs[2].schedule",
             "cron_jobs[3].schedule",
             "cron_jobs[4].name",
             "cron_jobs[4].timezone",
             "cron_jobs[5].schedule",
             "cron_jobs[5].timezone",
+            "cron_jobs[6].args",
+            "cron_jobs[6].bogus",
+            "cron_jobs[6].name",
+            "cron_jobs[6].params.a",
+            "cron_jobs[6].schedule",
+            "cron_jobs[7]",
+            "cron_jobs[7].name",
+            "cron_jobs[7].schedule",
         ]
     )
+    assert all(re.search(r" \(rrq\.toml:\d+\)$", problem) for problem in answer.json["problems"])
 
 
 def test_an_entry_that_is_no_table_hides_no_others(world: World) -> None:

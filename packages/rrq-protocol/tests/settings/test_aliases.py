@@ -60,8 +60,8 @@ def test_cron_args_become_params() -> None:
 @pytest.mark.parametrize(
     ("extra", "problem"),
     [
-        ({"args": "x"}, "expected args as a list"),
-        ({"kwargs": [1]}, "kwargs as a table"),
+        ({"args": "x"}, r"cron_jobs\[0\].args: expected a list, got str 'x'$"),
+        ({"kwargs": [1]}, r"cron_jobs\[0\].kwargs: expected a table, got a list$"),
         ({"args": [1], "params": {}}, "give params only"),
         ({"args": [1], "kwargs": {"args": 1}}, "give params only"),
     ],

@@ -64,6 +64,7 @@ def test_all_problems_at_once() -> None:
         "rrq.job_events: expected bool, got str 'yes'",
         "rrq.lease_seconds: expected more than 3 × lease_beat_seconds (> 6), got 4",
         'rrq.runners.rust.app: set app = "pkg.module:attribute" or cmd = ["program", …]',
+        "rrq.cron_jobs[0].schedule: expected 5 fields, or 6 with seconds first, got '* * *'",
     ]
     problems = caught.value.problems
     assert [problem[: len(start)] for problem, start in zip(problems, starts, strict=True)] == starts

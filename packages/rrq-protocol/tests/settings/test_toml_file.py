@@ -64,9 +64,18 @@ def test_unreadable_files(tmp_path: Path) -> None:
     assert "expected a file" in _problem(tmp_path)
     assert "not UTF-8 text (byte 4)" in _problem(_write(tmp_path, b"a = \xff"))
     assert "cannot be read as TOML" in _problem(_write(tmp_path, "a = " + "[" * 20_000))
-    assert "rrq: expected a table, got int" in _problem(_write(tmp_path, "rrq = 1"))
+    assert "rrq: expected a table, got 1" in _problem(_write(tmp_path, "rrq = 1"))
+    assert "rrq: expected a table, got a list" in _problem(_write(tmp_path, "[[rrq]]"))
+    assert ":2:6: not valid TOML: this key was set before" in _problem(_write(tmp_path, "a = 1\na = 2"))
     assert "nested more than" in _problem(_write(tmp_path, "[" + ".".join("a" * 60) + "]"))
     assert "cannot be read" in _problem(tmp_path / "a\0b")
+
+
+def test_a_mark_in_front_is_no_mistake(tmp_path: Path) -> None:
+    """Some editors write one; an empty file says nothing."""
+    marked = _write(tmp_path, b"\xef\xbb\xbfmax_crashes = 2")
+    assert plain(read_config(marked, "--config").table) == {"max_crashes": 2}
+    assert plain(read_config(_write(tmp_path, ""), "--config").table) == {}
 
 
 def test_files_others_can_change_are_refused(tmp_path: Path) -> None:

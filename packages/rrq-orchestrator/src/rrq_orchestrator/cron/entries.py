@@ -131,7 +131,8 @@ def _entry(name: str, job: CronJob, defaults: EnqueueDefaults) -> CronEntry | li
     try:
         schedule = Schedule(job.schedule, zone, gap=job.dst_gap)
     except BadSchedule as error:
-        return [("schedule", str(error)), *problems]
+        problems.insert(0, ("schedule", str(error)))
+        schedule = Schedule("@daily", UTC)  # so that the rest can be judged
     entry = CronEntry(name, job, schedule, MissedPolicy(job.missed, job.max_catch_up), defaults)
     try:
         entry.job_at(0)

@@ -5,13 +5,17 @@ nothing.
 """
 
 import warnings
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeAlias
 
 from rrq_protocol.settings.model import DEFAULT_HTTP_ADDRESS
 from rrq_protocol.settings.tree import Leaf, Node, Table, show_path
+from rrq_protocol.settings.values import describe
 
 __all__ = ["KEY_ALIASES", "expand_short_forms", "rename_old_keys"]
+
+_Place: TypeAlias = Callable[[int, str], str]
 
 KEY_ALIASES: Final[Mapping[str, str]] = {
     "executors": "runners",
@@ -45,39 +49,51 @@ def rename_old_keys(table: Table) -> list[str]:
         _warn(f"{show_path((old,))} is an old name, write {show_path((new,))} ({node.origin})")
     cron_jobs = table.entries.get("cron_jobs")
     if isinstance(cron_jobs, Leaf) and isinstance(cron_jobs.value, list):
+        place = partial(_place, cron_jobs)
         cron_jobs.value = [
-            _with_params(_with_missed(entry, index, problems), index, problems)
+            _with_params(_with_missed(entry, index, problems, place), index, problems, place)
             for index, entry in enumerate(cron_jobs.value)
         ]
     return problems
 
 
-def _with_missed(entry: object, index: int, problems: list[str]) -> object:
+def _place(cron_jobs: Leaf, index: int, key: str) -> str:
+    """Return where a key of a cron entry stands, for the end of a message."""
+    path = ("cron_jobs", f"[{index}]", key)
+    origin = cron_jobs.origin if cron_jobs.locate is None else cron_jobs.locate(path)
+    return "" if origin.kind in ("default", "override") else f" ({origin})"
+
+
+def _with_missed(entry: object, index: int, problems: list[str], place: "_Place") -> object:
     """Turn ``catch_up`` of a cron entry into ``missed``."""
     if not isinstance(entry, Mapping) or "catch_up" not in entry:
         return entry
     path = show_path(("cron_jobs", f"[{index}]"))
     if "missed" in entry:
-        problems.append(f"{path}: catch_up is the old name of missed, which is set too; keep one")
+        problem = f"{path}: catch_up is the old name of missed, which is set too; keep one"
+        problems.append(f"{problem}{place(index, 'catch_up')}")
     else:
-        _warn(f"{path}: catch_up is an old name, write missed")
+        _warn(f"{path}: catch_up is an old name, write missed{place(index, 'catch_up')}")
     return {("missed" if key == "catch_up" else key): value for key, value in entry.items()}
 
 
-def _with_params(entry: object, index: int, problems: list[str]) -> object:
+def _with_params(entry: object, index: int, problems: list[str], place: "_Place") -> object:
     """Turn ``args`` and ``kwargs`` of a cron entry into ``params``, where they travel in version 2."""
     if not isinstance(entry, Mapping) or not ("args" in entry or "kwargs" in entry):
         return entry
     path = show_path(("cron_jobs", f"[{index}]"))
     rest = {key: value for key, value in entry.items() if key not in ("args", "kwargs")}
     args, kwargs = entry.get("args", []), entry.get("kwargs", {})
-    if not isinstance(args, list) or not isinstance(kwargs, Mapping):
-        problems.append(f"{path}: expected args as a list and kwargs as a table")
+    stands = place(index, "args" if "args" in entry else "kwargs")
+    if not isinstance(args, list):
+        problems.append(f"{path}.args: expected a list, got {describe(args)}{stands}")
+    elif not isinstance(kwargs, Mapping):
+        problems.append(f"{path}.kwargs: expected a table, got {describe(kwargs)}{place(index, 'kwargs')}")
     elif "params" in rest or (args and "args" in kwargs):
-        problems.append(f"{path}: args and kwargs are the old form of params; give params only")
+        problems.append(f"{path}: args and kwargs are the old form of params; give params only{stands}")
     else:
         rest["params"] = {**kwargs, "args": args} if args else dict(kwargs)
-        _warn(f"{path}: args and kwargs are the old form, write params = {{...}}")
+        _warn(f"{path}: args and kwargs are the old form, write params = {{...}}{stands}")
     return rest
 
 

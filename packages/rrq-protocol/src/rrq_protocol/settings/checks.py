@@ -50,11 +50,16 @@ def find_problems(settings: Settings, broken: frozenset[Path] = frozenset()) -> 
     for name, runner in settings.runners.items():
         if usable(("runners", name)):
             problems += ((("runners", name, field), text) for field, text in _runner_problems(runner))
+    named = set()
     for index, job in enumerate(settings.cron_jobs):
-        if usable(("cron_jobs", f"[{index}]")):
-            problems += ((("cron_jobs", f"[{index}]", field), text) for field, text in _cron_problems(job))
-    whole = {index for index in range(len(settings.cron_jobs)) if usable(("cron_jobs", f"[{index}]"))}
-    problems += _same_cron_problems(settings, whole)
+        entry = ("cron_jobs", f"[{index}]")
+        problems += (
+            ((*entry, field), text) for field, text in _cron_problems(job) if usable((*entry, field))
+        )
+        # One without a name has one that follows from all it says.
+        if usable(entry) or (job.name is not None and usable((*entry, "name"))):
+            named.add(index)
+    problems += _same_cron_problems(settings, named)
     return problems
 
 
@@ -257,10 +262,10 @@ def _tcp_address(runner: RunnerConfig) -> str:
     )
 
 
-def _same_cron_problems(settings: Settings, whole: Collection[int]) -> Iterator[Problem]:
+def _same_cron_problems(settings: Settings, named: Collection[int]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, name in enumerate(cron_entry_names(settings.cron_jobs)):
-        if index not in whole:
+        if index not in named:
             continue
         other = first.setdefault(name, index)
         if other != index:

@@ -68,12 +68,19 @@ class Converter:
     def note(self, path: Path, problem: str, origin: Origin | None = None) -> None:
         """Add a problem of the value at a key path, with the place it was set, where that helps."""
         self.broken.add(path)
-        place = f" ({origin})" if origin is not None and origin.kind not in ("default", "override") else ""
+        place = f" ({origin})" if origin is not None and _is_place(origin) else ""
         self.problems.append(f"{show_path(path)}: {problem}{place}")
 
     def origin_of(self, path: Path) -> Origin:
         """Return where the value at a key path was set, or else the table that should have it."""
         return self.origins.get(".".join(path)) or self._opened.get(path[:-1], DEFAULT)
+
+    def places(self) -> dict[str, Origin]:
+        """Return where values and tables stand that somebody gave, by their key paths as they are shown."""
+        found = dict(self._opened)
+        found |= {tuple(dotted.split(".")): origin for dotted, origin in self.origins.items()}
+        given = ((path, origin) for path, origin in found.items() if _is_place(origin))
+        return {show_path(path): origin for path, origin in given}
 
     def _read_struct(self, node: Node, spec: TypeSpec, path: Path) -> object:
         assert spec.struct is not None
@@ -177,6 +184,11 @@ def _placeholder(spec: TypeSpec) -> object:
     if spec.struct is None or any(field.required for field in fields_of(spec.struct).values()):
         return INVALID
     return spec.struct()
+
+
+def _is_place(origin: Origin) -> bool:
+    """Whether it helps to name it."""
+    return origin.kind not in ("default", "override")
 
 
 def _origin(node: Node) -> Origin:

@@ -25,16 +25,31 @@ class Draft(msgspec.Struct, frozen=True):
         origins: Where each value came from, by dotted key path.
         problems: Everything found so far; empty for settings that are right.
         unreadable: Key paths, as they are shown, about which nothing further can be said.
+        places: Where values and tables stand that somebody gave, by the key path as it is shown.
     """
 
     settings: Settings
     origins: Mapping[str, Origin]
     problems: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    places: Mapping[str, Origin] = {}
 
     def concerning(self, further: Iterable[str]) -> list[str]:
-        """Return those of further problems, each beginning with its key path, that no placeholder caused."""
-        return [text for text in further if not any(_is_below(text, path) for path in self.unreadable)]
+        """Return those of further problems, each beginning with its key path, that no placeholder caused.
+
+        Each ends with the place where its value was set.
+        """
+        return [
+            f"{text}{self._place_of(text)}"
+            for text in further
+            if not any(_is_below(text, path) for path in self.unreadable)
+        ]
+
+    def _place_of(self, text: str) -> str:
+        path = text.partition(": ")[0]
+        while path and path not in self.places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return f" ({self.places[path]})" if path else ""
 
 
 def _is_below(text: str, path: str) -> bool:
@@ -95,11 +110,11 @@ def draft_tree(
     settings = converter.read(tree, TypeSpec(shape="struct", struct=Settings), ())
     assert isinstance(settings, Settings)
     broken = frozenset(converter.broken)
-    settings = _with_whole_entries(_with_runner_mode(settings), broken)
+    settings = _with_stand_ins(_with_runner_mode(settings), broken)
     for path, text in find_problems(settings, broken):
         converter.note(path, text, converter.origin_of(path))
-    # Of an entry that cannot be read nothing more is said; of one with another mistake only not the same.
-    unreadable = {path[:2] if path[0] == "cron_jobs" else path for path in broken} | converter.broken
+    # Of a field that cannot be read nothing more is said; of one with another mistake only not the same.
+    unreadable = {path[:3] if path[0] == "cron_jobs" else path for path in broken} | converter.broken
     provenance = Provenance(config_file=config_file, given=frozenset(tree.entries), dsn_file=dsn_file)
     settings = msgspec.structs.replace(settings, provenance=provenance)
     return Draft(
@@ -107,14 +122,20 @@ def draft_tree(
         MappingProxyType(_all_origins(settings, converter.origins)),
         (*problems, *converter.problems),
         tuple(sorted(map(show_path, unreadable))),
+        converter.places(),
     )
 
 
-def _with_whole_entries(settings: Settings, broken: frozenset[tuple[str, ...]]) -> Settings:
-    """Put a cron entry that is right in the place of each that cannot be read."""
-    unread = {path[1] for path in broken if path[0] == "cron_jobs" and len(path) > 1}
+def _with_stand_ins(settings: Settings, broken: frozenset[tuple[str, ...]]) -> Settings:
+    """Put what is right in place of each field of a cron entry that cannot be read: the rest is judged."""
     stand_in = CronJob(function_name="unreadable", schedule="@daily")
-    jobs = (stand_in if f"[{index}]" in unread else job for index, job in enumerate(settings.cron_jobs))
+    jobs = []
+    for index, job in enumerate(settings.cron_jobs):
+        entry = ("cron_jobs", f"[{index}]")
+        fields = {path[2] for path in broken if path[:2] == entry and len(path) > 2}
+        known = fields.intersection(CronJob.__struct_fields__)
+        mended = msgspec.structs.replace(job, **{name: getattr(stand_in, name) for name in known})
+        jobs.append(stand_in if entry in broken else mended)
     return msgspec.structs.replace(settings, cron_jobs=tuple(jobs))
 
 

@@ -149,9 +149,9 @@ def expected(spec: TypeSpec) -> str:
         case TypeSpec(shape="choice"):
             words = "one of " + ", ".join(f'"{choice}"' for choice in spec.choices)
         case TypeSpec(shape="list", item=TypeSpec() as item):
-            words = f"a list of {expected(item)}"
+            words = f"a list of {_several(item)}"
         case TypeSpec(shape="table", item=TypeSpec() as item):
-            words = f"a table of {expected(item)}"
+            words = "a table" if item.shape == "any" else f"a table of {_several(item)}"
         case TypeSpec(shape="struct"):
             words = "a table"
         case TypeSpec(shape="secret"):
@@ -159,6 +159,10 @@ def expected(spec: TypeSpec) -> str:
         case _:
             words = f"{spec.shape}{_range(spec)}"
     return words
+
+
+def _several(spec: TypeSpec) -> str:
+    return "tables" if spec.shape == "struct" else expected(spec)
 
 
 def _range(spec: TypeSpec) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from rrq_protocol.errors import SettingsError
 from rrq_protocol.settings.tree import Origin, Table, from_value
+from rrq_protocol.settings.values import describe
 
 __all__ = ["ConfigFile", "find_config", "key_lines", "read_config"]
 
@@ -82,7 +83,7 @@ def read_config(path: Path, named_by: str, *, allow_insecure: bool = False) -> C
         raise SettingsError([f"{path}: cannot be read as TOML: {type(error).__name__}"]) from error
     section = data.get("rrq", data)
     if not isinstance(section, dict):
-        raise SettingsError([f"rrq: expected a table, got {type(section).__name__} ({path.name})"])
+        raise SettingsError([f"rrq: expected a table, got {describe(section)} ({path.name})"])
     base = ("rrq",) if "rrq" in data else ()
     lines = key_lines(text)
 
@@ -110,7 +111,7 @@ def _read_text(path: Path, named_by: str, *, allow_insecure: bool) -> str:
             _refuse_if_others_write(path, info)
         if info.st_size > _MAX_BYTES:
             raise SettingsError([f"{path}: {info.st_size} bytes are too many for a configuration file"])
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")  # some editors write a mark in front
     except FileNotFoundError as error:
         raise SettingsError(
             [f"{path}: no such file, though {named_by} names it; create it, or name another"]
@@ -139,7 +140,9 @@ def _syntax_problem(path: Path, text: str, message: str) -> str:
     if line is None:
         rows = text.split("\n")
         line, column = str(len(rows)), str(len(rows[-1]) + 1)
-    return f"{path}:{line}:{column}: not valid TOML: {match[1]} (line {line}, column {column})"
+    # The parser's own words would leave one guessing.
+    said = {"Cannot overwrite a value": "this key was set before"}.get(match[1], match[1])
+    return f"{path}:{line}:{column}: not valid TOML: {said} (line {line}, column {column})"
 
 
 def key_lines(text: str) -> dict[tuple[str, ...], int]:

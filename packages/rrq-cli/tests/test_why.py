@@ -39,6 +39,13 @@ ACTIVE = job("ACTIVE", worker_id="o1", started_at=NOW - timedelta(seconds=30))
 CASES = [
     (facts(), "next", False, "it is the next of its queue and may start at any moment", None),
     (facts(before=2), "behind", False, "it is due, and 2 jobs of its queue are due before it", None),
+    (
+        facts(outranked=[("critical", 1200), ("fast", 1)]),
+        "behind", False,
+        ("it is due, and no job of its queue is due before it, and by worker.strict these queues come first: "
+         "critical (1,200 due), fast (1 due)"),
+        None,
+    ),
     (facts(job=job(problem="bad id")), "broken", True, "its record is broken: bad id", "doctor"),
     (facts(job=job("COMPLETED")), "done", False, "it ran and completed", "job replay j"),
     (facts(job=job("CANCELLED")), "done", False, "it was cancelled", "job replay j"),
@@ -50,6 +57,13 @@ CASES = [
     (
         facts(job=ACTIVE, cancel_requested=True),
         "running", False, "it runs for 30.0 s on o1; it was asked to cancel", None,
+    ),
+    (
+        facts(job=ACTIVE, suspect=True),
+        "running", False,
+        ("it runs for 30.0 s on o1; a process died under it: it runs alone, once there is a process for "
+         "that"),
+        None,
     ),
     (
         facts(job=ACTIVE, orchestrators=[orchestrator(state="lapsed"), orchestrator(id="o2")]),
@@ -78,7 +92,10 @@ CASES = [
     ),
     (
         facts(job=job("RETRYING", last_error="no handler f"), due_ms=NOW_MS + 5000, unknown_handler=True),
-        "unknown_handler", False, "no runner could take it: no handler f; it is tried again in 5.0 s", None,
+        "unknown_handler", False,
+        ("no runner could take it: no handler f; it is tried again in 5.0 s, in case one has that handler "
+         "by then"),
+        None,
     ),
     (
         facts(lock_holder="w9", lock_ms=90_000),
@@ -88,14 +105,17 @@ CASES = [
         None,
     ),
     (
-        facts(lock_holder="w9"),
+        facts(lock_holder="w9", lock_key="rrq:lock:job:j"),
         "locked", True,
-        "it is locked by w9, an orchestrator of another implementation, and the lock has no end", None,
+        ("it is locked by w9, an orchestrator of another implementation, and the lock has no end: where that "
+         "is gone, delete the key rrq:lock:job:j"),
+        None,
     ),
     (facts(orchestrators=[]), "no_orchestrator", True, "no orchestrator lives", "worker run"),
     (
         facts(orchestrators=[orchestrator(state="lapsed")]),
-        "no_orchestrator", True, "no orchestrator lives", "worker run",
+        "no_orchestrator", True, "no orchestrator lives; 1 orchestrator stopped telling of itself",
+        "worker run",
     ),
     (
         facts(orchestrators=[orchestrator(status="stopping")]),
@@ -115,6 +135,23 @@ CASES = [
     (
         facts(orchestrators=[orchestrator(runners=[runner(state="broken", capacity=0, free=0)])]),
         "runner_broken", True, "runner python is broken: its processes do not start", "check",
+    ),
+    (
+        facts(orchestrators=[
+            orchestrator(runners=[runner(state="broken", capacity=0, free=0, last_error="exit 1\nmore")]),
+            orchestrator(id="o2", runners=[
+                runner(state="broken", capacity=0, free=0, last_error="exit 2: x\n", last_error_at=NOW)
+            ]),
+        ]),
+        "runner_broken", True,
+        "runner python is broken: its processes do not start; the last one: exit 2: x", "check",
+    ),
+    (
+        facts(orchestrators=[orchestrator(runners=[
+            runner(state="starting", capacity=0, free=0, last_error="killed by SIGKILL")
+        ])]),
+        "runner_starting", False,
+        "runner python has no process yet that takes jobs; the last one: killed by SIGKILL", None,
     ),
     (
         facts(orchestrators=[orchestrator(runners=[runner(state="starting", capacity=0, free=0)])]),

@@ -25,11 +25,13 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True):
         runner: The runner it goes to, by its name or by the settings at hand.
         due_ms: Its score in its queue, None where it is not in there; ``now_ms`` is the time to compare with.
         before: Jobs that are due before it.
+        outranked: Queues that are served before its own, strictly, and how many jobs are due there.
         paused: Whether its queue is.
         lock_holder: Who holds a lock of the public line on it, and ``lock_ms`` for how long at the most; None
             without an end.
         unknown_handler: Whether its last attempt ended because no runner knew the function.
         cancel_requested: Whether somebody asked for its cancellation while it ran.
+        suspect: Whether a process died under it, so that it runs alone in one.
         orchestrators: Everyone with a lease.
     """
 
@@ -39,11 +41,14 @@ class Facts(msgspec.Struct, kw_only=True, frozen=True):
     now_ms: float = 0.0
     due_ms: float | None = None
     before: int = 0
+    outranked: Sequence[tuple[str, int]] = ()
     paused: bool = False
     lock_holder: str | None = None
+    lock_key: str = ""
     lock_ms: int | None = None
     unknown_handler: bool = False
     cancel_requested: bool = False
+    suspect: bool = False
     orchestrators: Sequence[OrchestratorInfo] = ()
 
 
@@ -116,7 +121,10 @@ def _running(facts: Facts) -> _Answer | None:
             return _because("recovering", f"{text}; another one takes it back in a moment")
         return _because("recovering", f"{text}, and none is there to take it back", *_START, stuck=True)
     asked = "; it was asked to cancel" if facts.cancel_requested else ""
-    return _because("running", f"it runs{since} on {job.worker_id}{asked}")
+    alone = (
+        "; a process died under it: it runs alone, once there is a process for that" if facts.suspect else ""
+    )
+    return _because("running", f"it runs{since} on {job.worker_id}{asked}{alone}")
 
 
 def _not_queued(facts: Facts) -> _Answer | None:
@@ -141,7 +149,8 @@ def _later(facts: Facts) -> _Answer | None:
         return _because("later", f"it is due in {left}")
     error = _error(facts.job)
     if facts.unknown_handler:
-        return _because("unknown_handler", f"no runner could take it: {error}; it is tried again in {left}")
+        text = f"no runner could take it: {error}; it is tried again in {left}"
+        return _because("unknown_handler", f"{text}, in case one has that handler by then")
     return _because("later", f"its next attempt is due in {left}; the last one ended with: {error}")
 
 
@@ -150,14 +159,17 @@ def _locked(facts: Facts) -> _Answer | None:
         return None
     text = f"it is locked by {facts.lock_holder}, an orchestrator of another implementation"
     if facts.lock_ms is None:
-        return _because("locked", f"{text}, and the lock has no end", stuck=True)
+        text = f"{text}, and the lock has no end"
+        return _because("locked", f"{text}: where that is gone, delete the key {facts.lock_key}", stuck=True)
     return _because("locked", f"{text}; if that is gone, the lock ends in {duration(facts.lock_ms / 1000)}")
 
 
 def _not_served(facts: Facts) -> _Answer | None:
     live = [each for each in facts.orchestrators if each.state == "live"]
     if not live:
-        return _because("no_orchestrator", "no orchestrator lives", *_START, stuck=True)
+        gone = sum(each.state in ("lapsed", "reaping") for each in facts.orchestrators)
+        silent = f"; {plural(gone, 'orchestrator')} stopped telling of {_itself(gone)}" if gone else ""
+        return _because("no_orchestrator", f"no orchestrator lives{silent}", *_START, stuck=True)
     serving = _serving(facts)
     if serving:
         return None
@@ -167,6 +179,10 @@ def _not_served(facts: Facts) -> _Answer | None:
     text = f"{plural(len(live), 'orchestrator')} live, and none serves queue {queue}"
     text = text.replace("orchestrator live", "orchestrator lives")
     return _because("not_served", text, "worker", "run", "--queue", queue or "", stuck=True)
+
+
+def _itself(count: int) -> str:
+    return "itself" if count == 1 else "themselves"
 
 
 def _serving(facts: Facts) -> list[OrchestratorInfo]:
@@ -190,15 +206,25 @@ def _no_runner(facts: Facts) -> _Answer | None:
         text = f"it goes to runner {name}, which no orchestrator of its queue has: add [rrq.runners.{name}]"
         return _because("no_runner", f"{text} to their settings", stuck=True)
     if all(each.state == "broken" for each in found):
-        text = f"runner {name} is broken: its processes do not start"
+        text = f"runner {name} is broken: its processes do not start{_last_words(found)}"
         return _because("runner_broken", text, "check", stuck=True)
     if all(not each.capacity for each in found):
-        return _because("runner_starting", f"runner {name} has no process yet that takes jobs")
+        text = f"runner {name} has no process yet that takes jobs{_last_words(found)}"
+        return _because("runner_starting", text)
     if all(each.free == 0 for each in found):
         slots = sum(each.capacity or 0 for each in found)
         held = "its slot holds" if slots == 1 else f"all of {slots:,} slots hold"
         return _because("runner_full", f"runner {name} is full: {held} a job; {_ahead(facts)}")
     return None
+
+
+def _last_words(runners: Sequence[RunnerInfo]) -> str:
+    """Return what the latest of their processes ended with, in one line, for the end of a sentence."""
+    told = [each for each in runners if each.last_error and each.last_error.strip()]
+    if not told:
+        return ""
+    newest = max(told, key=lambda each: each.last_error_at.timestamp() if each.last_error_at else 0.0)
+    return f"; the last one: {(newest.last_error or '').strip().splitlines()[0]}"
 
 
 def _limited(facts: Facts) -> _Answer | None:
@@ -233,11 +259,15 @@ def _runners(facts: Facts) -> list[RunnerInfo]:
 
 def _ahead(facts: Facts) -> str:
     count = plural(facts.before, "job") if facts.before else "no job"
-    return f"{count} of its queue {'is' if facts.before < 2 else 'are'} due before it"
+    text = f"{count} of its queue {'is' if facts.before < 2 else 'are'} due before it"
+    if not facts.outranked:
+        return text
+    others = ", ".join(f"{queue} ({number:,} due)" for queue, number in facts.outranked)
+    return f"{text}, and by worker.strict these queues come first: {others}"
 
 
 def _turn(facts: Facts) -> _Answer | None:
-    if facts.before:
+    if facts.before or facts.outranked:
         return _because("behind", f"it is due, and {_ahead(facts)}")
     return _because("next", "it is the next of its queue and may start at any moment")
 

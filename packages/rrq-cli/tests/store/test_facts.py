@@ -1,6 +1,7 @@
 """What a job waits for is read from Redis."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,20 @@ def test_a_job_without_surroundings(world: World, store: Store) -> None:
     assert (known.due_ms, known.before, known.paused, known.lock_holder) == (None, 0, False, None)
     assert known.runner == "python"
     assert not known.unknown_handler
+
+
+def test_queues_that_come_first_are_counted(world: World, tmp_path: Path) -> None:
+    """Under worker.strict those of more weight with jobs that are due, the heaviest first; else none."""
+    settings = tmp_path / "rrq.toml"
+    queues = "worker.queues = { low = 1, mid = 3, top = 9, same = 1, empty = 4 }"
+    for queue in ("mid", "top", "top", "same", "low"):
+        job_id = world.enqueue(queue_name=queue)
+    world.enqueue(queue_name="mid", defer_by=600)
+    for strict, expected in (("true", [("top", 2), ("mid", 1)]), ("false", [])):
+        settings.write_text(f"[rrq]\n{queues}\nworker.strict = {strict}\n")
+        options = GlobalOptions(config=str(settings), redis_dsn=world.url, prefix=world.keys.prefix)
+        with open_store(options) as store:
+            assert gather(store, job_id).outranked == expected
 
 
 def test_the_last_attempt_tells_of_an_unknown_handler(world: World, store: Store) -> None:

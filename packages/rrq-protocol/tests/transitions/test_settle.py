@@ -100,7 +100,9 @@ def test_the_latest_starts_given_back_are_kept(t: Transitions) -> None:
     for number in range(1, 21):
         (job,) = t.claim().jobs
         message = 'quoted ,{"attempt":1} ' + str(number)
-        entry = msgspec.json.encode(AttemptEntry(number, "released", message, claim_seq=job.claim_seq))
+        entry = msgspec.json.encode(
+            AttemptEntry(number, "released", message, claim_seq=job.claim_seq)
+        ).decode()
         assert t.end(job, SettleKind.RELEASE, entry, due_ms=job.due_ms) is OK
     assert [(each.attempt, each.message[-2:]) for each in t.parsed("j").releases] == [
         (number, str(number)) for number in range(13, 21)

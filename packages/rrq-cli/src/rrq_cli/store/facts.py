@@ -29,6 +29,8 @@ def gather(store: Store, job_id: str) -> Facts:
         ("GET", keys.lock_job(job_id)),
         ("PTTL", keys.lock_job(job_id)),
     )
+    before_it = _before(store, queue)
+    dues = store.ask(*(("ZCOUNT", keys.queue(name), "-inf", now_ms) for name in before_it))
     last = job.failed_attempts[-1] if job.failed_attempts else {}
     return Facts(
         job=job,
@@ -37,13 +39,29 @@ def gather(store: Store, job_id: str) -> Facts:
         now_ms=now_ms,
         due_ms=None if score is None or isinstance(score, Exception) else float(score),
         before=rank if isinstance(rank, int) else 0,
+        outranked=[(name, due) for name, due in zip(before_it, dues, strict=True) if _is_count(due)],
         paused=paused == 1,
         lock_holder=_text(lock),
+        lock_key=keys.lock_job(job_id),
         lock_ms=lock_ms if isinstance(lock_ms, int) and lock_ms >= 0 else None,
         unknown_handler=last.get("type") == ErrorType.HANDLER_NOT_FOUND,
         cancel_requested="cancel_requested_at" in job.fields,
+        suspect="suspect" in job.fields,
         orchestrators=list_orchestrators(store),
     )
+
+
+def _before(store: Store, queue: str) -> list[str]:
+    """Return the queues that orchestrators with these settings serve before this one while there are jobs."""
+    worker = store.settings.worker
+    if not worker.strict or queue not in worker.queues:
+        return []
+    heavier = [name for name, weight in worker.queues.items() if weight > worker.queues[queue]]
+    return sorted(heavier, key=lambda name: -worker.queues[name])
+
+
+def _is_count(reply: object) -> bool:
+    return isinstance(reply, int) and reply > 0
 
 
 def runner_of(store: Store, function_name: str, queue: str) -> str:

@@ -35,7 +35,8 @@ def main() -> None:
     connection = accept()
     if how == "deaf":
         time.sleep(600)
-    Runner(how, connection.makefile("rb"), connection.makefile("wb"), lines=False).serve()
+    streams = connection.makefile("rb"), connection.makefile("wb")
+    Runner(how, *streams, lines=False, connection=connection).serve()
 
 
 def accept() -> socket.socket:
@@ -57,8 +58,17 @@ def accept() -> socket.socket:
 class Runner:
     """Answers one request after the other."""
 
-    def __init__(self, how: str, reading: BinaryIO, writing: BinaryIO, *, lines: bool) -> None:
+    def __init__(
+        self,
+        how: str,
+        reading: BinaryIO,
+        writing: BinaryIO,
+        *,
+        lines: bool,
+        connection: socket.socket | None = None,
+    ) -> None:
         self.how, self.reading, self.writing, self.lines = how, reading, writing, lines
+        self.connection = connection
         self.held: dict[str, Message] = {}
 
     def serve(self) -> None:
@@ -139,6 +149,12 @@ class Runner:
     def do_kill(self, request: Message) -> None:
         """End by a signal."""
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def do_hang_up(self, request: Message) -> None:
+        """Close the connection, and go on working."""
+        assert self.connection is not None
+        self.connection.shutdown(socket.SHUT_RDWR)
+        time.sleep(600)
 
     def do_block(self, request: Message) -> None:
         """Do nothing else for long."""

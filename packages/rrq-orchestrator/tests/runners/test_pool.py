@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -97,6 +98,34 @@ async def test_a_dying_process_loses_what_it_holds(function: str, params: dict[s
         assert said in detail
         assert "4 in flight" in detail
         assert set(pool.recorder.losses) == {"held0", "held1", "held2", "poison"}
+        await pool.recorder.until(lambda: pool.runner.free == 8)
+        assert await pool.result("after", x=1) == {"x": 1}
+
+
+@pytest.mark.parametrize("how", ["serve", "stubborn"])
+async def test_a_process_that_hangs_up_is_ended_before_its_requests_are_lost(how: str) -> None:
+    """It closed its connection and works on: its requests are called lost, and may start elsewhere, only
+    when it is gone. One that ignores SIGTERM is killed soon, whatever the grace of a stop is.
+    """
+    config = {"cmd": fake_command(how)}
+    async with bench(config, runner_shutdown_term_grace_seconds=PATIENCE_S) as pool:
+        await pool.ready()
+        (old,) = pool.runner.pids()
+        gone: list[bool] = []
+
+        class Watching(Recorder):
+            def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
+                gone.append(is_gone(old))
+                super().lost(runner, request_ids, cause, detail)
+
+        pool.recorder.__class__ = Watching
+        pool.submit("held", "hold")
+        pool.submit("last", "hang_up")
+        cause, detail = await pool.loss("held")
+        assert gone == [True]
+        assert cause is LostCause.CRASHED
+        assert detail == "the runner process closed its connection with 2 in flight"
+        assert set(pool.recorder.losses) == {"held", "last"}
         await pool.recorder.until(lambda: pool.runner.free == 8)
         assert await pool.result("after", x=1) == {"x": 1}
 

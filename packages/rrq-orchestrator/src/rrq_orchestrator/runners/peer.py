@@ -36,6 +36,10 @@ _NO_NONCE: Final = (
 _LAST_WORDS_S: Final = 0.5
 """Time to read what a process said before its end, and to learn how it ended."""
 
+_CUT_OFF_GRACE_S: Final = 1.0
+"""Time between SIGTERM and SIGKILL for a process without a connection, at most. What it still does is lost,
+and its requests start elsewhere only when it is gone."""
+
 
 class PeerHome(Protocol):
     """The pool, as a peer sees it."""
@@ -205,6 +209,11 @@ class Peer:
         """End the process in order: SIGTERM, grace, SIGKILL."""
         if self.process is not None:
             await terminate(self.process, self._plan.term_grace_s)
+
+    async def put_down(self) -> None:
+        """End a process that nobody can talk to any more, soon: its requests wait for that."""
+        if self.process is not None:
+            await terminate(self.process, min(self._plan.term_grace_s, _CUT_OFF_GRACE_S))
 
     def cut_short(self) -> None:
         """Kill the process at once if requests are open: they start anew as soon as they are called lost."""

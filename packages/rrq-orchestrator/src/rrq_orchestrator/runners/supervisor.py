@@ -274,9 +274,11 @@ class Slot:
             await peer.settle()
             in_flight = peer.load
             detail = f"{peer.end_text()} with {in_flight} in flight" if in_flight else peer.end_text()
+            # Its connection may have ended and itself not: nobody else gets a request while it may work on
+            # it. Where it is dead there is nothing to wait for.
+            await peer.put_down()
             self._home.lost(peer, peer.cause, f"the runner process {detail}")
             peer.log.warning("runner.ended", detail=detail, cause=str(peer.cause), in_flight=in_flight)
-            await peer.terminate()
         else:
             # Nobody else gets a request while this process may work on it; and it may still answer.
             replaced, in_flight = peer.departure != "stop", peer.load

@@ -125,3 +125,18 @@ def test_a_problem_of_the_settings_stays_on_its_line() -> None:
     error = SettingsError(["a\nb\x1b\u2028: no such file", "größer: wrong"])
     assert error.problems == (r"a\nb\x1b\u2028: no such file", "größer: wrong")
     assert str(error).splitlines() == list(error.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/etc/redis:/u:canary@h cannot be read", "/etc/redis:/u:***@h cannot be read"),
+        ("got str 'postgres://u:ca/na?ry@h/db'", "got str 'postgres://u:***@h/db'"),
+        ("https://canary@h", "https://***@h"),
+        ("a://b:c@d e://f:g@h", "a://b:***@d e://f:***@h"),
+        ("write redis://h:6379/0 or unix:///run/x", "write redis://h:6379/0 or unix:///run/x"),
+    ],
+)
+def test_a_problem_of_the_settings_shows_no_password(text: str, told: str) -> None:
+    """Not even where a URL came that belongs elsewhere."""
+    assert SettingsError([text]).problems == (told,)

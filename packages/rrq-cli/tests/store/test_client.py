@@ -1,12 +1,16 @@
 """One connection: transitions, batches whose errors stay apart, and what to do where nothing answers."""
 
+import socket
+import struct
+import threading
+
 import pytest
 
 from rrq_cli.exits import CliError
 from rrq_cli.params import GlobalOptions
 from rrq_cli.store.client import connect, open_store
 from rrq_protocol import Secret, script_names, transitions
-from rrq_protocol.settings import RedisTarget
+from rrq_protocol.settings import RedisTarget, TlsFiles
 from support.cli import World
 
 
@@ -43,6 +47,31 @@ def test_time_is_the_servers(options: GlobalOptions) -> None:
     with open_store(options) as store:
         first, second = store.now_ms(), store.now_ms()
         assert 1.6e12 < first <= second
+
+
+@pytest.mark.parametrize(
+    ("tls", "advice"), [(TlsFiles(), "redis_tls_cert_file"), (None, "write rediss://")], ids=["tls", "plain"]
+)
+def test_a_server_that_hangs_up(tls: TlsFiles | None, advice: str) -> None:
+    """It may want a certificate, or TLS at all; the error itself does not say so."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        scheme, port = "rediss" if tls else "redis", server.getsockname()[1]
+        url = f"{scheme}://127.0.0.1:{port}/0"
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            connection.recv(1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with (
+            pytest.raises(CliError, match=advice),
+            connect(RedisTarget(url=Secret(url), display=url, tls=tls)),
+        ):
+            pass
+        thread.join()
 
 
 def test_nothing_there_says_what_to_do() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from rrq_orchestrator.store.advice import Advice
-from rrq_protocol.settings import RedisTarget
+from rrq_protocol.settings import RedisTarget, TlsFiles
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from rrq_protocol.settings import RedisTarget
         ("Error -2 connecting to nowhere:6379. Name or service not known.", "the name of its host"),
         ("Timeout reading from localhost:6379", "does not answer"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "certificates"),
+        ("No master found for 'main': no sentinel at h:1 answers by TLS and knows it", "certificates"),
         (
             "Error 111 connecting to localhost:6379. Connection refused.",
             "a Redis or Valkey server runs there",
@@ -32,6 +33,14 @@ from rrq_protocol.settings import RedisTarget
 def test_the_text_of_the_error_decides(problem: str, action: str) -> None:
     """One table, the most telling row first."""
     assert action in Advice().on(problem)
+
+
+def test_a_server_that_hangs_up() -> None:
+    """With TLS it is probably that: none there, or no certificate of ours. Without it the server may want it."""
+    tls = Advice.about(RedisTarget(url=None, display="rediss://h", tls=TlsFiles()))
+    for problem in ("Error 8 while writing to socket. EOF occurred", "Timeout connecting to server"):
+        assert "redis_tls_cert_file" in tls.on(problem)
+    assert "rediss://" in Advice().on("Error while reading from h:1 : (104, 'Connection reset by peer')")
 
 
 def test_a_server_of_the_projects_own_is_to_be_started() -> None:

@@ -20,6 +20,8 @@ Facts are kept as attributes; the text is built from them and is not part of the
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rrq_protocol._masking import hide_passwords
+
 _SHOWN_CHARS = 80
 
 
@@ -147,11 +149,12 @@ class InvalidMessage(ProtocolError):
 class SettingsError(RRQError):
     """The settings cannot be used. ``problems`` holds every finding; the text has one per line.
 
-    What is not printable, as a line end in the name of a file, is written out.
+    What is not printable, as a line end in the name of a file, is written out. Passwords in URLs are
+    masked, for a problem may quote what came.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems: tuple[str, ...] = tuple(map(_on_one_line, problems))
+        self.problems: tuple[str, ...] = tuple(hide_passwords(_on_one_line(text)) for text in problems)
         super().__init__("\n".join(self.problems))
 
 

@@ -1,8 +1,12 @@
 """Secrets never show themselves."""
 
+from pathlib import Path
+
 import pytest
 
+from rrq_protocol import load_settings
 from rrq_protocol.settings import Secret, mask_url
+from rrq_protocol.settings.secret import read_dsn_file
 
 CANARY = "canary-pass"
 
@@ -44,3 +48,21 @@ def test_equality_is_by_text() -> None:
     assert Secret("a") == Secret("a")
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
     assert Secret("a") != "a"
+
+
+def test_what_writes_files_adds_to_them(tmp_path: Path) -> None:
+    """A mark at the beginning and a line end, of any system, are no part of a DSN, in a variable neither."""
+    path = tmp_path / "dsn"
+    path.write_bytes(b"\xef\xbb\xbfredis://h:6380/1\r\n")
+    assert read_dsn_file(str(path)) == "redis://h:6380/1"
+    settings = load_settings(environ={"RRQ_REDIS_DSN": "redis://h:6380/1\n"}, cwd=tmp_path)
+    assert settings.redis_dsn.reveal() == "redis://h:6380/1"
+
+
+def test_several_lines_are_no_dsn(tmp_path: Path) -> None:
+    """A comment above it, say; none of them is shown."""
+    path = tmp_path / "dsn"
+    path.write_text(f"# the queue\nredis://u:{CANARY}@h\n")
+    with pytest.raises(ConnectionError, match="several lines") as caught:
+        read_dsn_file(str(path))
+    assert CANARY not in str(caught.value)

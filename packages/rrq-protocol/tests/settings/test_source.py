@@ -8,6 +8,7 @@ import pytest
 
 from rrq_protocol import SettingsError
 from rrq_protocol.settings import Secret, Settings, load_settings, load_settings_with_origins
+from support.tls import Certificates
 
 
 def _write(folder: Path, text: str, name: str = "rrq.toml") -> Path:
@@ -185,7 +186,7 @@ def test_certificates_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     """Paths of certificates start where their source is, and are absolute afterwards."""
     folder = tmp_path / "etc"
     folder.mkdir()
-    (folder / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    Certificates(folder)
     text = "redis_dsn = 'rediss://h'\nredis_tls_ca_file = 'ca.pem'\n"
     settings = load_settings(_write(folder, text), environ={}, cwd=tmp_path)
     assert settings.redis_tls_ca_file == str(folder / "ca.pem")

@@ -104,7 +104,7 @@ def test_whole_seconds_stay_whole() -> None:
         ("default_queue_name", "a:b"),
         ("default_queue_name", "a/b"),
         ("max_payload_bytes", "17MiB"),
-        ("redis_dsn", "redis://h\n"),
+        ("redis_dsn", "redis://h\nx"),
         ("redis_dsn", 5),
     ],
 )
@@ -144,6 +144,9 @@ def test_describe_hides_secrets() -> None:
     assert "hunter2" not in describe("hunter2", _spec("redis_dsn"))
     assert "1234" not in describe(1234, _spec("runners.python.env.PIN"))
     assert "hunter2" not in describe("PASSWORD=hunter2", _spec("runners.python.env"))
+    assert "hunter2" not in describe(f"redis://u:{'hunter2' * 20}@h", _spec("key_prefix"))
+    assert describe("work --token hunter2", _spec("runners.python.cmd")) == "a text"
+    assert "not printable" in describe("redis://h\nx", _spec("redis_dsn"))
 
 
 @given(st.text(max_size=20))

@@ -20,14 +20,12 @@ __all__ = ["Store", "connect", "open_store"]
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 15.0
 T = TypeVar("T")
+_TLS_ADVICE = (
+    "check rediss:// against redis://, redis_tls_ca_file, and our own redis_tls_cert_file and "
+    "redis_tls_key_file where the server asks for them"
+)
 _ADVICE = (
-    (
-        ("certificate", "SSL", "TLS", "PEM"),
-        (
-            "check rediss:// against redis://, redis_tls_ca_file, and our own redis_tls_cert_file and "
-            "redis_tls_key_file where the server asks for them"
-        ),
-    ),
+    (("certificate", "SSL", "TLS", "PEM"), _TLS_ADVICE),
     (
         ("No master found",),
         "check that the sentinels run, their password, and the name of the service in redis_dsn",
@@ -160,6 +158,15 @@ def _unreachable(target: RedisTarget, error: Exception) -> str:
     advice = (
         target.hint
         or next((advice for marks, advice in _ADVICE if any(mark in said for mark in marks)), None)
+        or _tls_advice(target, said)
         or "start it, or name another one with --redis-dsn, RRQ_REDIS_DSN or redis_dsn in rrq.toml"
     )
     return f"cannot reach Redis at {target.display} ({said}): {advice}"
+
+
+def _tls_advice(target: RedisTarget, said: str) -> str | None:
+    # Whoever wants TLS, or none, or a certificate, hangs up or says nothing: the error names no reason.
+    hung_up = any(mark in said for mark in ("EOF", "reset by peer", "closed by server"))
+    if target.tls is not None:
+        return _TLS_ADVICE if hung_up or "imeout" in said or "timed out" in said else None
+    return "is there a server that wants TLS? Then write rediss:// in place of redis://" if hung_up else None

@@ -9,6 +9,13 @@ from rrq_protocol.settings import RedisTarget
 
 __all__ = ["Advice"]
 
+_TLS: Final = (
+    "check redis_dsn: its scheme (redis:// or rediss://); certificates: redis_tls_ca_file, and "
+    "redis_tls_cert_file and redis_tls_key_file where the server asks for them"
+)
+# Whoever wants TLS, or none, or a certificate, hangs up or says nothing: the error names no reason.
+_hung_up = re.compile(r"EOF|reset by peer|closed by server").search
+_silent = re.compile(r"Timeout|timed out").search
 # The first that is found in the problem, in any case.
 _BY_PROBLEM: Final = (
     (
@@ -35,19 +42,13 @@ _BY_PROBLEM: Final = (
         r"Name or service|nodename|name resolution|getaddrinfo|No address associated",
         "check redis_dsn: the name of its host",
     ),
+    (r"certificate|SSL|TLS", _TLS),
     (
         r"Timeout|timed out",
         "the server does not answer: is it overloaded or stopped, or does a firewall stand between?",
     ),
     (r"No master found", "check that the sentinels run, and the name of the service in redis_dsn"),
     (r"redis_dsn_file", "put the DSN into that file, or name another one"),
-    (
-        r"certificate|SSL|TLS",
-        (
-            "check redis_dsn: its scheme (redis:// or rediss://); certificates: redis_tls_ca_file, and "
-            "redis_tls_cert_file and redis_tls_key_file where the server asks for them"
-        ),
-    ),
 )
 
 
@@ -57,21 +58,27 @@ class Advice(msgspec.Struct, frozen=True):
     Attributes:
         embedded_dir: The folder of the embedded server, where they mean one.
         hint: What is to be said of every failure to connect, e.g. that no DSN is set.
+        tls: Whether they mean one by TLS.
     """
 
     embedded_dir: str | None = None
     hint: str | None = None
+    tls: bool = False
 
     @classmethod
     def about(cls, target: RedisTarget) -> "Advice":
         """Return the advice for a Redis."""
-        return cls(target.embedded_dir, target.hint)
+        return cls(target.embedded_dir, target.hint, target.tls is not None)
 
     def on(self, problem: str) -> str:
         """Return what to check or to start, given the text of an error."""
+        if self.tls and (_hung_up(problem) or _silent(problem)):
+            return _TLS
         for pattern, action in _BY_PROBLEM:
             if re.search(pattern, problem, re.IGNORECASE):
                 return action
         if self.embedded_dir is not None:
             return f"start the embedded server in {self.embedded_dir}: `rrq dev`, or `rrq embedded start`"
+        if self.hint is None and _hung_up(problem):
+            return "is there a server that wants TLS? Then write rediss:// in place of redis:// in redis_dsn"
         return self.hint or "check that a Redis or Valkey server runs there, and that redis_dsn names it"

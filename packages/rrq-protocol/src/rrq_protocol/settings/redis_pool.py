@@ -137,6 +137,9 @@ class _Discovery:
             said = f"the sentinels at {nodes} do not know it, or find it down"
         elif "AuthenticationError" in str(error):
             said = f"sentinels at {nodes} refuse sentinel_username and sentinel_password, or want them"
+        elif self._address.tls:
+            # The library keeps the reason to itself.
+            said = f"no sentinel at {nodes} answers by TLS and knows it"
         return type(error)(f"No master found for {shown(self._address.service)}: {said}")
 
     def _sentinels(self) -> Any:

@@ -17,12 +17,15 @@ def read_dsn_file(path: str) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_MAX_DSN_BYTES).decode().strip()
+            # Editors of some systems begin a file with a mark.
+            text = file.read(_MAX_DSN_BYTES).decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConnectionError(f"redis_dsn_file: {path} cannot be read: {reason}") from None
     if not text:
         raise ConnectionError(f"redis_dsn_file: {path} is empty")
+    if len(text.splitlines()) > 1:
+        raise ConnectionError(f"redis_dsn_file: {path} holds several lines; expected the DSN alone")
     return text
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rrq_protocol.errors import SettingsError
 from rrq_protocol.settings.aliases import rename_old_keys
+from rrq_protocol.settings.certificates import CERTIFICATES, certificate_problems
 from rrq_protocol.settings.environ import align_names, read_environment
 from rrq_protocol.settings.model import Settings
 from rrq_protocol.settings.parse import Draft, draft_tree, layer
@@ -17,8 +18,6 @@ from rrq_protocol.settings.tree import DEFAULT, OVERRIDE, Leaf, Origin, Table, m
 
 __all__ = ["draft_settings", "load_settings", "load_settings_with_origins"]
 
-_CERTIFICATES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
-_MAX_PEM_BYTES: Final = 4 * 1024 * 1024
 _PRECEDENCE: Final = ("default", "file", "dotenv", "environment", "override")
 
 
@@ -170,23 +169,15 @@ def _read_dsn_file(table: Table, cwd: Path, config_folder: Path | None) -> tuple
 
 def _check_certificates(table: Table, cwd: Path, config_folder: Path | None) -> list[str]:
     """Make the paths of certificates absolute, and return what is wrong with the files."""
-    problems = []
-    for key in _CERTIFICATES:
+    leaves: dict[str, Leaf] = {}
+    for key in CERTIFICATES:
         node = table.entries.get(key)
-        if not isinstance(node, Leaf) or not isinstance(node.value, str) or not node.value:
-            continue
-        path = _absolute(node, cwd, config_folder)
-        table.entries[key] = Leaf(str(path), node.origin, node.text)
-        try:
-            with path.open("rb") as file:
-                text = file.read(_MAX_PEM_BYTES)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-            problems.append(f"rrq.{key}: {path} cannot be read: {reason} ({node.origin})")
-        else:
-            if b"-----BEGIN " not in text:
-                problems.append(f"rrq.{key}: {path} holds nothing in PEM form ({node.origin})")
-    return problems
+        if isinstance(node, Leaf) and isinstance(node.value, str) and node.value:
+            path = str(_absolute(node, cwd, config_folder))
+            table.entries[key] = leaves[key] = Leaf(path, node.origin, node.text)
+    found = certificate_problems({key: Path(str(leaf.value)) for key, leaf in leaves.items()})
+    # The key of a pair may stand in the file of the certificate.
+    return [f"rrq.{key}: {text} ({leaves.get(key, leaves[CERTIFICATES[1]]).origin})" for key, text in found]
 
 
 def _absolute(node: Leaf, cwd: Path, config_folder: Path | None) -> Path:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from rrq_protocol._masking import hide_passwords
 from rrq_protocol.errors import InvalidName
 from rrq_protocol.names import validate_function_name, validate_queue_name
 from rrq_protocol.settings.schema import TypeSpec
@@ -75,9 +76,13 @@ def describe(value: object, spec: TypeSpec | None = None) -> str:
     if kind in {"table", "list"} or isinstance(value, Secret):
         return f"a {kind.lower()}"
     if spec is not None and _may_hold_secret(spec):
+        if isinstance(value, str) and value and not value.isprintable():
+            return "a text with a line end or another character that is not printable"
         return f"a value of type {kind}"
+    if spec is not None and spec.kind == "command" and isinstance(value, str):
+        return "a text"  # any of its words may be a password
     text = (
-        ascii(value[:60])
+        ascii(hide_passwords(value)[:60])
         if isinstance(value, str)
         else ascii(value)
         if _is_short(value)
@@ -181,8 +186,11 @@ def _read_str(value: object, spec: TypeSpec, _text: bool) -> object:
 def _read_secret(value: object, _spec: TypeSpec, _text: bool) -> object:
     if isinstance(value, Secret):
         return value
-    ok = isinstance(value, str) and value.isprintable()
-    return Secret(value) if ok and isinstance(value, str) else INVALID
+    if not isinstance(value, str):
+        return INVALID
+    # What writes files and variables likes to end them with a line end.
+    value = value.strip()
+    return Secret(value) if value.isprintable() else INVALID
 
 
 def _read_choice(value: object, spec: TypeSpec, _text: bool) -> object:

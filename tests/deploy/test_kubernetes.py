@@ -128,5 +128,5 @@ def test_a_sidecar_is_where_the_orchestrator_looks(tmp_path: Path) -> None:
     handlers = settings.runners["handlers"]
     assert handlers.is_external
     assert variables["RRQ_RUNNER_TCP_SOCKET"] == handlers.tcp_socket
-    host, port = handlers.tcp_socket.split(":")
+    host, port = variables["RRQ_RUNNER_TCP_SOCKET"].split(":")
     assert f"('{host}', {port})" in runner["startupProbe"]["exec"]["command"][-1]

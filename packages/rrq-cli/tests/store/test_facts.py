@@ -49,8 +49,9 @@ def test_queues_that_come_first_are_counted(world: World, tmp_path: Path) -> Non
     """Under worker.strict those of more weight with jobs that are due, the heaviest first; else none."""
     settings = tmp_path / "rrq.toml"
     queues = "worker.queues = { low = 1, mid = 3, top = 9, same = 1, empty = 4 }"
-    for queue in ("mid", "top", "top", "same", "low"):
-        job_id = world.enqueue(queue_name=queue)
+    for queue in ("mid", "top", "top", "same"):
+        world.enqueue(queue_name=queue)
+    job_id = world.enqueue(queue_name="low")
     world.enqueue(queue_name="mid", defer_by=600)
     for strict, expected in (("true", [("top", 2), ("mid", 1)]), ("false", [])):
         settings.write_text(f"[rrq]\n{queues}\nworker.strict = {strict}\n")

@@ -36,7 +36,7 @@ def test_the_text_of_the_error_decides(problem: str, action: str) -> None:
 
 
 def test_a_server_that_hangs_up() -> None:
-    """With TLS it is probably that: none there, or no certificate of ours. Without it the server may want it."""
+    """With TLS that is the likely reason. Without it the server may want it."""
     tls = Advice.about(RedisTarget(url=None, display="rediss://h", tls=TlsFiles()))
     for problem in ("Error 8 while writing to socket. EOF occurred", "Timeout connecting to server"):
         assert "redis_tls_cert_file" in tls.on(problem)

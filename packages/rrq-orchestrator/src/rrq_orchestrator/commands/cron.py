@@ -127,14 +127,13 @@ def _with_redis(settings: "Settings", ask: "Callable[[RedisLink, Keyspace], Awai
     """Return what ``ask`` makes of the Redis of the settings.
 
     Raises:
-        click.exceptions.Exit: It is not to be had.
-        RedisRefused: It does not accept us.
+        click.exceptions.Exit: It is not to be had, or does not accept us.
     """
     import random
 
     import structlog
 
-    from rrq_orchestrator.errors import RedisGone
+    from rrq_orchestrator.errors import RedisGone, RedisRefused
     from rrq_orchestrator.store import RedisLinks
     from rrq_protocol import Keyspace
     from rrq_protocol.settings import resolve_redis
@@ -153,7 +152,7 @@ def _with_redis(settings: "Settings", ask: "Callable[[RedisLink, Keyspace], Awai
 
     try:
         return asyncio.run(asked())
-    except RedisGone as error:
+    except (RedisGone, RedisRefused) as error:  # as with any other command that Redis turns away
         fail(str(error), ExitCode.UNEXPECTED)
     except ValueError as error:
         fail(f"rrq.redis_dsn: {error} ({target.display})", ExitCode.CONFIGURATION)

@@ -88,7 +88,8 @@ def _what_to_create(config_file: str | None) -> str:
             '[rrq.runners.python]\napp = "handlers:registry"'
         )
     return (
-        "there is no rrq.toml here, so nothing would execute jobs. Create two files and run it again.\n\n"
+        "there is no rrq.toml here, so nothing would execute jobs. `rrq init` makes a project that runs; or "
+        "create two files and run this again.\n\n"
         f"rrq.toml:\n\n{_indented(EXAMPLE_SETTINGS)}\nhandlers.py:\n\n{_indented(EXAMPLE_HANDLERS)}"
     )
 

@@ -56,11 +56,11 @@ def test_a_pending_job_waits_for_its_time() -> None:
 def test_a_completed_job_shows_wait_and_run() -> None:
     """The only attempt has its queue wait and its run time."""
     trace = trace_of(
-        record(JobStatus.COMPLETED, start_time=at(2), completion_time=at(5), worker_id="w"), KEYS
+        record(JobStatus.COMPLETED, start_time=at(2), completion_time=at(5), worker_id="w", runner="r"), KEYS
     )
     assert [e.what for e in trace.events] == ["enqueued", "started", "completed"]
     assert (trace.waited_seconds, trace.ran_seconds) == (2, 3)
-    assert trace.events[1].worker == "w"
+    assert (trace.events[1].worker, trace.events[1].runner) == ("w", "r")
 
 
 def test_each_failed_attempt_is_told() -> None:
@@ -92,6 +92,8 @@ def test_each_failed_attempt_is_told() -> None:
     assert [e.wait_seconds for e in trace.events if e.what == "started"] == [1, 1, 1]
     assert (trace.events[2].error, trace.events[2].error_type) == ("boom 1", "ValueError")
     assert trace.ran_seconds == 4
+    backoffs = [e.backoff_seconds for e in trace.events if e.what in ("retry", "timeout")]
+    assert backoffs == [8, 7]
 
 
 def test_the_last_failure_is_told_once() -> None:
@@ -276,6 +278,7 @@ def test_a_requeued_dead_letter_begins_anew() -> None:
     )
     events = trace_of(again, KEYS).events
     assert [(e.what, e.attempt) for e in events][-2:] == [("requeued", None), ("next_run", 1)]
+    assert events[-2].at == at(100)
     runs = record(
         JobStatus.ACTIVE, attempts=log, claim_seq=3, start_time=at(101), next_scheduled_run_time=at(100)
     )

@@ -191,8 +191,10 @@ class TraceEvent(msgspec.Struct, kw_only=True):
         attempt: Which attempt, from 1.
         wait_seconds: ``started``: time from due to start; null where it was not recorded when it was due.
         run_seconds: The end of an attempt: time since its start.
+        backoff_seconds: The end of an attempt that is tried again: how long from it until that was due; left
+            out of all others.
         worker: The orchestrator.
-        runner: The runner; left out where it is not recorded, as of an attempt that completed.
+        runner: The runner; left out where it is not recorded.
         error: The error's text, and ``error_type`` its type.
         reason: ``released``: why the start was given back uncounted; left out of all others.
         starts: ``earlier_starts``: starts that the record tells of no more, given back or lost uncharged.
@@ -204,6 +206,7 @@ class TraceEvent(msgspec.Struct, kw_only=True):
     attempt: int | None = None
     wait_seconds: float | None = None
     run_seconds: float | None = None
+    backoff_seconds: float | msgspec.UnsetType = msgspec.UNSET
     worker: str | None = None
     runner: str | msgspec.UnsetType = msgspec.UNSET
     error_type: str | None = None

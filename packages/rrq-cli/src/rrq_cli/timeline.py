@@ -18,7 +18,7 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
     Args:
         record: The job.
         keys: Where it is.
-        runner: The runner of the attempt that runs now; the record names those of failed attempts only.
+        runner: The runner of the attempt that runs now; the record names those of attempts that ended.
     """
     events = [TraceEvent(what="enqueued", at=record.enqueue_time)]
     due: datetime | None = record.enqueue_time
@@ -36,8 +36,9 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
         told = max(told, entry.claim_seq or 0)
         if requeued and entry is last_failed:
-            events.append(TraceEvent(what="requeued"))
+            # Nothing failed since, so that is still the time it was put back.
             due = record.next_scheduled_run_time
+            events.append(TraceEvent(what="requeued", at=due))
     shown_last = _shows_last(record)
     if untold := _untold(told, record.claim_seq + (0 if shown_last else 1)):
         since = None if shown_last else record.start_time
@@ -143,11 +144,13 @@ def _attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
             runner=runner,
         )
     released = entry.outcome == "released"
+    backoff = _between(ended, time_of(entry.retry_at_ms))
     yield TraceEvent(
         what=entry.outcome,
         at=ended,
         attempt=number,
         run_seconds=_between(started, ended),
+        backoff_seconds=msgspec.UNSET if backoff is None else backoff,
         worker=worker,
         runner=runner,
         error_type=entry.type,
@@ -168,7 +171,7 @@ def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -
             attempt=number,
             wait_seconds=wait,
             worker=record.worker_id,
-            runner=(runner if record.status is JobStatus.ACTIVE else None) or msgspec.UNSET,
+            runner=(runner if record.status is JobStatus.ACTIVE else record.runner) or msgspec.UNSET,
         )
     if not record.status.is_terminal or (told and record.status is JobStatus.FAILED):
         return

@@ -337,8 +337,10 @@ class Dispatcher:
         result, run_ms = bytes(outcome.result) or b"null", self._run_ms(attempt)
         if self.narrator is not None:
             self.narrator.completed(attempt, result, run_ms)
-        kind = SettleKind.COMPLETE
-        return Settlement(job.id, job.claim_seq, kind, job.queue, result, ttl_seconds=ttl_s, run_ms=run_ms)
+        return Settlement(
+            job.id, job.claim_seq, SettleKind.COMPLETE, job.queue, result,
+            ttl_seconds=ttl_s, run_ms=run_ms, runner=attempt.runner,
+        )  # fmt: skip
 
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
         job, limits = attempt.job, self._limits

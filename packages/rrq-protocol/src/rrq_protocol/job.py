@@ -137,6 +137,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
     dlq_name: str | None = None
     worker_id: str | None = None
+    runner: str | None = None
     job_unique_key: str | None = None
     trace_context: str | None = None
     correlation_context: str | None = None

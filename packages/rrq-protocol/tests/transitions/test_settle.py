@@ -14,12 +14,13 @@ OK, ALREADY, STALE, GONE = SettleReply.OK, SettleReply.ALREADY, SettleReply.STAL
 
 
 def test_complete_stores_the_result(t: Transitions) -> None:
-    """A completed job has result, time and TTL, and is nowhere any more (T3)."""
+    """A completed job has result, runner, time and TTL, and is nowhere any more (T3)."""
     job = t.start("j")
     t.now_ms += 1500
-    assert t.end(job, SettleKind.COMPLETE, '{"sent":true}', run_ms=1400) is OK
+    assert t.end(job, SettleKind.COMPLETE, '{"sent":true}', run_ms=1400, runner="python") is OK
     record = t.record("j")
     assert (record["status"], record["result"]) == ("COMPLETED", '{"sent":true}')
+    assert record["runner"] == "python"
     assert record["completion_time"] == "2026-01-01T12:00:01.500Z"
     assert t.client.ttl(t.keyspace.job("j")) == pytest.approx(3600, abs=5)
     assert t.held() == []

@@ -265,6 +265,8 @@ def _remark(event: TraceEvent) -> str:
         parts.append(f"waited {duration(event.wait_seconds)}")
     if event.run_seconds is not None:
         parts.append(f"ran {duration(event.run_seconds)}")
+    if event.backoff_seconds:
+        parts.append(f"again after {duration(event.backoff_seconds)}")
     if event.reason:
         parts.append(event.reason)
     unstarted = event.what == "released" and event.run_seconds is None

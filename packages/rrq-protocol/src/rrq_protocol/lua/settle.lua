@@ -7,8 +7,8 @@ ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server t
   events
 ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 10:
   job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms
-  kind "complete": text = result JSON; "retry": text = error, number = delay in ms; "fail": text = error,
-  number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, text = what
+  kind "complete": text = result JSON, number = runner or empty; "retry": text = error, number = delay in ms;
+  "fail": text = error, number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, text = what
   `releases_log` gets if it is an entry, number = delay in ms, or "=N": due at epoch ms N, the place it had;
   "crash": text = error, number = delay in ms, crash_count + 1; "suspect": text = error: its process died under several jobs, so nobody is charged and it
   runs alone next; "cancel": text = reason
@@ -49,7 +49,8 @@ local apply = {}
 
 function apply.complete(r)
   if r.held[LAST_ERROR] then redis.call("HDEL", r.key, "last_error", "suspect") end
-  close(r, "COMPLETED", "result", r.text)
+  if r.number == "" then return close(r, "COMPLETED", "result", r.text) end
+  close(r, "COMPLETED", "result", r.text, "runner", r.number)
 end
 
 function apply.cancel(r)

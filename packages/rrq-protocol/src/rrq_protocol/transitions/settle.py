@@ -56,6 +56,7 @@ class Settlement(msgspec.Struct, frozen=True):
         ttl_seconds: Terminal kinds: how long the record is kept; 0 keeps it.
         dlq_name: ``FAIL``: bare name of the DLQ.
         attempts_log: The whole new log; None leaves it.
+        runner: ``COMPLETE``: who answered, for whoever looks at the job later; empty stores nobody.
         run_ms: Time in the runner, for the counters; None counts nothing.
     """
 
@@ -71,6 +72,7 @@ class Settlement(msgspec.Struct, frozen=True):
     attempts_log: bytes | None = None
     run_ms: int | None = None
     due_ms: float | None = None
+    runner: str = ""
 
 
 class SettleReply(StrEnum):
@@ -109,6 +111,8 @@ def settle(
 
 
 def _number(settlement: Settlement) -> Text:
+    if settlement.kind is SettleKind.COMPLETE:
+        return settlement.runner
     if settlement.kind is SettleKind.FAIL:
         return settlement.charge.value
     if settlement.kind is SettleKind.RELEASE and settlement.due_ms is not None:

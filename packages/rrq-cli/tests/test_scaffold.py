@@ -42,3 +42,14 @@ def test_a_gitignore_gets_its_line_once(tmp_path: Path, before: str, after: str)
     written = write_project(tmp_path)
     assert path.read_text() == after
     assert (".gitignore" in written) == (before != after)
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    """So is a link to nowhere; the file stays as it is."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(CliError, match=f"{name} is there already, and is no folder"):
+            write_project(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]

@@ -28,7 +28,9 @@ async def test_only_what_is_given_back_is_called_released(bench: Bench, fenced: 
         bench.dispatcher.forget_all()
         await bench.dispatcher.drained()
         await bench.settled()
-    assert [each["event"] for each in logged if each["event"].startswith("job.")] == [event]
+    (told,) = (each for each in logged if each["event"].startswith("job."))
+    assert told["event"] == event
+    assert told["reason"] == ("its orchestrator was declared dead" if fenced else "its orchestrator stopped")
 
 
 @pytest.mark.parametrize(

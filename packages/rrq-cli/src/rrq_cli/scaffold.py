@@ -57,6 +57,8 @@ def write_project(folder: Path, files: dict[str, str] = FILES) -> list[str]:
     if there:
         verb = "is" if len(there) == 1 else "are"
         fail(f"{_listed(there)} {verb} there already in {folder}: nothing was written")
+    if os.path.lexists(folder) and not folder.is_dir():
+        fail(f"{folder} is there already, and is no folder: name another one; nothing was written")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in files.items():

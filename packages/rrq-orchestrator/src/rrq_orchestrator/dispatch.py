@@ -346,16 +346,14 @@ class Dispatcher:
         job, limits = attempt.job, self._limits
         now_ms = self._clock.now_ms()
         log = appended(attempt, decision, traceback, now_ms) if decision.outcome else None
-        released = decision.kind is SettleKind.RELEASE
-        tell(self._log, attempt, decision)
+        released = (decision.reason or self.leaving) if decision.kind is SettleKind.RELEASE else ""
+        tell(self._log, attempt, decision, released)
         return Settlement(
             job.id,
             job.claim_seq,
             decision.kind,
             job.queue,
-            given_back(attempt, decision.reason or self.leaving, now_ms)
-            if released
-            else bounded(decision.error, MAX_ERROR_CHARS),
+            given_back(attempt, released, now_ms) if released else bounded(decision.error, MAX_ERROR_CHARS),
             delay_ms=decision.delay_ms,
             # Given back, it takes the place it had; unless the runner asked for a moment's peace.
             due_ms=None if decision.delay_ms else job.due_ms,

@@ -25,10 +25,11 @@ _EVENTS = {
 }
 
 
-def tell(log: FilteringBoundLogger, attempt: Attempt, decision: Decision) -> None:
+def tell(log: FilteringBoundLogger, attempt: Attempt, decision: Decision, released: str = "") -> None:
     """Log an end that is no success; those are for the counters, at many thousands a second.
 
-    Of one whose job was taken away, only that it ended here: what becomes of the job is told by others.
+    Of one whose job was taken away, only that it ended here: what becomes of the job is told by others. Of
+    one that is given back, why: ``released``.
     """
     report = log.warning if decision.kind is SettleKind.FAIL else log.info
     job = attempt.job
@@ -38,7 +39,7 @@ def tell(log: FilteringBoundLogger, attempt: Attempt, decision: Decision) -> Non
         function=job.function_name,
         queue=job.queue,
         attempt=job.current_retries + 1,
-        error=bounded(decision.error, _LOGGED_CHARS),
+        **({"reason": released} if released else {"error": bounded(decision.error, _LOGGED_CHARS)}),
         delay_s=decision.delay_ms / 1000,
         **({"correlation": job.correlation_context} if job.correlation_context else {}),
     )

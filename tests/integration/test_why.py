@@ -15,10 +15,12 @@ SETTINGS: dict[str, Any] = {
     "max_retry_delay_seconds": 600.0,
     "unknown_handler_policy": "retry",
     "worker_concurrency": 2,
+    "worker_shutdown_grace_period_seconds": 120.0,
 }
 RUNNERS: dict[str, Any] = {
     "python": {"app": "handlers:settings", "pool_size": 1, "max_in_flight": 1},
     "wide": {"app": "handlers:settings", "pool_size": 1, "max_in_flight": 4},
+    "bad": {"app": "nowhere:settings", "pool_size": 1},
 }
 
 
@@ -57,7 +59,8 @@ def test_each_reason(road: Road) -> None:
     # An orchestrator of the public line that has just taken the job.
     road.client.set(keys.lock_job("locked"), "rrq_worker_7_abc", px=600_000)
     with road.start() as daemon:
-        road.ready(daemon)
+        # One of the three does not come up.
+        eventually(lambda: len(daemon.named("runner.started")) == 2, "two runner processes to be ready")
         _waiting(road, asker)
         held = enqueue("hold", {"gate": "gate"}).id
         road.seen(1, held)
@@ -72,12 +75,21 @@ def test_each_reason(road: Road) -> None:
             "its orchestrator runs as many jobs as worker_concurrency allows, 2; 2 jobs of its queue are due"
         )
         assert asker.text(other, "limited").startswith(text)
+        bad = enqueue("bad#work").id
+        text = asker.text(bad, "runner_broken")
+        assert text.startswith(
+            "runner bad is broken: its processes do not start; the last one: exited with code 78"
+        )
+        assert "nowhere" in text
+        daemon.kill(signal.SIGTERM)
+        assert asker.why(behind, "stopping")["advice"] == "rrq worker run"
         daemon.kill(signal.SIGKILL)
         daemon.code()
         gone = asker.why(held, "recovering")
         assert "lives no more, and none is there to take it back" in gone["text"]
     road.client.delete(keys.lock_job("locked"))
     road.open()
+    road.configure({name: RUNNERS[name] for name in ("python", "wide")}, **SETTINGS)
     with road.running():
         ended = [road.result(each) for each in (early, held, behind, wide, other, "locked")]
     assert {each.status for each in ended} == {JobStatus.COMPLETED}

@@ -55,8 +55,55 @@ def test_recovery_counts_from_the_last_outage_and_without_pauses_of_the_machine(
     accounts.fault("redis.pause", 4.0, until=6.0)
     figures = figures_of(accounts.evidence, lost=0, took_s=9.0)
     assert (figures.orchestrator_s, figures.outage_s) == ((), (7.5,))
-    accounts.evidence.suspects.add("a")
+    accounts.evidence.suspects["a"] = [1.0]
     assert figures_of(accounts.evidence, lost=0, took_s=9.0).suspect_s == (7.5,)
+
+
+def _wait_alone(accounts: Accounts, *, claim: int = 2) -> tuple[float, ...]:
+    """Let a job lose its process at 3.0, be due again at 3.5 and start at 8.0; return the waits counted."""
+    accounts.seen = [line for line in accounts.seen if line.job != "a"]
+    accounts.record("a", claim_seq=claim, result=f'"a.{claim}"')
+    accounts.run("a", 1, "", pid=60, parent=61)
+    accounts.run("a", claim, at=8.0, pid=70, parent=71)
+    accounts.evidence.suspects["a"] = [0.5, 3.5, 9.0]
+    return figures_of(accounts.whole(), lost=0, took_s=9.0).alone_s
+
+
+def test_the_wait_of_a_job_that_runs_alone_is_counted_from_when_it_was_due(accounts: Accounts) -> None:
+    """Without what the machine stood still; with Redis away in between, from its return."""
+    accounts.evidence.held.append((4.0, 0.5))
+    assert _wait_alone(accounts) == (4.0,)
+    accounts.fault("redis.up", 6.0)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).alone_s == (2.0,)
+
+
+def test_the_slowest_starts_do_not_count(accounts: Accounts) -> None:
+    """One in twenty may have been stopped by the bench."""
+    accounts.evidence.started = [0.25, *(0.125 for _ in range(18)), 4.0]
+    assert figures_of(accounts.whole(), lost=0, took_s=9.0).start_s == (4.0,)
+    accounts.evidence.started.append(0.5)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).start_s == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("fault", "at", "pid"),
+    [("orchestrator.kill", 3.2, 61), ("orchestrator.pause", 7.0, 71), ("network.cut", 2.5, 71)],
+)
+def test_a_wait_for_an_orchestrator_is_no_wait_for_a_process(
+    accounts: Accounts, fault: str, at: float, pid: int
+) -> None:
+    """Who had the job was killed, or who took it was stopped, or did not reach Redis; faults of others do
+    not count.
+    """
+    accounts.fault(fault, at, 99)
+    assert _wait_alone(accounts) == (4.5,)
+    accounts.fault(fault, at, pid)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).alone_s == ()
+
+
+def test_a_claim_that_came_to_nothing_is_no_wait_for_a_process(accounts: Accounts) -> None:
+    """Whoever made it died with the job in hand."""
+    assert _wait_alone(accounts, claim=3) == ()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +122,19 @@ def test_recovery_counts_from_the_last_outage_and_without_pauses_of_the_machine(
                 )
             ],
         ),
+        (
+            {"alone_s": (3.0, 12.75), "suspect_s": (24.5,)},
+            [
+                (
+                    "a job that lost its process has to start again, alone, within 12.5 s; 1 of 2 took "
+                    "longer, the longest 12.75 s"
+                )
+            ],
+        ),
+        (
+            {"suspect_s": (24.75,)},
+            [("those of them that run alone have to within 24.5 s; 1 of 1 took longer, the longest 24.75 s")],
+        ),
     ],
 )
 def test_numbers_short_of_a_goal_are_found(
@@ -88,8 +148,9 @@ def test_numbers_short_of_a_goal_are_found(
         repeated=7,
         hit=7,
         orchestrator_s=(9.9, 12.0),
+        start_s=(1.5, 0.5),
     )
     figures = msgspec.structs.replace(good, **changes)
     assert [each.problem for each in judge_figures(figures, Options(7))] == told
     short = [each.problem for each in judge_figures(figures, Options(7, lease_s=1.5))]
-    assert short == [each for each in told if "again within" not in each]
+    assert short == [each for each in told if " took longer, " not in each]

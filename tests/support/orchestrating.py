@@ -160,6 +160,10 @@ class StandInPlaces:
     def free(self) -> int:
         return self.capacity - len(self.held)
 
+    @property
+    def room(self) -> int:
+        return self.free
+
     def open(self) -> bool:
         return True
 

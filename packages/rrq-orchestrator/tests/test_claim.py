@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rrq_orchestrator.attempts import Stage
 from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
 from rrq_orchestrator.errors import RedisGone
 from rrq_orchestrator.routing import Routes
@@ -13,7 +14,7 @@ from rrq_orchestrator.store import RedisLink
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
-from support.orchestrating import LOG, Bench, StandInRunner, T, succeeded
+from support.orchestrating import LOG, Bench, StandInPlaces, StandInRunner, T, succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +136,32 @@ async def test_a_full_runner_hides_nobody(bench: Bench) -> None:
     claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.001), python=bench.runner, slow=slow)
     assert (await bench.runner.requests(1))[0].job_id == last
     assert len(slow.open) == 1
+    await claiming.stop()
+
+
+async def test_suspects_stay_in_the_queue_until_there_is_a_place(bench: Bench) -> None:
+    """One that waits in nobody's hands can be taken by whoever has a place first, and is not held up by a
+    death; ordinary jobs behind it start meanwhile.
+    """
+    await bench.register()
+    places = StandInPlaces(bench.dispatcher, capacity=1)
+    bench.runner.isolation = places
+    suspects = await bench.enqueue(*(Job("work") for _ in range(3)))
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01))
+    await bench.runner.requests(3)
+    bench.runner.crash("killed by SIGKILL with 3 in flight")
+    while not places.held:
+        await claiming.loop.passes.next()
+    await bench.enqueue(Job("work"))
+    await bench.runner.requests(1)
+    assert {attempt.stage for attempt in bench.dispatcher.attempts} == {Stage.RUNNING}
+    ran = []
+    for _ in suspects:
+        while not places.held:
+            await claiming.loop.passes.next()
+        ran += [request.job_id for request in places.held]
+        places.answer()
+    assert sorted(ran) == sorted(suspects)
     await claiming.stop()
 
 

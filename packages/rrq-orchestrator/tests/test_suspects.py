@@ -17,6 +17,10 @@ class StandInIsolation:
     def __init__(self, free: int = 0) -> None:
         self.free, self.opens, self.works = free, 0, True
 
+    @property
+    def room(self) -> int | None:
+        return self.free if self.works else None
+
     def open(self) -> bool:
         self.opens += 1
         return self.works
@@ -69,6 +73,32 @@ async def test_suspects_start_in_order_as_places_come_free() -> None:
         started.append(each)
     assert started == [first, last]
     assert not suspects
+
+
+async def test_no_more_are_taken_than_there_are_places() -> None:
+    """Those that wait for a place count; a runner without places is not listed."""
+    suspects, places, broken = Suspects(), StandInIsolation(free=2), StandInIsolation()
+    broken.works = False
+    runners = {"python": runner(places), "none": runner(None), "broken": runner(broken)}
+    assert suspects.room(runners) == {"python": 2}
+    suspects.detain(attempt("a"), runners["python"])
+    assert suspects.room(runners) == {"python": 1}
+    places.free = 0
+    assert suspects.room(runners) == {"python": 0}
+
+
+async def test_places_come_up_beside_the_ordinary_processes() -> None:
+    """While none of those is left no suspect is claimed, and the places are not waited for twice; while one
+    is left, whoever has a place first takes the suspects.
+    """
+    suspects, places = Suspects(), StandInIsolation()
+    ordinary = runner(places)
+    suspects.prepare(ordinary)
+    assert places.opens == 0
+    ordinary.capacity = 0
+    suspects.prepare(ordinary)
+    assert places.opens == 1
+    suspects.prepare(runner(None))
 
 
 async def test_suspects_run_among_others_when_no_place_comes_up() -> None:

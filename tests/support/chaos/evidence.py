@@ -78,7 +78,9 @@ class Evidence:
         faults: What the bench did, in order.
         fences: Orchestrators that were declared dead.
         incarnations: All processes that were started.
-        suspects: Jobs that ran alone since a process died under them, as the orchestrators logged it.
+        suspects: Jobs that had to run alone because a process died under them, as the orchestrators logged
+            it: when each of them was due again.
+        started: How long each start of a runner process took.
         stale: Ends that came too late and were refused, as the orchestrators logged them.
         problems: What was wrong apart from single jobs: exits, processes left, tracebacks, findings of the
             key-space auditor.
@@ -99,7 +101,8 @@ class Evidence:
     faults: list[Fault] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
     incarnations: list[Incarnation] = field(default_factory=list)
-    suspects: set[str] = field(default_factory=set)
+    suspects: dict[str, list[float]] = field(default_factory=dict)
+    started: list[float] = field(default_factory=list)
     stale: int = 0
     problems: list[str] = field(default_factory=list)
     max_crashes: int = 3
@@ -176,10 +179,12 @@ def _add_logs(found: Evidence) -> None:
                 case "orchestrator.registered":
                     pids[event["orchestrator"]] = each.pid
                 case "orchestrator.fenced" | "orchestrator.was_fenced":
-                    at = datetime.fromisoformat(event["timestamp"]).timestamp() - offset
-                    fenced.append((event["orchestrator"], at))
-                case "job.suspected":
-                    found.suspects.add(event["job_id"])
+                    fenced.append((event["orchestrator"], _moment(event) - offset))
+                case "job.suspected" | "job.crashed":
+                    due = _moment(event) - offset + event["delay_s"]
+                    found.suspects.setdefault(event["job_id"], []).append(due)
+                case "runner.started":
+                    found.started.append(event["took_s"])
                 case "settle.stale":
                     found.stale += 1
     earliest = {name: min(at for other, at in fenced if other == name) for name, _ in fenced}
@@ -201,6 +206,10 @@ def _forced(each: Incarnation, faults: Sequence[Fault]) -> bool:
         if not fault.kind.startswith("orchestrator.")
         if max(fault.at, fault.until) > each.ended - _STOPPING_S
     )
+
+
+def _moment(event: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(event["timestamp"]).timestamp()
 
 
 def _events(text: str) -> Iterable[Mapping[str, Any]]:

@@ -36,6 +36,9 @@ class Figures(msgspec.Struct, frozen=True):
         outage_s: Of such jobs with an outage of Redis in between: from the end of the outage.
         suspect_s: Of such jobs under which a runner process had died before: they wait for a process of
             their own as well.
+        alone_s: Of each job that had to run alone because a process died under it: from when it was due again
+            to its next start, less what the machine stood still.
+        start_s: How long the start of a runner process took, of all but the slowest twentieth.
         held_s: The longest time the machine kept the bench itself from running.
         runner_s: From the kill of a runner process to the next start of one of its jobs.
         redis_s: From the return of a Redis that was killed or restarted to the next start of a job.
@@ -57,6 +60,8 @@ class Figures(msgspec.Struct, frozen=True):
     orchestrator_s: tuple[float, ...]
     outage_s: tuple[float, ...]
     suspect_s: tuple[float, ...]
+    alone_s: tuple[float, ...]
+    start_s: tuple[float, ...]
     held_s: tuple[float, ...]
     runner_s: tuple[float, ...]
     redis_s: tuple[float, ...]
@@ -96,6 +101,8 @@ def figures_of(evidence: Evidence, *, lost: int, took_s: float) -> Figures:
         orchestrator_s=tuple(each[1] for each in recoveries if each[0] == "plain"),
         outage_s=tuple(each[1] for each in recoveries if each[0] == "outage"),
         suspect_s=tuple(each[1] for each in recoveries if each[0] == "suspect"),
+        alone_s=tuple(_waits_alone(evidence)),
+        start_s=(_nearly_all(evidence.started),),
         held_s=(max((late for _, late in evidence.held), default=0.0),),
         runner_s=_reruns(evidence),
         redis_s=_returns(evidence.faults, starts),
@@ -108,8 +115,7 @@ def _recoveries(evidence: Evidence) -> Iterator[tuple[str, float]]:
     was. With Redis away in between it is counted from its return: before that nobody's silence means
     anything.
     """
-    deaths = {f.pids[0]: f.at for f in evidence.faults if f.kind == "orchestrator.kill"}
-    outages = sorted(max(f.at, f.until) for f in evidence.faults if f.kind.startswith("redis."))
+    outages, deaths = _outages(evidence), _deaths(evidence)
     for job_id, several in evidence.executions.items():
         for before, after in pairwise(several):
             at = deaths.get(before.start.parent)
@@ -118,11 +124,60 @@ def _recoveries(evidence: Evidence) -> Iterator[tuple[str, float]]:
             # Another claim in between: it started elsewhere, and that one's process died before the handler.
             if after.start.claim_seq > before.start.claim_seq + 1:
                 continue
-            last = outages[bisect_right(outages, after.start.at) - 1] if outages else 0.0
-            since = max(at, last) if last < after.start.at else at
-            late = sum(late for moment, late in evidence.held if since < moment <= after.start.at)
+            since = max(at, _before(outages, after.start.at))
             kind = "suspect" if job_id in evidence.suspects else "outage" if since > at else "plain"
-            yield kind, after.start.at - since - late
+            yield kind, _waited(evidence, since, after.start.at)
+
+
+def _waits_alone(evidence: Evidence) -> Iterator[float]:
+    """Yield how long each job that lost its process waited for its next start: alone in another one. With
+    Redis away in between it is counted from its return.
+    """
+    outages, deaths = _outages(evidence), _deaths(evidence)
+    for job_id, dues in evidence.suspects.items():
+        for before, after in pairwise(evidence.executions.get(job_id, [])):
+            at = after.start.at
+            if not (due := [each for each in dues if before.start.at < each <= at]):
+                continue
+            since = max(due[0], _before(outages, at))
+            # Another claim in between: whoever made it did not live to start it.
+            if after.start.claim_seq > before.start.claim_seq + 1:
+                continue
+            # Its orchestrator may not have lived to give it back.
+            if before.start.at < deaths.get(before.start.parent, 0.0) <= at:
+                continue
+            if not any(_hampered(evidence, each.start.parent, since, at) for each in (before, after)):
+                yield _waited(evidence, since, at)
+
+
+def _hampered(evidence: Evidence, pid: int, since: float, until: float) -> bool:
+    """Whether an orchestrator was stopped for a while, or had trouble to reach Redis."""
+    return any(
+        fault.at <= until and max(fault.at, fault.until) + evidence.lease_s >= since
+        for fault in evidence.faults
+        if pid in fault.pids and fault.kind.startswith(("orchestrator.pause", "network."))
+    )
+
+
+def _deaths(evidence: Evidence) -> dict[int, float]:
+    """Return when each orchestrator was killed."""
+    return {f.pids[0]: f.at for f in evidence.faults if f.kind == "orchestrator.kill"}
+
+
+def _outages(evidence: Evidence) -> list[float]:
+    """Return when outages of Redis ended."""
+    return sorted(max(f.at, f.until) for f in evidence.faults if f.kind.startswith("redis."))
+
+
+def _before(moments: Sequence[float], at: float) -> float:
+    """Return the last of the moments up to ``at``; 0 if there is none."""
+    index = bisect_right(moments, at)
+    return moments[index - 1] if index else 0.0
+
+
+def _waited(evidence: Evidence, since: float, until: float) -> float:
+    """Return the time in between, less what the machine stood still."""
+    return until - since - sum(late for moment, late in evidence.held if since < moment <= until)
 
 
 def _reruns(evidence: Evidence) -> tuple[float, ...]:
@@ -186,6 +241,8 @@ def lines_of(figures: Figures) -> list[str]:
         _times("recovery    jobs of a killed orchestrator, from the kill", f.orchestrator_s),
         _times("            the same, from the end of an outage of Redis after it", f.outage_s),
         _times("            the same, of jobs that then had to run alone", f.suspect_s),
+        _times("            jobs that had to run alone, from when they were due again", f.alone_s),
+        f"            the start of a process took up to {max(f.start_s):.2f} s, in 95 of 100 cases",
         _times("            first job of a killed runner, from the kill", f.runner_s),
         _times("            next job, from the return of Redis", f.redis_s),
         f"            the machine kept the bench itself from running for {max(f.held_s):.2f} s at most",
@@ -207,5 +264,10 @@ def _times(what: str, samples: Sequence[float]) -> str:
     if not samples:
         return f"{what}: no sample"
     ordered = sorted(samples)
-    half, most = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+    half, most = ordered[len(ordered) // 2], _nearly_all(samples)
     return f"{what}: n={len(ordered)} p50 {half:.2f} s, p95 {most:.2f} s, max {ordered[-1]:.2f} s"
+
+
+def _nearly_all(samples: Sequence[float]) -> float:
+    """Return the 95th percentile; 0 where there is no sample."""
+    return sorted(samples)[min(len(samples) - 1, int(len(samples) * 0.95))] if samples else 0.0

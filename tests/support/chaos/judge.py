@@ -6,7 +6,7 @@ charged nobody for what others did (RELIABILITY.md 2.3, 5).
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -28,6 +28,9 @@ _EARLY_S = 0.005
 _FALSE_DEATHS = 3
 # From the last beat to the fence, beyond the lease: looks at the leases, and the start elsewhere.
 _DETECTED_S = 2.0
+# A job that has to run alone waits for several that came before it; and, however long the machine takes for
+# that, for the start of a process, perhaps of one that is killed, or that a job before it kills.
+_ALONE_S, _ALONE_STARTS = 8.0, 3
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ def judge(evidence: Evidence) -> list[Finding]:
 
 def judge_figures(figures: Figures, options: Options) -> list[Finding]:
     """Return which numbers are not those of the goals (RELIABILITY.md 5): G1, G2, and with a lease of
-    production G5.
+    production G5, and how long jobs that have to run alone wait.
     """
     found = []
     if figures.kills < options.kills and any(map(options.wants, KILLS)):
@@ -65,14 +68,19 @@ def judge_figures(figures: Figures, options: Options) -> list[Finding]:
     if figures.repeated > figures.hit:
         problem = f"{figures.repeated} repeats, and only {figures.hit} executions were in hand at a fault"
         found.append(problem)
-    bound_s, longest_s = options.lease_s + _DETECTED_S, max(figures.orchestrator_s, default=0.0)
-    if options.judges_times and longest_s > bound_s:
-        late = sum(each > bound_s for each in figures.orchestrator_s)
-        found.append(
-            f"a killed orchestrator's jobs have to start again within {bound_s:g} s; {late} of "
-            f"{len(figures.orchestrator_s)} took longer, the longest {longest_s:.2f} s"
-        )
+    if options.judges_times:
+        bound_s = options.lease_s + _DETECTED_S
+        alone_s = _ALONE_S + _ALONE_STARTS * max(figures.start_s)
+        found += _late("a killed orchestrator's jobs have to start again", figures.orchestrator_s, bound_s)
+        found += _late("those of them that run alone have to", figures.suspect_s, bound_s + alone_s)
+        found += _late("a job that lost its process has to start again, alone,", figures.alone_s, alone_s)
     return [Finding("goal", problem) for problem in found]
+
+
+def _late(what: str, samples: Sequence[float], bound_s: float) -> Iterator[str]:
+    if (late := sum(each > bound_s for each in samples)) > 0:
+        longest = f"{late} of {len(samples)} took longer, the longest {max(samples):.2f} s"
+        yield f"{what} within {bound_s:g} s; {longest}"
 
 
 def _lost(evidence: Evidence, _: Causes) -> Iterator[Finding]:

@@ -24,11 +24,19 @@ def _beside() -> Iterator[Mutant]:
         "test_ending.py::test_purge_deletes_what_has_ended",
     )
     yield _lua(
+        "suspects-anywhere",
+        "a claim brings suspects there is no place for",
+        "claim.lua",
+        "return alone and free[alone] and alone or runner",
+        "return runner",
+        "test_suspects.py::test_suspects_wait_in_the_queue_for_a_place",
+    )
+    yield _lua(
         "foreign-lock",
         "a job that an orchestrator of the public line has locked is claimed",
         "claim.lua",
-        "return not lock and (free[runner] or 1) > 0",
-        "return (free[runner] or 1) > 0",
+        "return not lock and (free[capacity] or 1) > 0",
+        "return (free[capacity] or 1) > 0",
         "test_claim.py::test_upstream_locks_are_respected_and_written_when_asked",
     )
 

@@ -198,6 +198,22 @@ def _named() -> Iterator[Mutant]:
         "test_suspects.py::test_suspects_start_in_order_as_places_come_free",
     )
     yield _py(
+        "hoarding",
+        "an orchestrator takes suspects it has no place for, while others have",
+        "suspects",
+        "name: max(0, isolation.room - len(self._waiting.get(name, ())))",
+        "name: isolation.room",
+        "test_suspects.py::test_no_more_are_taken_than_there_are_places",
+    )
+    yield _py(
+        "side-by-side",
+        "the jobs of a process that hung up start anew while it works on",
+        "runners/supervisor",
+        "            await peer.put_down()\n",
+        "",
+        "runners/test_pool.py::test_a_process_that_hangs_up_is_ended_before_its_requests_are_lost",
+    )
+    yield _py(
         "retries",
         "one attempt more than max_retries",
         "decision",

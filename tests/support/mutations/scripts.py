@@ -133,7 +133,7 @@ def _upstream() -> Iterator[Mutant]:
         "U17",
         "jobs are claimed without asking whether their runner has a free slot",
         _CLAIM,
-        "return not lock and (free[runner] or 1) > 0",
+        "return not lock and (free[capacity] or 1) > 0",
         "return not lock",
         "test_claim.py::test_no_runner_gets_more_than_it_has_room_for",
     )

@@ -188,6 +188,7 @@ class ClaimLoop:
             owner,
             requests,
             free,
+            alone=self._dispatcher.alone(),
             dlq_name=plan.dlq_name,
             failed_ttl_seconds=plan.failed_ttl_s,
             lock_extension_seconds=plan.lock_extension_s,

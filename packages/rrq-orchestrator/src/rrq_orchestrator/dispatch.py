@@ -98,6 +98,10 @@ class Dispatcher:
         """Return the free slots per runner."""
         return {name: runner.free for name, runner in self.runners.items()}
 
+    def alone(self) -> dict[str, int]:
+        """Return how many suspects can be taken, per runner that has places for them."""
+        return self._suspects.room(self.runners)
+
     @property
     def hopeless(self) -> bool:
         """Whether no runner will take anything before a person changes something: none works, none runs."""
@@ -220,6 +224,8 @@ class Dispatcher:
             attempt = self.attempts.pop(request_id)
             if attempt is not None:
                 self._close(attempt, lost, None)
+        if lost.shared and cause is LostCause.CRASHED:
+            self._suspects.prepare(self.runners[runner])
         self._freed()
 
     def capacity_changed(self, runner: str) -> None:

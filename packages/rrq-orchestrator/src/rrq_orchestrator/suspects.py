@@ -32,6 +32,23 @@ class Suspects:
         self._waiting.setdefault(attempt.runner, deque()).append(attempt)
         return True
 
+    def prepare(self, runner: Runner) -> None:
+        """Suspects were made. Where no ordinary process is left nothing is claimed for a while: the places
+        come up meanwhile, and not after that.
+        """
+        if runner.isolation is not None and not runner.capacity:
+            runner.isolation.open()
+
+    def room(self, runners: Mapping[str, Runner]) -> dict[str, int]:
+        """Return how many more attempts can be taken, per runner that has places. Others wait in their
+        queue, where whoever has a place first takes them, and where no death holds them up.
+        """
+        return {
+            name: max(0, isolation.room - len(self._waiting.get(name, ())))
+            for name, runner in runners.items()
+            if (isolation := runner.isolation) is not None and isolation.room is not None
+        }
+
     def released(self, runners: Mapping[str, Runner]) -> Iterator[tuple[Attempt, Runner | Isolation]]:
         """Yield the attempts that can start, and where; each is to be submitted before the next is asked
         for.

@@ -29,6 +29,23 @@ async def opened(linger_s: float = 60.0, **config: object) -> AsyncIterator[tupl
         yield pool, isolation
 
 
+async def test_there_is_room_for_as_many_as_there_are_places() -> None:
+    """All of them before they are up, for then they soon will be; those that are free from then on. None
+    once they cannot be had.
+    """
+    async with bench({"pool_size": 2}) as pool:
+        isolation = pool.runner.isolation
+        assert isolation is not None
+        assert isolation.room == 2
+        assert isolation.open()
+        assert isolation.room == 2
+        await pool.recorder.until(lambda: isolation.free == 2)
+        isolation.submit(make_request("held", "hold"))
+        assert isolation.room == 1
+        await pool.runner.stop()
+        assert isolation.room is None
+
+
 async def test_a_suspect_runs_in_a_process_of_its_own() -> None:
     """It takes no slot of the ordinary pool, shares its process with nobody, and is answered, cancelled and
     counted like any other."""

@@ -88,6 +88,11 @@ class Isolation(Protocol):
     def free(self) -> int:
         """How many of them are up and empty. A change is told as ``capacity_changed`` of the runner."""
 
+    @property
+    def room(self) -> int | None:
+        """For how many requests there is or soon will be a place: ``free``, or all places while none is up.
+        None: no place can be had."""
+
     def open(self) -> bool:
         """Bring them up, if they are not. False: that does not work; run the request among others."""
 

@@ -157,7 +157,7 @@ def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringB
         alone = replace(plan, config=config, endpoints=endpoints)
         return Pool(name, alone, hears, log.bind(isolated=True))
 
-    return IsolatingRunner(pool, OnDemandPool(name, make, listener))
+    return IsolatingRunner(pool, OnDemandPool(name, make, listener, processes))
 
 
 def _other_host(config: RunnerConfig) -> str | None:

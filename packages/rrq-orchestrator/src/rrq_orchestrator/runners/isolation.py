@@ -35,13 +35,16 @@ class OnDemandPool:
         name: The runner's name.
         make: Makes the pool, whose processes take one request each.
         listener: Who hears of ends, under the runner's name.
+        places: How many processes the pool has.
 
     Attributes:
         linger_s: How long it stays without use.
     """
 
-    def __init__(self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener) -> None:
-        self._name, self._make, self._listener = name, make, listener
+    def __init__(
+        self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener, places: int
+    ) -> None:
+        self._name, self._make, self._listener, self._places = name, make, listener, places
         self.linger_s = _LINGER_S
         self._pool: Pool | None = None
         self._wanted = anyio.Event()
@@ -60,9 +63,17 @@ class OnDemandPool:
         """See :class:`.base.Isolation`."""
         return self._pool.free if self._pool is not None else 0
 
+    @property
+    def room(self) -> int | None:
+        """See :class:`.base.Isolation`."""
+        pool = self._pool
+        if self._stopping or (pool is not None and pool.state == "broken"):
+            return None
+        return pool.free if pool is not None and pool.state == "ready" else self._places
+
     def open(self) -> bool:
         """See :class:`.base.Isolation`."""
-        if self._stopping or (self._pool is not None and self._pool.state == "broken"):
+        if self.room is None:
             return False
         self._uses += 1
         self._wanted.set()

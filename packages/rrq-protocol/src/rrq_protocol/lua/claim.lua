@@ -8,8 +8,9 @@ ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server t
   ARGV[7] their TTL in s
 ARGV[8] lock extension in s, empty = no upstream locks are written (compat_job_locks)  ARGV[9] "1" = write job
   events
-ARGV[10] n runners  ARGV[11..] n pairs: runner, free slots; then records of 4: queue, runner it routes to,
-  wanted, after (resume of the last reply, empty = from the start)
+ARGV[10] n capacities  ARGV[11..] n pairs: runner, free slots, or "runner alone", places for suspects, which
+  take slots where there is no such pair; then records of 4: queue, runner it routes to, wanted, after (resume
+  of the last reply, empty = from the start)
 The keys of jobs, queues, wake lists, locks and counters are spelled from the prefix as in keys.py.
 Returns {"fenced"} or {"ok", now_ms, jobs, queues}; a job is {job_id, queue, due_ms, field values in FIELDS
   order, without the last two}; a queue is {claimed, skipped, next score or "", resume or ""} in the order asked, resume being
@@ -34,7 +35,7 @@ local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_para
   "trace_context", "correlation_context", "attempts_log", "cancel_requested_at", "suspect",
   "id", "job_unique_key" } -- the last two are looked at here, and left out of the reply
 local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9
-local TRACE, CORRELATION, LOG, CANCEL, ID, UNIQUE = 13, 14, 15, 16, 18, 19
+local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 13, 14, 15, 16, 17, 18, 19
 local PAGE, LONGEST_WAIT_MS = 512, 315360000000
 local free, paused, jobs, queues, spent = {}, {}, {}, {}, 0
 local at = 11
@@ -64,6 +65,12 @@ local function runner_of(function_name, routed)
   return cut and string.sub(function_name, 1, cut - 1) or routed
 end
 
+-- What a job takes one of. A suspect runs alone: it waits in the queue, for whoever has a place first (6.6).
+local function capacity_of(row, runner)
+  local alone = row[SUSPECT] and runner .. " alone"
+  return alone and free[alone] and alone or runner
+end
+
 -- Whether a queue's name can be put right, as a lease does with a foreign one; all jobs name the same few.
 local tidy = {}
 local function is_tidy(name)
@@ -83,7 +90,7 @@ local function unusable_field(job_id, row)
 end
 
 -- Whether the job can be leased: true, false = leave it in the queue, nil = cleared away, out of the queue.
-local function may_run(queue, job_id, job_key, row, lock, runner)
+local function may_run(queue, job_id, job_key, row, lock, capacity)
   if is_wrong_type(row) then
     quarantine(prefix, job_id)
     count(queue, "lost", 1)
@@ -105,11 +112,11 @@ local function may_run(queue, job_id, job_key, row, lock, runner)
   local field = unusable_field(job_id, row)
   if field then return refuse(queue, job_id, job_key, field) end
   if row[CANCEL] then return close(queue, job_id, job_key, "CANCELLED", "cancelled") end
-  return not lock and (free[runner] or 1) > 0
+  return not lock and (free[capacity] or 1) > 0
 end
 
-local function lease(queue_key, job_id, job_key, row, runner)
-  if free[runner] then free[runner] = free[runner] - 1 end
+local function lease(queue_key, job_id, job_key, row, capacity)
+  if free[capacity] then free[capacity] = free[capacity] - 1 end
   local seq = whole((row[SEQ] or 0) + 1)
   row[SEQ], row[ID], row[UNIQUE] = seq, nil, nil
   redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq", seq)
@@ -145,8 +152,8 @@ local function take(queue, routed, wanted, after)
       local job_id, due = found[i], found[i + 1]
       local job_key = prefix .. ":job:" .. job_id
       local row = redis.pcall("HMGET", job_key, unpack(FIELDS))
-      local runner = runner_of(row[FUNCTION] or "", routed)
-      local may = may_run(queue, job_id, job_key, row, locks[(i + 1) / 2], runner)
+      local capacity = capacity_of(row, runner_of(row[FUNCTION] or "", routed))
+      local may = may_run(queue, job_id, job_key, row, locks[(i + 1) / 2], capacity)
       looked = looked + 1
       if may == false then
         skipped = skipped + 1
@@ -155,7 +162,7 @@ local function take(queue, routed, wanted, after)
         gone[#gone + 1] = job_id
       end
       if may then
-        lease(queue_key, job_id, job_key, row, runner)
+        lease(queue_key, job_id, job_key, row, capacity)
         claimed = claimed + 1
         leased[#leased + 1] = now_int
         leased[#leased + 1] = job_id

@@ -83,7 +83,8 @@ class QueueReply(msgspec.Struct, frozen=True):
 
     Attributes:
         claimed: Jobs taken.
-        skipped: Candidates left alone, because their runner is full or a foreign lock is held.
+        skipped: Candidates left alone, because their runner is full, they are suspects and no place is free,
+            or a foreign lock is held.
         next_ms: Due time of the queue's first job, None if it is empty now.
         resume: Where to go on when more candidates lie behind those that were left alone; empty otherwise.
             Opaque.
@@ -111,6 +112,7 @@ def claim(
     requests: Sequence[ClaimRequest],
     free: Mapping[str, int],
     *,
+    alone: Mapping[str, int] | None = None,
     dlq_name: str = "default",
     failed_ttl_seconds: float = 604_800,
     lock_extension_seconds: float | None = None,
@@ -126,6 +128,7 @@ def claim(
         requests: The queues, in the order they are served.
         free: Free slots per runner. Jobs of a runner not named here are claimed without a limit of their
             own.
+        alone: Places for suspects per runner. Those of a runner not named here take its slots.
         dlq_name: Where records go that cannot even be leased.
         failed_ttl_seconds: How long those are kept.
         lock_extension_seconds: Write the public line's job locks with this margin; None writes none.
@@ -133,14 +136,15 @@ def claim(
         max_payload_bytes: Larger params come back as malformed (F86).
         now_ms: The time to go by; None is the server's.
     """
+    capacities = {**free, **{f"{runner} alone": places for runner, places in (alone or {}).items()}}
     args: list[Text] = [
         keyspace.prefix, orchestrator_id, now_arg(now_ms), _SLACK, _BYTE_BUDGET, dlq_name,
         int(failed_ttl_seconds),
         "" if lock_extension_seconds is None else int(lock_extension_seconds),
-        "1" if job_events else "", len(free),
+        "1" if job_events else "", len(capacities),
     ]  # fmt: skip
-    for runner, slots in free.items():
-        args += (runner, slots)
+    for capacity, slots in capacities.items():
+        args += (capacity, slots)
     for request in requests:
         args += (request.queue, request.runner, request.wanted, request.after)
     keys = (keyspace.workers, keyspace.active(orchestrator_id), keyspace.paused)

@@ -40,6 +40,20 @@ CASES = [
     (facts(), "next", False, "it is the next of its queue and may start at any moment", None),
     (facts(before=2), "behind", False, "it is due, and 2 jobs of its queue are due before it", None),
     (
+        facts(suspect=True),
+        "next", False,
+        ("it is the next of its queue; a process died under it: it runs alone, once there is a process for "
+         "that"),
+        None,
+    ),
+    (
+        facts(before=2, suspect=True),
+        "behind", False,
+        ("it is due, and 2 jobs of its queue are due before it; a process died under it: it runs alone, once "
+         "there is a process for that"),
+        None,
+    ),
+    (
         facts(outranked=[("critical", 1200), ("fast", 1)]),
         "behind", False,
         ("it is due, and no job of its queue is due before it, and by worker.strict these queues come first: "

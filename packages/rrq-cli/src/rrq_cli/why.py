@@ -121,10 +121,13 @@ def _running(facts: Facts) -> _Answer | None:
             return _because("recovering", f"{text}; another one takes it back in a moment")
         return _because("recovering", f"{text}, and none is there to take it back", *_START, stuck=True)
     asked = "; it was asked to cancel" if facts.cancel_requested else ""
-    alone = (
-        "; a process died under it: it runs alone, once there is a process for that" if facts.suspect else ""
-    )
-    return _because("running", f"it runs{since} on {job.worker_id}{asked}{alone}")
+    return _because("running", f"it runs{since} on {job.worker_id}{asked}{_alone(facts)}")
+
+
+def _alone(facts: Facts) -> str:
+    """Return what is to be said of a suspect, for the end of a sentence."""
+    text = "; a process died under it: it runs alone, once there is a process for that"
+    return text if facts.suspect else ""
 
 
 def _not_queued(facts: Facts) -> _Answer | None:
@@ -268,7 +271,9 @@ def _ahead(facts: Facts) -> str:
 
 def _turn(facts: Facts) -> _Answer | None:
     if facts.before or facts.outranked:
-        return _because("behind", f"it is due, and {_ahead(facts)}")
+        return _because("behind", f"it is due, and {_ahead(facts)}{_alone(facts)}")
+    if facts.suspect:
+        return _because("next", f"it is the next of its queue{_alone(facts)}")
     return _because("next", "it is the next of its queue and may start at any moment")
 
 

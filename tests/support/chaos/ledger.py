@@ -92,7 +92,8 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def claim_seq(self) -> int:
         """The number of the claim."""
-        return int(self.request.rpartition(".")[2])
+        # Behind it an owner is named where Redis went back and counts again.
+        return int(self.request.removeprefix(f"{self.job}.").partition(".")[0])
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,7 +27,7 @@ from support.proxy import Proxy
 from support.redis_choice import NoRedis, for_most
 from support.redis_servers import ProcessServer
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "steady_port"]
 
 TESTS = Path(__file__).resolve().parents[2]
 # Of Redis, one script call of the largest job takes microseconds; a reply later than this is a hung server.
@@ -78,7 +78,7 @@ class Stage:
         self.keep = False
         self.keyspace = Keyspace("rrq")
         self.server = ProcessServer(
-            binary, append_only=True, port=_steady_port(), arguments=("--appendfsync", options.fsync)
+            binary, append_only=True, port=steady_port(), arguments=("--appendfsync", options.fsync)
         )
         self.redis_up = False
         self.client = redis.Redis.from_url(
@@ -210,7 +210,7 @@ class Stage:
         return [self._rng.uniform(0, 0.5) for _ in range(16)]
 
 
-def _steady_port() -> int:
+def steady_port() -> int:
     """Return a free port below those that connections are given, one of which might take it from a dead
     server.
     """

@@ -1,13 +1,14 @@
 """``make goals``: measure what the command line names; exit code 1 if a goal is not met."""
 
 import argparse
+import os
 import random
 import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
 
-from support.goals import clocks, deaths, endurance, redis_faults, scripts, strangers
+from support.goals import clocks, deaths, endurance, failovers, redis_faults, scripts, strangers
 from support.goals.report import Report
 from support.redis_choice import for_most
 
@@ -23,6 +24,7 @@ GOALS: Mapping[str, tuple[Measure, int]] = {
     "runner": (deaths.runner, 20),
     "reclaim": (scripts.reclaim, 10_000),
     "restarts": (redis_faults.restarts, 20),
+    "failovers": (failovers.failovers, 100),
     "poison": (endurance.poison, 20),
     "load": (endurance.load, 30),
     "clock": (clocks.clock, 30),
@@ -31,14 +33,14 @@ GOALS: Mapping[str, tuple[Measure, int]] = {
     "calls": (scripts.calls, 20_000),
     "beats": (scripts.beats, 10_000),
 }
-"""Measurements, each with its size in CI form: jobs, kills, rounds or minutes."""
+"""Measurements, each with its size in CI form: jobs, kills, rounds, turns or minutes."""
 
 
 def main() -> int:
     """Measure; return the exit code."""
     parser = argparse.ArgumentParser(prog="make goals", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(GOALS)} [all]")
-    parser.add_argument("--size", type=int, metavar="N", help="jobs, kills, rounds or minutes")
+    parser.add_argument("--size", type=int, metavar="N", help="jobs, kills, rounds, turns or minutes")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), metavar="N")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in GOALS]:
@@ -51,7 +53,8 @@ def main() -> int:
         size = given.size or size
         print(f"\n{name}, size {size}", flush=True)
         measure(report, random.Random(f"{name}:{given.seed}"), size)
-        print(f"  took {time.monotonic() - began:.0f} s", flush=True)
+        took_s, (at_end, before, _) = time.monotonic() - began, os.getloadavg()
+        print(f"  took {took_s:.0f} s; load {at_end:.1f}, over 5 min {before:.1f}", flush=True)
     for each in report.missed:
         print(f"not met: {each}", file=sys.stderr)
     return int(bool(report.missed))

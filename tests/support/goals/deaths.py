@@ -137,7 +137,7 @@ def stops(report: Report, rng: random.Random, count: int) -> None:
     ids: list[str] = []
     with site(rng, 3) as place:
         for _ in range(count):
-            some = place.enqueue("slow", _JOBS, seconds=rng.uniform(0.5, 3.0))
+            some = place.enqueue("slow", _JOBS, seconds=rng.uniform(0.5, 1.5))
             ids += some
             place.wait("a job at work", partial(_alive, place, some))
             pid, victim = _busiest(place)
@@ -153,7 +153,8 @@ def stops(report: Report, rng: random.Random, count: int) -> None:
             place.wait("what it gave back to start", partial(_all_again, place, given))
             moved += [max(0.0, each.start.at - process.ended) for each in place.next_starts(given).values()]
             place.wait("all jobs to end", partial(place.ended, some))
-            place.ready()
+            place.ready(spare=1)
+        place.ready()
         records = [place.record(job_id) for job_id in ids]
     charged = sum(record.current_retries + record.crash_count for record in records)
     unended = sum(str(record.status) != "COMPLETED" for record in records)

@@ -23,6 +23,8 @@ class Report:
             return
         half, longest = ordered[len(ordered) // 2], ordered[-1]
         text = f"{what}: n={len(ordered)}, p50 {half:.3f} s, max {longest:.3f} s"
+        if most_s is not None and longest > most_s:
+            text = f"{text}, {sum(each > most_s for each in ordered)} over"
         if most_s is None:
             print(f"  {text}", flush=True)
         else:

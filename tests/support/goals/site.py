@@ -77,12 +77,13 @@ class Site:
         if not self.stage.wait(lambda: bool(done()), within_s, step_s):
             raise TimeoutError(f"waited {within_s:g} s for {what}; see {self.stage.folder}")
 
-    def ready(self) -> None:
-        """Wait until all orchestrators and a runner of each are at work."""
+    def ready(self, spare: int = 0) -> None:
+        """Wait until all orchestrators but ``spare``, and a runner of each, are at work."""
         self.wait(
             "orchestrators and runners",
-            lambda: all(
-                each.running and each.running.has_said("runner.started") and not each.paused
+            lambda: len(self.slots) - spare
+            <= sum(
+                bool(each.running and each.running.has_said("runner.started")) and not each.paused
                 for each in self.slots
             ),
         )
@@ -99,12 +100,19 @@ class Site:
 
 @contextmanager
 def site(
-    rng: random.Random, orchestrators: int = 2, *, max_crashes: int = 3, runs: Sequence[str] = RUNS
+    rng: random.Random,
+    orchestrators: int = 2,
+    *,
+    max_crashes: int = 3,
+    runs: Sequence[str] = RUNS,
+    through_proxy: bool = False,
 ) -> Iterator[Site]:
     """Serve a site whose orchestrators are ready. Their lease is the default one."""
     options = Options(0, orchestrators=0, producers=0, max_crashes=max_crashes)
     stage = Stage(options, rng)
     env = {"CHAOS_MARK": stage.mark, "TMPDIR": str(stage.folder / "tmp")}
+    if through_proxy:
+        env["RRQ_REDIS_DSN"] = stage.proxies[0].url
     stage.orchestrators += [
         Slot(f"orchestrator-{n}", runs, stage.folder, env, [0.0]) for n in range(orchestrators)
     ]

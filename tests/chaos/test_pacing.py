@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from support.chaos.ledger import Acknowledged, Attempted, Seen, append
+from support.chaos.ledger import Acknowledged, Attempted, Seen, append, read_witness_from
 from support.chaos.pacing import Gate, Pulse, Tally
 from support.waiting import eventually
 
@@ -29,6 +29,20 @@ def test_what_was_accepted_is_counted_as_it_is_written(tmp_path: Path) -> None:
         file.write(b'"at":3.0}\n')
     _look(tally)
     assert (tally.accepted, tally.waiting) == (3, 2)
+
+
+def test_a_witness_is_read_from_where_it_was_left(tmp_path: Path) -> None:
+    """Each line once; one that is still being written comes with the next look."""
+    witness = tmp_path / "witness"
+    assert read_witness_from(witness, 0) == ([], 0)
+    first, second = (Seen("start", job, f"{job}.1", 1, 2, 3, "o", 4.0) for job in "ab")
+    append(witness, [first, second])
+    whole = witness.read_bytes()
+    witness.write_bytes(whole[:-5])
+    lines, there = read_witness_from(witness, 0)
+    assert lines == [first]
+    witness.write_bytes(whole)
+    assert read_witness_from(witness, there) == ([second], len(whole))
 
 
 def test_jobs_are_let_through_up_to_the_next_fault(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "append",
     "read_ledger",
     "read_witness",
+    "read_witness_from",
 ]
 
 
@@ -132,13 +133,23 @@ def read_ledger(path: Path) -> list[Entry]:
 
 def read_witness(path: Path) -> list[Seen]:
     """Return what handlers wrote; nothing where there is no file."""
-    return [_decode_seen(line) for line in _lines(path)]
+    return read_witness_from(path, 0)[0]
+
+
+def read_witness_from(path: Path, start: int) -> tuple[list[Seen], int]:
+    """Return what handlers wrote behind the first ``start`` bytes, and where to go on."""
+    lines = _lines(path, start)
+    return [_decode_seen(line) for line in lines], start + sum(len(line) + 1 for line in lines)
 
 
 _decode_entry = msgspec.json.Decoder[Entry](Entry).decode
 _decode_seen = msgspec.json.Decoder(Seen).decode
 
 
-def _lines(path: Path) -> list[bytes]:
-    # A last line that a kill cut short has no end.
-    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+def _lines(path: Path, start: int = 0) -> list[bytes]:
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(start)
+        # A last line that a kill cut short has no end.
+        return file.read().split(b"\n")[:-1]

@@ -135,9 +135,9 @@ def stops(report: Report, rng: random.Random, count: int) -> None:
     """G19: SIGTERM under load. The exit, what is left, and when the jobs it gave back start elsewhere."""
     exits, moved, codes, left = [], [], [], 0
     ids: list[str] = []
-    with site(rng, 3) as place:
+    with site(rng, 4) as place:
         for _ in range(count):
-            some = place.enqueue("slow", _JOBS, seconds=rng.uniform(0.5, 1.5))
+            some = place.enqueue("slow", _JOBS, seconds=rng.uniform(0.5, 2.0))
             ids += some
             place.wait("a job at work", partial(_alive, place, some))
             pid, victim = _busiest(place)
@@ -152,8 +152,9 @@ def stops(report: Report, rng: random.Random, count: int) -> None:
             given = {job_id: each for job_id, each in hit.items() if not _completed(place, job_id, each)}
             place.wait("what it gave back to start", partial(_all_again, place, given))
             moved += [max(0.0, each.start.at - process.ended) for each in place.next_starts(given).values()]
-            place.wait("all jobs to end", partial(place.ended, some))
+            # The jobs of one stop run into the next; two others have room for them.
             place.ready(spare=1)
+        place.wait("all jobs to end", partial(place.ended, ids), step_s=0.5)
         place.ready()
         records = [place.record(job_id) for job_id in ids]
     charged = sum(record.current_retries + record.crash_count for record in records)

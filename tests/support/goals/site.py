@@ -9,7 +9,7 @@ from typing import Any
 from rrq_producer import Producer
 from rrq_protocol import Job, JobRecord, parse_record
 from support.chaos.evidence import Execution, executions_of
-from support.chaos.ledger import read_witness
+from support.chaos.ledger import Seen, read_witness_from
 from support.chaos.options import Options
 from support.chaos.slots import Slot
 from support.chaos.stage import Stage
@@ -27,6 +27,9 @@ class Site:
         self.stage = stage
         self.producer = Producer(stage.server.url)
         self._numbers = itertools.count()
+        self._read = 0
+        self._lines: dict[str, list[Seen]] = {}
+        self._seen: dict[str, list[Execution]] = {}
 
     @property
     def slots(self) -> list[Slot]:
@@ -40,7 +43,12 @@ class Site:
 
     def seen(self) -> dict[str, list[Execution]]:
         """Return what handlers saw so far."""
-        return executions_of(read_witness(self.stage.witness))
+        lines, self._read = read_witness_from(self.stage.witness, self._read)
+        for line in lines:
+            self._lines.setdefault(line.job, []).append(line)
+        for job_id in {line.job for line in lines}:
+            self._seen |= executions_of(self._lines[job_id])
+        return self._seen
 
     def running(self, *, parent: int) -> dict[str, Execution]:
         """Return what runs under an orchestrator process: the last execution of each such job."""
@@ -81,10 +89,12 @@ class Site:
         """Wait until all orchestrators but ``spare``, and a runner of each, are at work."""
         self.wait(
             "orchestrators and runners",
-            lambda: len(self.slots) - spare
-            <= sum(
-                bool(each.running and each.running.has_said("runner.started")) and not each.paused
-                for each in self.slots
+            lambda: (
+                len(self.slots) - spare
+                <= sum(
+                    bool(each.running and each.running.has_said("runner.started")) and not each.paused
+                    for each in self.slots
+                )
             ),
         )
 

@@ -3,5 +3,5 @@ recovery takes, what a beat costs. ``make goals`` runs them and prints what it s
 the figures. Tests judge behaviour, these judge times, so they want a machine with nothing else to do.
 
     __main__ → deaths, redis_faults, failovers, clocks, endurance → site    real processes
-               scripts                                         script calls on a server of their own
+               fencing → scripts                               script calls on a server of their own
 """

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from support.goals import clocks, deaths, endurance, failovers, redis_faults, scripts, strangers
+from support.goals import clocks, deaths, endurance, failovers, fencing, redis_faults, scripts, strangers
 from support.goals.report import Report
 from support.redis_choice import for_most
 
@@ -31,6 +31,7 @@ GOALS: Mapping[str, tuple[Measure, int]] = {
     "stops": (deaths.stops, 200),
     "strangers": (strangers.strangers, 10_000),
     "calls": (scripts.calls, 20_000),
+    "fencing": (fencing.fencing, 160),
     "beats": (scripts.beats, 10_000),
 }
 """Measurements, each with its size in CI form: jobs, kills, rounds, turns or minutes."""

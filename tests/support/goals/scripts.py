@@ -15,24 +15,25 @@ from support.redis_choice import NoRedis, for_most
 from support.redis_servers import ProcessServer
 from support.transitions import Transitions
 
-__all__ = ["beats", "calls", "reclaim", "stale"]
+__all__ = ["beats", "calls", "cpu_s", "fill", "reclaim", "server", "stale"]
 
 _BATCH = 16
 _ROUNDS = 5
 
 
 @contextmanager
-def _server() -> Iterator[Transitions]:
+def server() -> Iterator[Transitions]:
+    """Serve a server of its own, with nothing in it."""
     if (binary := for_most().binary) is None:
         raise NoRedis(f"needs a server program of its own, have only {for_most()}")
-    server = ProcessServer(binary)
-    server.start()
-    client = redis.Redis.from_url(server.url)
+    process = ProcessServer(binary)
+    process.start()
+    client = redis.Redis.from_url(process.url)
     try:
         yield Transitions(client, Keyspace("rrq"))
     finally:
         client.close()
-        server.close()
+        process.close()
 
 
 def stale(report: Report, rng: random.Random, rounds: int) -> None:
@@ -41,7 +42,7 @@ def stale(report: Report, rng: random.Random, rounds: int) -> None:
     """
     answers: list[SettleReply] = []
     changed = 0
-    with _server() as t:
+    with server() as t:
         for number in range(rounds):
             late, owner, job_id = f"late-{number}", f"owner-{number}", f"j{number}"
             job = t.start(job_id, late)
@@ -69,9 +70,9 @@ def reclaim(report: Report, _rng: random.Random, jobs: int) -> None:
     """G7: take back the jobs of one dead orchestrator."""
     took_s, longest_ms = [], []
     for _ in range(_ROUNDS):
-        with _server() as t:
+        with server() as t:
             t.register("dead")
-            _fill(t, jobs)
+            fill(t, jobs)
             while t.claim("dead", 1000, free={"python": 10**9}).jobs:
                 pass
             t.client.config_set("slowlog-log-slower-than", 0)
@@ -92,11 +93,11 @@ def calls(report: Report, _rng: random.Random, jobs: int) -> None:
     """G23: calls and processor time of Redis for a claim and an end of each job, 16 at a time."""
     per_job, cpu_us = [], []
     for _ in range(_ROUNDS):
-        with _server() as t:
+        with server() as t:
             t.register("a")
-            _fill(t, jobs)
+            fill(t, jobs)
             t.client.config_resetstat()
-            cpu, ended = _cpu_s(t), 0
+            cpu, ended = cpu_s(t), 0
             while found := t.claim("a", _BATCH).jobs:
                 ends = [
                     Settlement(job.id, job.claim_seq, SettleKind.COMPLETE, job.queue, "1", ttl_seconds=60)
@@ -104,7 +105,7 @@ def calls(report: Report, _rng: random.Random, jobs: int) -> None:
                 ]
                 t.settle(*ends, orchestrator="a")
                 ended += len(found)
-            cpu_us.append((_cpu_s(t) - cpu) / ended * 1e6)
+            cpu_us.append((cpu_s(t) - cpu) / ended * 1e6)
             stats: Any = t.client.info("commandstats")
         # What a script does inside counts as commands of their own; these two are what is sent.
         sent = [stats[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in stats]
@@ -116,9 +117,9 @@ def calls(report: Report, _rng: random.Random, jobs: int) -> None:
 def beats(report: Report, _rng: random.Random, count: int) -> None:
     """G24: time of Redis for a beat; with 1,000 jobs in hand."""
     took_us = []
-    with _server() as t:
+    with server() as t:
         t.register("a")
-        _fill(t, 1000)
+        fill(t, 1000)
         t.claim("a", 1000, free={"python": 10**9})
         lease = Lease("a", 10_000, b'{"status":"running"}', 20_000)
         for _ in range(_ROUNDS):
@@ -135,11 +136,13 @@ def _recover(t: Transitions, orchestrator: str) -> None:
         pass
 
 
-def _fill(t: Transitions, jobs: int) -> None:
+def fill(t: Transitions, jobs: int) -> None:
+    """Have jobs accepted."""
     for first in range(0, jobs, 500):
         t.enqueue(*(Job("f", {"n": n}, job_id=f"j{n}") for n in range(first, min(first + 500, jobs))))
 
 
-def _cpu_s(t: Transitions) -> float:
+def cpu_s(t: Transitions) -> float:
+    """Return the processor time that the server has used."""
     info: Any = t.client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rrq_producer import Producer
@@ -116,13 +117,18 @@ def site(
     max_crashes: int = 3,
     runs: Sequence[str] = RUNS,
     through_proxy: bool = False,
+    overlay: Path | None = None,
 ) -> Iterator[Site]:
-    """Serve a site whose orchestrators are ready. Their lease is the default one."""
+    """Serve a site whose orchestrators are ready. Their lease is the default one. Packages in the folder
+    ``overlay`` take the place of ours in them.
+    """
     options = Options(0, orchestrators=0, producers=0, max_crashes=max_crashes)
     stage = Stage(options, rng)
     env = {"CHAOS_MARK": stage.mark, "TMPDIR": str(stage.folder / "tmp")}
     if through_proxy:
         env["RRQ_REDIS_DSN"] = stage.proxies[0].url
+    if overlay is not None:
+        env["PYTHONPATH"] = str(overlay)
     stage.orchestrators += [
         Slot(f"orchestrator-{n}", runs, stage.folder, env, [0.0]) for n in range(orchestrators)
     ]

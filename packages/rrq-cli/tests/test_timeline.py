@@ -149,6 +149,23 @@ def test_a_running_attempt_names_its_runner() -> None:
     assert all("runner" not in to_builtins(each) for each in trace_of(done, KEYS, runner="python").events)
 
 
+def test_a_function_that_names_its_runner_tells_it() -> None:
+    """Also of attempts whose orchestrator died, and of the one that completed."""
+    lost = failure(1, "crash", 1, 2, claim_seq=1, worker="w1")
+    done = record(
+        JobStatus.COMPLETED,
+        function_name="rust#resize",
+        attempts=(lost,),
+        claim_seq=2,
+        crash_count=1,
+        start_time=at(3),
+        completion_time=at(4),
+        worker_id="w2",
+    )
+    started = [each for each in trace_of(done, KEYS).events if each.what == "started"]
+    assert [(each.worker, each.runner) for each in started] == [("w1", "rust"), ("w2", "rust")]
+
+
 def test_starts_that_left_no_attempt_are_counted() -> None:
     """A job given back once and lost once before it completed says so, and calls none of it waiting."""
     done = record(

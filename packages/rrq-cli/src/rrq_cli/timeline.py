@@ -26,13 +26,13 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         events.append(TraceEvent(what="due", at=first))
         due = first
     told, lost = 0, _lost(record)
-    requeued = _is_requeued(record)
+    requeued, named = _is_requeued(record), _named_runner(record)
     last_failed = record.attempts[-1] if record.attempts else None
     for entry in _recorded(record):
         if untold := _untold(told, entry.claim_seq):
             events.append(TraceEvent(what="earlier_starts", starts=untold, lost=min(lost, untold)))
             due, lost = None, max(0, lost - untold)
-        events += _attempt(entry, due)
+        events += _attempt(entry, due, named)
         due = time_of(entry.retry_at_ms) or time_of(entry.ended_at_ms) or due
         told = max(told, entry.claim_seq or 0)
         if requeued and entry is last_failed:
@@ -44,7 +44,9 @@ def trace_of(record: JobRecord, keys: Keyspace, *, runner: str | None = None) ->
         since = None if shown_last else record.start_time
         events.append(TraceEvent(what="earlier_starts", at=since, starts=untold, lost=min(lost, untold)))
         due = _later_due(record)
-    events += _last_attempt(record, due, runner)
+    events += _last_attempt(
+        record, due, (runner if record.status is JobStatus.ACTIVE else record.runner) or named
+    )
     events += _outlook(record)
     waits = [event.wait_seconds for event in events if event.wait_seconds is not None]
     runs = [event.run_seconds for event in events if event.run_seconds is not None]
@@ -131,9 +133,15 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
-def _attempt(entry: AttemptEntry, due: datetime | None) -> Iterator[TraceEvent]:
+def _named_runner(record: JobRecord) -> str | None:
+    """Return the runner a job's function names, which no other one takes it from."""
+    name, cut, _ = record.function_name.partition("#")
+    return name if cut else None
+
+
+def _attempt(entry: AttemptEntry, due: datetime | None, named: str | None) -> Iterator[TraceEvent]:
     started, ended = time_of(entry.started_at_ms), time_of(entry.ended_at_ms)
-    number, worker, runner = entry.attempt, entry.worker, entry.runner or msgspec.UNSET
+    number, worker, runner = entry.attempt, entry.worker, entry.runner or named or msgspec.UNSET
     if started is not None or entry.outcome != "released":
         yield TraceEvent(
             what="started",
@@ -171,7 +179,7 @@ def _last_attempt(record: JobRecord, due: datetime | None, runner: str | None) -
             attempt=number,
             wait_seconds=wait,
             worker=record.worker_id,
-            runner=(runner if record.status is JobStatus.ACTIVE else record.runner) or msgspec.UNSET,
+            runner=runner or msgspec.UNSET,
         )
     if not record.status.is_terminal or (told and record.status is JobStatus.FAILED):
         return

@@ -21,6 +21,7 @@ from benchmarks.suites import (
     run_idle,
     run_latency,
     run_peers,
+    run_requeue,
     run_throughput,
 )
 from benchmarks.suites.peers import compared
@@ -36,6 +37,7 @@ SUITES = {
     "idle": run_idle,
     "growth": run_growth,
     "cron": run_cron,
+    "requeue": run_requeue,
     "peers": run_peers,
 }
 

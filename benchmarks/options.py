@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["NAMES", "Options", "parse"]
 
-NAMES = ("throughput", "latency", "enqueue", "idle", "growth", "cron", "peers")
+NAMES = ("throughput", "latency", "enqueue", "idle", "growth", "cron", "requeue", "peers")
 ROUNDS, ROUNDS_QUICK = 3, 1
 SECONDS, SECONDS_QUICK = 5.0, 1.0
 

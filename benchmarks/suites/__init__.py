@@ -7,6 +7,7 @@ from benchmarks.suites.growth import run_growth
 from benchmarks.suites.idle import run_idle
 from benchmarks.suites.latency import run_latency
 from benchmarks.suites.peers import run_peers
+from benchmarks.suites.requeue import run_requeue
 from benchmarks.suites.throughput import run_throughput
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "run_idle",
     "run_latency",
     "run_peers",
+    "run_requeue",
     "run_throughput",
 ]

@@ -23,6 +23,7 @@ FIGURES = {
     "idle": {"CPU of Redis", "Redis commands"},
     "growth": {"claim", "settle", "throughput"},
     "cron": {"ticks", "late, p50", "late, p99"},
+    "requeue": {"rate", "CPU of Redis", "longest call"},
 }
 
 

@@ -329,9 +329,9 @@ class Calls(RuleBasedStateMachine):
         self.world.cancel(job_id)
 
     @_some_dead_letters
-    @rule(job_ids=_some(_of(lambda calls: calls.world.model.dlq)))
-    def requeue(self, job_ids: list[str]) -> None:
-        self.world.requeue(job_ids)
+    @rule(job_ids=_some(_of(lambda calls: calls.world.model.dlq)), placed=st.booleans())
+    def requeue(self, job_ids: list[str], placed: bool) -> None:
+        self.world.requeue(job_ids, placed=placed)
 
     @_some_jobs
     @rule(job_ids=_some(_ids))

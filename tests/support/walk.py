@@ -100,7 +100,10 @@ class Walk:
         self.calls.cancel(job_id=self.rng.choice(self.ids))
 
     def requeue(self) -> None:
-        self.calls.requeue(job_ids=list(self.world.model.dlq) if self._often() else self._some())
+        if self._often():
+            self.calls.requeue(job_ids=list(self.world.model.dlq), placed=self._often())
+        else:
+            self.calls.requeue_any(job_ids=self._some())
 
     def purge(self) -> None:
         self.calls.purge(job_ids=self._some(), waiting_too=not self._often())

@@ -150,8 +150,13 @@ class World:
         call = transitions.cancel(self.keyspace, job_id, job_events=True, now_ms=self.now)
         self.step(call, self.model.cancel(job_id), lambda got: got.value, again=True)
 
-    def requeue(self, job_ids: list[str], *, again: bool = True) -> None:
-        call = transitions.requeue(self.keyspace, "default", job_ids, now_ms=self.now)
+    def requeue(self, job_ids: list[str], *, placed: bool = False, again: bool = True) -> None:
+        places = None
+        if placed:  # dead letters, told where they stand: oldest first
+            stands = {each: place for place, each in enumerate(reversed(self.model.dlq))}
+            job_ids = sorted(job_ids, key=stands.__getitem__)
+            places = [stands[each] for each in job_ids]
+        call = transitions.requeue(self.keyspace, "default", job_ids, places=places, now_ms=self.now)
         expected = self.model.requeue(job_ids, self.now)
         self.step(call, expected, lambda got: [reply.value for reply in got], again=again)
 

@@ -251,7 +251,7 @@ class DeadLetterStats(msgspec.Struct, kw_only=True):
 class Requeued(msgspec.Struct, kw_only=True):
     """What ``dlq requeue`` did, or would do. ``results`` counts the answers; only ``ok`` changed a job."""
 
-    dry_run: bool
+    dry_run: bool = False
     ids: list[str] = []
     results: dict[str, int] = {}
 

@@ -1,10 +1,9 @@
-"""Dead letters are listed, grouped and revived."""
+"""Dead letters are listed and grouped."""
 
 import pytest
 
-from rrq_cli.shapes import JobRow
 from rrq_cli.store.client import Store
-from rrq_cli.store.dead_letters import dlq_names, fingerprint, group_dead, list_dead, requeue_dead, wrong_dlqs
+from rrq_cli.store.dead_letters import dead_pages, dlq_names, fingerprint, group_dead, list_dead, wrong_dlqs
 from rrq_cli.store.jobs import JobFilter
 from rrq_protocol import Settings
 from support.cli import World
@@ -81,21 +80,13 @@ def test_groups_are_by_queue_function_and_error(world: World, store: Store) -> N
     assert not group_dead(store, ["default"], most=1, batch_size=2).complete
 
 
-def test_requeueing_moves_what_fits(world: World, store: Store) -> None:
-    """A dry run changes nothing; then the newest that fit go back to their queue, or to another."""
-    ids = [world.dead() for _ in range(3)]
-    planned = requeue_dead(store, ["default"], ANY, most=2, target_queue=None, dry_run=True)
-    assert planned.ids == [ids[2], ids[1]]
-    assert world.redis.llen(world.keys.dlq("default")) == 3
-    seen: list[float] = []
-    done = requeue_dead(
-        store, ["default"], ANY, most=2, target_queue=None, dry_run=False, progress=seen.append
-    )
-    assert (done.results, seen) == ({"ok": 2}, [2])
-    assert world.redis.zcard(world.keys.queue("default")) == 2
-
-    def is_first(row: JobRow) -> bool:
-        return row.id == ids[0]
-
-    requeue_dead(store, ["default"], is_first, most=None, target_queue="again", dry_run=False)
-    assert world.redis.zrange(world.keys.queue("again"), 0, -1) == [ids[0].encode()]
+def test_pages_hold_what_was_there_at_first(world: World, store: Store) -> None:
+    """Newest first, each page with the number of entries behind it; what comes in meanwhile is in none."""
+    key = world.keys.dlq("default")
+    world.redis.rpush(key, *"edcba")
+    found = []
+    for behind, page in dead_pages(store, "default", 2):
+        found.append((behind, page))
+        world.redis.lpush(key, "new")
+    assert found == [(3, ["e", "d"]), (1, ["c", "b"]), (0, ["a"])]
+    assert list(dead_pages(store, "none", 2)) == []

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from rrq_cli.params import GlobalOptions
-from rrq_cli.shapes import JobRow
+from rrq_cli.store.choosing import choose_dead
 from rrq_cli.store.client import Store, open_store
+from rrq_cli.store.jobs import JobFilter
 from rrq_cli.store.purging import purge_dead, purge_queue
 from support.cli import World
 
@@ -48,15 +49,9 @@ def test_a_queue_that_is_none(world: World, store: Store) -> None:
 
 
 def test_dead_letters(world: World, store: Store) -> None:
-    """Those that fit go, record and entry, as many as were asked for; a dry run says which."""
+    """Those that were chosen go, record and entry; nothing else does."""
     first, second, other = world.dead(), world.dead(), world.dead(queue_name="media")
-
-    def accepts(row: JobRow) -> bool:
-        return row.queue_name == "default"
-
-    dry = purge_dead(store, ["default"], accepts, most=None, dry_run=True)
-    assert (dry.ids, dry.results) == ([second, first], {})
-    done = purge_dead(store, ["default"], accepts, most=1, dry_run=False, batch_size=1)
+    done = purge_dead(store, choose_dead(store, ["default"], JobFilter(queue="default"), most=1))
     assert (done.ids, done.results) == ([second], {"ok": 1})
     left = world.redis.lrange(world.keys.dlq("default"), 0, -1)
     assert left == [other.encode(), first.encode()]

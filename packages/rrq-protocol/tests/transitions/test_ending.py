@@ -16,6 +16,17 @@ def fail(t: Transitions, job_id: str, *, dlq_name: str = "default", **fields: st
     t.end(job, SettleKind.FAIL, "oops", charge=Charge.RETRY, dlq_name=dlq_name, attempts_log=b"[]")
 
 
+def bury(t: Transitions, count: int) -> list[str]:
+    """Dead-letter so many jobs and return their ids, oldest first."""
+    t.register("a")
+    names = [f"j{n:05}" for n in range(count)]
+    t.enqueue(*(Job("f", job_id=name) for name in names))
+    while jobs := t.claim(wanted=500).jobs:
+        t.settle(*(transitions.Settlement(j.id, j.claim_seq, SettleKind.FAIL, "default", "x") for j in jobs))
+    assert t.dead() == names[::-1]
+    return names
+
+
 def test_a_waiting_job_is_cancelled_at_once(t: Transitions) -> None:
     """Pending and retrying jobs end, leave their queue, free their key; their waiters hear of it (T11)."""
     t.add("pending", unique_key="u", defer_by=60)
@@ -133,19 +144,50 @@ def test_only_dead_letters_are_requeued(t: Transitions) -> None:
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_many_dead_letters_are_requeued_quickly(t: Transitions, newest_first: bool) -> None:
     """In the order of the list, from either end, an entry is found without looking at the others."""
-    t.register("a")
-    names = [f"j{n:05}" for n in range(3000)]
-    t.enqueue(*(Job("f", job_id=name) for name in names))
-    while jobs := t.claim(wanted=500).jobs:
-        t.settle(*(transitions.Settlement(j.id, j.claim_seq, SettleKind.FAIL, "default", "x") for j in jobs))
-    order = t.dead() if newest_first else t.dead()[::-1]
-    assert order == sorted(names, reverse=newest_first)
+    names = bury(t, 3000)
+    order = names[::-1] if newest_first else names
     t.client.config_resetstat()
     for start in range(0, len(order), 100):
         assert t.requeue(*order[start : start + 100]) == (OK,) * 100
     info: dict[str, dict[str, float]] = t.client.info("commandstats")
     assert info["cmdstat_lrem"]["usec_per_call"] < 10
     assert (t.dead(), len(t.queued())) == ([], 3000)
+
+
+@pytest.mark.parametrize("step", [1, 3, 40])
+def test_dead_letters_are_found_where_they_stand(t: Transitions, step: int) -> None:
+    """With their places, some of many are taken out in a few looks at the list; the others keep their order
+    (T12, T13)."""
+    names = bury(t, 1200)
+    wanted = list(range(0, 1200, step))
+    t.client.config_resetstat()
+    half = len(wanted) // 2
+    for act, part, taken in ((t.requeue, wanted[:half], 0), (t.purge, wanted[half:], half)):
+        answers = act(*(names[place] for place in part), places=[place - taken for place in part])
+        assert answers == (OK,) * len(part)
+    left = [name for place, name in enumerate(names) if place not in set(wanted)]
+    assert t.dead() == left[::-1]
+    assert t.queued() == [names[place] for place in wanted[:half]]
+    looks = t.client.info("commandstats")["cmdstat_lrem"]["calls"]
+    assert looks <= (len(wanted) if step == 1 else 40)
+    assert t.audit() == ()
+
+
+def test_what_stands_elsewhere_is_left_alone(t: Transitions) -> None:
+    """A place that is no longer right is said, nothing is done to that job, and the others go on."""
+    names = bury(t, 30)
+    t.client.lpush(t.keyspace.dlq("default"), "ghost")
+    moved = RequeueReply.MOVED
+    assert t.requeue(names[2], names[20], names[21], places=[2, 19, 21]) == (OK, moved, OK)
+    assert t.purge(names[0], names[29], places=[0, 29]) == (OK, moved)
+    t.now_ms += 1
+    assert t.requeue(names[1], names[1], places=[0, 0]) == (OK, RequeueReply.NOT_FAILED)
+    assert t.requeue("ghost", places=[3]) == t.purge("ghost", places=[99]) == (moved,)
+    assert t.requeue("ghost", places=[26]) == (RequeueReply.GONE,)
+    left = [name for name in names if name not in {names[at] for at in (0, 1, 2, 21)}]
+    assert t.dead() == left[::-1]
+    assert t.queued() == [names[2], names[21], names[1]]
+    assert t.audit() == ()
 
 
 def test_purge_deletes_what_has_ended(t: Transitions) -> None:

@@ -78,6 +78,22 @@ def test_a_full_memory_leaves_a_moved_job_as_it_was(full: tuple[Transitions, Cal
     assert t.audit() == ()
 
 
+def test_a_full_memory_revives_dead_letters_anywhere_in_the_list(
+    full: tuple[Transitions, Callable[[bool], Any]],
+) -> None:
+    """At maxmemory dead letters that are told by their places are taken out as else."""
+    t, fill = full
+    names = [f"j{n:02}" for n in range(60)]
+    for name in names:
+        t.end(t.start(name), SettleKind.FAIL)
+    fill(True)
+    some = range(20, 60, 2)
+    assert t.requeue(*(names[at] for at in some), places=some) == (RequeueReply.OK,) * 20
+    fill(False)
+    assert len(t.dead()) == 40
+    assert t.audit() == ()
+
+
 def every_call(t: Transitions) -> list[Callable[[], Any]]:
     """Return each transition as a call that would change something in the keyspace of :func:`busy`."""
     lease = Lease("a", 10_000, b"{}", 20_000)

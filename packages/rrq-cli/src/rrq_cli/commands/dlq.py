@@ -15,13 +15,13 @@ from rrq_cli.known import unknown_queue
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal
 from rrq_cli.params import MOMENT, GlobalOptions, common
 from rrq_cli.progress import progress
-from rrq_cli.shapes import JobRow
+from rrq_cli.shapes import Purged, Requeued
+from rrq_cli.store.choosing import Chosen, choose_dead, ids_of
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.dead_letters import (
     dlq_names,
     group_dead,
     list_dead,
-    requeue_dead,
     total_dead,
     wrong_dlqs,
 )
@@ -29,6 +29,7 @@ from rrq_cli.store.jobs import JobFilter
 from rrq_cli.store.purging import purge_dead
 from rrq_cli.store.queues import unknown_queues, wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
+from rrq_cli.store.requeueing import requeue_dead
 from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
 from rrq_cli.views.queues import show_purged
@@ -237,14 +238,20 @@ class _Choice:
         if self.job_id is not None:
             validate_job_id(self.job_id)
 
-    @property
-    def most(self) -> int | None:
-        """Jobs at most."""
-        return 1 if self.job_id is not None else self.limit
-
-    def accepts(self, row: JobRow) -> bool:
-        """Whether a dead letter is meant."""
-        return self.job_id in (None, row.id) and JobFilter(None, self.queue, self.function).accepts(row)
+    def found(self, store: Store, names: Sequence[str], *, quiet: bool) -> Chosen:
+        """Return the dead letters that are meant."""
+        wanted = JobFilter(None, self.queue, self.function) if self.queue or self.function else None
+        # Ids alone are read in no time; records take theirs.
+        with progress("looked at", total=total_dead(store, names), quiet=quiet or wanted is None) as advance:
+            return choose_dead(
+                store,
+                names,
+                wanted,
+                job_id=self.job_id,
+                most=1 if self.job_id is not None else self.limit,
+                batch_size=self.batch_size,
+                progress=advance,
+            )
 
     def none_found(self) -> str:
         """Return what to say where no dead letter is meant."""
@@ -260,7 +267,7 @@ class _Choice:
 @_chosen("requeue", "Every dead letter that fits the filters.")
 @click.option("--target-queue", metavar="NAME", help="Queue to put them into [default: each job's own].")
 def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -> int:
-    """Give dead letters a fresh start, with all their attempts, newest first.
+    """Give dead letters a fresh start, with all their attempts, in the order they failed in.
 
     JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}}; exit code 1 when nothing was requeued
     """
@@ -269,26 +276,17 @@ def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -
     target = None if target_queue is None else validate_queue_name(target_queue)
     with open_store(options) as store:
         names = _names(store, choice.dlq_name, choice.queue)
-        with progress("requeued", total=_most(store, names, choice), quiet=options.as_json) as advance:
-            done = requeue_dead(
-                store,
-                names,
-                choice.accepts,
-                most=choice.most,
-                target_queue=target,
-                dry_run=choice.dry_run,
-                batch_size=choice.batch_size,
-                progress=advance,
-            )
+        chosen = choice.found(store, names, quiet=options.as_json)
+        if choice.dry_run:
+            done = Requeued(dry_run=True, ids=ids_of(chosen))
+        else:
+            with progress("requeued", total=len(ids_of(chosen)), quiet=options.as_json) as advance:
+                done = requeue_dead(
+                    store, chosen, target_queue=target, batch_size=choice.batch_size, progress=advance
+                )
         missing = store.remark
     emit(options.as_json, done, show_requeued)
     return _code(done.dry_run, done.ids, done.results, choice, missing)
-
-
-def _most(store: Store, names: Sequence[str], choice: _Choice) -> int:
-    """Return how many it will be at most, for the progress bar."""
-    total = total_dead(store, names)
-    return total if choice.most is None else min(total, choice.most)
 
 
 def _code(
@@ -305,31 +303,19 @@ def _code(
 @_chosen("purge", "Every dead letter that fits the filters.")
 @yes_option
 def purge(options: GlobalOptions, choice: _Choice, yes: bool) -> int:
-    """Delete dead letters for good, newest first: the entries and the job records.
+    """Delete dead letters for good: the entries and the job records.
 
     JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}, "problem"}; exit code 1 when nothing was deleted
     """
     with open_store(options) as store:
         names = _names(store, choice.dlq_name, choice.queue)
-        wanted = purge_dead(
-            store, names, choice.accepts, most=choice.most, dry_run=True, batch_size=choice.batch_size
-        )
-        done = wanted
-        if wanted.ids and not choice.dry_run:
-            what = f"delete {plural(len(wanted.ids), 'dead letter')}"
+        chosen = choice.found(store, names, quiet=options.as_json)
+        done = Purged(dry_run=choice.dry_run, ids=ids_of(chosen))
+        if chosen and not choice.dry_run:
+            what = f"delete {plural(len(done.ids), 'dead letter')}"
             require_consent(what, yes=yes, as_json=options.as_json)
-            meant = set(wanted.ids)  # what was agreed to, and nothing that failed meanwhile
-            with progress("deleted", total=len(meant), quiet=options.as_json) as advance:
-                done = purge_dead(
-                    store,
-                    names,
-                    lambda row: row.id in meant,
-                    most=len(meant),
-                    dry_run=False,
-                    batch_size=choice.batch_size,
-                    progress=advance,
-                )
+            with progress("deleted", total=len(done.ids), quiet=options.as_json) as advance:
+                done = purge_dead(store, chosen, batch_size=choice.batch_size, progress=advance)
         missing = store.remark
-    done.dry_run = choice.dry_run
     emit(options.as_json, done, show_purged)
     return _code(done.dry_run, done.ids, done.results, choice, missing)

@@ -1,29 +1,25 @@
-"""Dead letter queues: listing, grouping and reviving what is in them."""
+"""Dead letter queues: listing and grouping what is in them."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
-from rrq_cli.shapes import DeadLetterGroup, DeadLetterStats, JobList, JobRow, Requeued
+from rrq_cli.shapes import DeadLetterGroup, DeadLetterStats, JobList, JobRow
 from rrq_cli.store.client import Store
 from rrq_cli.store.records import key_problem, read_rows, text_of
-from rrq_protocol import InvalidName, transitions, validate_queue_name
-from rrq_protocol.transitions import RequeueReply
+from rrq_protocol import InvalidName, validate_queue_name
 
 __all__ = [
-    "choose_dead",
     "dead_ids",
+    "dead_pages",
     "dlq_names",
     "fingerprint",
     "group_dead",
     "list_dead",
-    "requeue_dead",
     "total_dead",
     "wrong_dlqs",
 ]
 
-_REQUEUE_STEP = 100
 Accepts = Callable[[JobRow], bool]
 
 
@@ -58,15 +54,29 @@ def total_dead(store: Store, names: Sequence[str]) -> int:
     return sum(reply for reply in replies if isinstance(reply, int))
 
 
-def dead_ids(store: Store, name: str, batch_size: int) -> Iterator[list[str]]:
-    """Yield the ids of a dead letter queue in pages, newest first; nothing where its key is no list."""
-    start = 0
-    while True:
-        (page,) = store.ask(("LRANGE", store.keys.dlq(name), start, start + batch_size - 1))
-        if isinstance(page, Exception) or not page:
+def dead_pages(store: Store, name: str, size: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the ids of a dead letter queue in pages, newest first, each with the number of entries behind it;
+    nothing where its key is no list.
+
+    What comes in meanwhile is not among them. Where entries go meanwhile, others come twice; none is left
+    out.
+    """
+    key = store.keys.dlq(name)
+    (length,) = store.ask(("LLEN", key))
+    left = length if isinstance(length, int) else 0
+    while left > 0:
+        behind = max(0, left - size)
+        (page,) = store.ask(("LRANGE", key, -left, -behind - 1))
+        if isinstance(page, Exception):
             return
-        yield [text_of(each) for each in cast("list[bytes]", page)]
-        start += batch_size
+        if page:
+            yield behind, [text_of(each) for each in cast("list[bytes]", page)]
+        left = behind
+
+
+def dead_ids(store: Store, name: str, size: int) -> Iterator[list[str]]:
+    """Yield the ids of a dead letter queue in pages, newest first; nothing where its key is no list."""
+    yield from (page for _, page in dead_pages(store, name, size))
 
 
 def _rows(store: Store, names: Iterable[str], batch_size: int) -> Iterator[tuple[str, JobRow]]:
@@ -147,47 +157,3 @@ def group_dead(
             group.newest_at, group.newest_id = found.finished_at, found.id
     stats.groups = sorted(groups.values(), key=lambda group: -group.count)
     return stats
-
-
-def choose_dead(
-    store: Store, names: Sequence[str], accepts: Accepts, *, most: int | None, batch_size: int
-) -> dict[str, list[str]]:
-    """Return ids of dead letters that ``accepts`` takes, by DLQ, newest first; ``most``, None for all."""
-    chosen: dict[str, list[str]] = {}
-    count = 0
-    for name, found in _rows(store, names, batch_size):
-        if most is not None and count >= most:
-            break
-        if accepts(found):
-            chosen.setdefault(name, []).append(found.id)
-            count += 1
-    return chosen
-
-
-def requeue_dead(
-    store: Store,
-    names: Sequence[str],
-    accepts: Accepts,
-    *,
-    most: int | None,
-    target_queue: str | None,
-    dry_run: bool,
-    batch_size: int = _REQUEUE_STEP,
-    progress: Callable[[float], None] = lambda done: None,
-) -> Requeued:
-    """Give dead letters a fresh start, or with ``dry_run`` say which; ``most`` of them, None for all."""
-    chosen = choose_dead(store, names, accepts, most=most, batch_size=batch_size)
-    result = Requeued(dry_run=dry_run, ids=[job_id for ids in chosen.values() for job_id in ids])
-    if dry_run:
-        return result
-    answers: Counter[str] = Counter()
-    for name, newest_first in chosen.items():
-        # Oldest first: they come back in the order they failed in, and each is at the list's near end.
-        ids = newest_first[::-1]
-        for start in range(0, len(ids), batch_size):
-            page = ids[start : start + batch_size]
-            replies = store.run(transitions.requeue(store.keys, name, page, target_queue=target_queue))
-            answers.update(reply.value for reply in replies)
-            progress(len(replies))
-    result.results = {reply.value: answers[reply.value] for reply in RequeueReply if answers[reply.value]}
-    return result

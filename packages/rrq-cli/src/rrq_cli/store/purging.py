@@ -1,11 +1,12 @@
 """Deleting jobs: those that wait in a queue, and dead letters."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from rrq_cli.shapes import Purged
+from rrq_cli.store.choosing import Chosen, Progress, carry_out, ids_of, ordered
 from rrq_cli.store.client import Store
-from rrq_cli.store.dead_letters import Accepts, choose_dead
 from rrq_cli.store.records import key_problem, text_of
 from rrq_protocol import transitions
 from rrq_protocol.transitions import RequeueReply
@@ -13,7 +14,6 @@ from rrq_protocol.transitions import RequeueReply
 __all__ = ["purge_dead", "purge_queue"]
 
 _STEP = 200
-Progress = Callable[[float], None]
 
 
 def purge_queue(
@@ -46,33 +46,17 @@ def purge_queue(
         stay += sum(reply is not RequeueReply.OK for reply in replies)
         left -= len(ids)
         progress(len(ids))
-    return Purged(results=_ordered(answers))
+    return Purged(results=ordered(answers))
 
 
 def purge_dead(
-    store: Store,
-    names: Sequence[str],
-    accepts: Accepts,
-    *,
-    most: int | None,
-    dry_run: bool,
-    batch_size: int = 100,
-    progress: Progress = lambda done: None,
+    store: Store, chosen: Chosen, *, batch_size: int = 100, progress: Progress = lambda done: None
 ) -> Purged:
-    """Delete dead letters that ``accepts`` takes, newest first, or with ``dry_run`` say which."""
-    chosen = choose_dead(store, names, accepts, most=most, batch_size=batch_size)
-    result = Purged(dry_run=dry_run, ids=[job_id for ids in chosen.values() for job_id in ids])
-    if dry_run:
-        return result
-    answers: Counter[str] = Counter()
-    for name, ids in chosen.items():
-        for start in range(0, len(ids), batch_size):
-            replies = store.run(transitions.purge(store.keys, name, ids[start : start + batch_size]))
-            answers.update(reply.value for reply in replies)
-            progress(len(replies))
-    result.results = _ordered(answers)
-    return result
+    """Delete dead letters, entries and records, oldest first."""
 
+    def call(name: str, ids: Sequence[str], places: Sequence[int]) -> Any:
+        return transitions.purge(store.keys, name, ids, places=places)
 
-def _ordered(answers: Counter[str]) -> dict[str, int]:
-    return {reply.value: answers[reply.value] for reply in RequeueReply if answers[reply.value]}
+    done = Purged(ids=ids_of(chosen))
+    done.results = carry_out(store, chosen, call, batch_size=batch_size, progress=progress)
+    return done

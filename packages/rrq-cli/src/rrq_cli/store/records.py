@@ -12,7 +12,7 @@ from rrq_cli.shapes import JobDetail, JobRow
 from rrq_cli.store.client import Store
 from rrq_protocol import JobRecord, Keyspace, MalformedRecord, parse_record, validate_job_id
 
-__all__ = ["detail", "fields_of", "key_problem", "read_detail", "read_rows", "row", "time_of"]
+__all__ = ["detail", "fields_of", "key_problem", "read_detail", "read_named", "read_rows", "row", "time_of"]
 
 RawHash = Mapping[bytes, bytes]
 
@@ -96,6 +96,23 @@ def read_rows(store: Store, job_ids: Sequence[str]) -> list[JobRow]:
     """Return the list entries of jobs, in the order asked, in one round trip."""
     replies = store.ask(*(("HGETALL", store.keys.job(job_id)) for job_id in job_ids))
     return [row(store.keys, job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+
+
+def read_named(store: Store, job_ids: Sequence[str]) -> list[JobRow]:
+    """Return which function and queue jobs belong to, and nothing else, in the order asked, in one round
+    trip.
+    """
+    replies = store.ask(*(("HMGET", store.keys.job(each), "function_name", "queue_name") for each in job_ids))
+    return [_named(store.keys, job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+
+
+def _named(keys: Keyspace, job_id: str, reply: object) -> JobRow:
+    if (problem := key_problem(reply, "hash")) is not None:
+        return JobRow(id=job_id, problem=problem)
+    function, queue = (None if raw is None else text_of(raw) for raw in cast("Sequence[bytes | None]", reply))
+    return JobRow(
+        id=job_id, function_name=function, queue_name=None if queue is None else keys.queue_name(queue)
+    )
 
 
 def detail(keys: Keyspace, job_id: str, fields: RawHash, ttl_ms: int) -> JobDetail:

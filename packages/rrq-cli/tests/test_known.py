@@ -15,3 +15,4 @@ def test_without_a_near_one_some_are_listed() -> None:
     assert unknown_queue("xyz", ["a", "b"]) == "no queue xyz is known; known are a, b"
     assert unknown_queue("xyz", [*"abcdefg"]) == "no queue xyz is known; known are a, b, c, d, e, …"
     assert unknown_queue("xyz", []) == "no queue xyz is known"
+    assert unknown_queue("xyz", ["a", "b" * 99]) == "no queue xyz is known; known are a, …"

@@ -3,16 +3,24 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["unknown_queue"]
+__all__ = ["meant", "unknown_queue"]
 
 _LISTED = 5
+_LONGEST = 40
+"""Characters of a name that is listed; a longer one would fill the line."""
+
+
+def meant(name: str, known: Sequence[str]) -> str | None:
+    """Return the ``known`` name that a name was probably meant to be."""
+    lower = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return lower[near[0]] if near else None
 
 
 def unknown_queue(name: str, known: Sequence[str]) -> str:
     """Return a sentence for a queue name that is not among the ``known`` ones: the nearest one, or some."""
-    lower = {each.lower(): each for each in known}
-    near = get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    if near:
-        return f"no queue {name} is known; did you mean {lower[near[0]]}?"
-    listed = ", ".join(known[:_LISTED]) + (", …" if len(known) > _LISTED else "")
-    return f"no queue {name} is known" + (f"; known are {listed}" if listed else "")
+    if (near := meant(name, known)) is not None:
+        return f"no queue {name} is known; did you mean {near}?"
+    short = [each for each in known if len(each) <= _LONGEST][:_LISTED]
+    listed = ", ".join(short) + (", …" if len(known) > len(short) else "")
+    return f"no queue {name} is known" + (f"; known are {listed}" if short else "")

@@ -150,8 +150,51 @@ def test_an_unknown_queue_is_told(world: World) -> None:
         assert (answer.code, answer.out, answer.err) == (1, "", hint)
     answer = world.rrq("queue", "stats", "--queue", "medai")
     assert (answer.code, answer.err) == (0, hint)
-    # One may hold a queue before the first job comes.
-    assert world.rrq("queue", "pause", "medai").err == hint
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_a_queue_that_nobody_knows_is_held_by_force_only(world: World, verb: str) -> None:
+    """A slip in a name holds nothing: the answer names the queue that was meant, and what holds a new one."""
+    world.enqueue(queue_name="media")
+    known = world.redis.keys(f"{world.keys.prefix}*")
+    for words in ((), ("--json",)):
+        answer = world.rrq("queue", verb, "medai", *words)
+        assert (answer.code, answer.out) == (1, "")
+        assert " ".join(answer.err.split()) == (
+            "rrq: no queue medai is known; did you mean media? Nothing was done; if the name is right: "
+            f"rrq queue {verb} --force medai"
+        )
+    assert world.redis.keys(f"{world.keys.prefix}*") == known
+    answer = world.rrq("queue", verb, "medai", "--force")
+    said = "is paused now" if verb == "pause" else "was open before"
+    assert (answer.code, answer.out) == (0, f"queue medai {said}; 0 jobs wait in it\n")
+
+
+def test_a_queue_that_is_paused_is_known(world: World) -> None:
+    """Paused before its first job, a queue stands in the list and takes its resume without force."""
+    assert world.rrq("queue", "pause", "new", "--force").code == 0
+    assert "new" in world.rrq("queue", "list").out
+    answer = world.rrq("queue", "resume", "new")
+    assert (answer.code, answer.out, answer.err) == (0, "queue new is open now; 0 jobs wait in it\n", "")
+
+
+def test_a_scan_has_a_number_or_none(world: World) -> None:
+    """`--max-scan` alone looks at 1,000 keys and says so; with 0 it looks at all."""
+    world.completed()
+    for words in (
+        ("--max-scan",),
+        ("--max-scan", "--queue", "default"),
+        ("--queue", "default", "--max-scan"),
+    ):
+        answer = world.rrq("queue", "stats", *words)
+        assert (answer.code, answer.err) == (0, "")
+        assert "scanning 1,000 keys at most; all: --max-scan 0" in answer.words
+    answer = world.rrq("queue", "stats", "--max-scan", "0")
+    assert ("Records found by scanning" in answer.words, "at most" in answer.words) == (True, False)
+    assert world.rrq("queue", "stats", "--max-scan", "--json").json["queues"][0]["scanned"] == {
+        "COMPLETED": 1
+    }
+    assert world.rrq("queue", "stats", "--max-scan", "x").code == 2
 
 
 def test_stats_tell_of_a_day(world: World) -> None:

@@ -7,7 +7,8 @@ import click
 
 from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
-from rrq_cli.known import unknown_queue
+from rrq_cli.hints import command, remark
+from rrq_cli.known import meant, unknown_queue
 from rrq_cli.output import emit, note, note_if_none, shown
 from rrq_cli.params import DURATION, GlobalOptions, common
 from rrq_cli.progress import progress
@@ -56,8 +57,8 @@ def _names(store: Store, chosen: Sequence[str], scan: int | None) -> list[str]:
     return names
 
 
-def _one(store: Store, name: str) -> str:
-    """Return the name of a queue that is known.
+def _one(store: Store, name: str, *, otherwise: str = "") -> str:
+    """Return the name of a queue that is known; ``otherwise`` is added to what is said of another one.
 
     Raises:
         CliError: Nobody ever used it.
@@ -66,7 +67,8 @@ def _one(store: Store, name: str) -> str:
 
     checked = validate_queue_name(name)
     for missing, known in unknown_queues(store, [checked]):
-        fail(unknown_queue(missing, known) + ("" if store.remark is None else f"\n{store.remark}"))
+        said = f"{unknown_queue(missing, known)}{otherwise}"
+        fail(said if store.remark is None else f"{said}\n{store.remark}")
     return checked
 
 
@@ -86,11 +88,11 @@ def list_(options: GlobalOptions, show_empty: bool, scan: int | None) -> None:
     """
     with open_store(options) as store:
         found = list_queues(store, _names(store, (), scan))
-        remark = store.remark
+        missing = store.remark
     kept = [each for each in found if show_empty or each.waiting or each.problem or each.paused]
 
     emit(options.as_json, {"queues": kept}, lambda out, answer: show_queues(out, answer["queues"]))
-    note_if_none(kept, remark)
+    note_if_none(kept, missing)
 
 
 @queue.command()
@@ -99,8 +101,10 @@ def list_(options: GlobalOptions, show_empty: bool, scan: int | None) -> None:
 @click.option(
     "--max-scan",
     type=click.IntRange(min=0),
-    metavar="N",
-    help="Also count records by status, looking at N keys of the server (0: all; may take long).",
+    is_flag=False,
+    flag_value=1000,
+    metavar="[N]",
+    help="Also count records by status, looking at N keys of the server [1000; 0: all, may take long].",
 )
 @click.option("--watch", is_flag=True, help="Show them again and again until Ctrl-C.")
 @click.option(
@@ -131,10 +135,10 @@ def stats(
             keep_showing("queue stats --watch", interval, _looking(store, chosen, max_scan))
             return
         found = queue_stats(store, _names(store, chosen, max_scan), max_scan=max_scan)
-        at, remark = time_of(store.now_ms()), store.remark
+        at, missing = time_of(store.now_ms()), store.remark
 
-    emit(options.as_json, {"at": at, "queues": found}, lambda out, _: show_stats(out, found))
-    note_if_none(any(each.waiting or each.totals.enqueued or each.problem for each in found), remark)
+    emit(options.as_json, {"at": at, "queues": found}, lambda out, _: show_stats(out, found, max_scan))
+    note_if_none(any(each.waiting or each.totals.enqueued or each.problem for each in found), missing)
 
 
 def _looking(
@@ -146,7 +150,7 @@ def _looking(
     def look() -> "Callable[[Console], None]":
         names = sorted(set(chosen)) or queue_names(store, scan=max_scan)
         found = queue_stats(store, names, max_scan=max_scan, flow=flow)
-        return lambda out: show_stats(out, found)
+        return lambda out: show_stats(out, found, max_scan)
 
     return look
 
@@ -166,40 +170,59 @@ def inspect(options: GlobalOptions, name: str, limit: int, offset: int) -> int:
             note(problem)
         checked = _one(store, name)
         content = inspect_queue(store, checked, limit=limit, offset=offset)
-        remark = store.remark
+        missing = store.remark
     emit(options.as_json, content, show_content)
-    note_if_none(content.waiting or content.problem, remark)
+    note_if_none(content.waiting or content.problem, missing)
     return ExitCode.FINDING if content.problem else ExitCode.OK
 
 
+_force = click.option("--force", is_flag=True, help="Also a queue that nobody has used so far.")
+
+
 @queue.command()
 @common
 @click.argument("name", metavar="QUEUE")
-def pause(options: GlobalOptions, name: str) -> None:
+@_force
+def pause(options: GlobalOptions, name: str, force: bool) -> None:
     """Stop handing out the jobs of a queue: new ones are accepted and wait, running ones go on.
+
+    A name that nobody knows is refused, for a slip in it would leave the queue that is meant running; --force
+    pauses a queue before its first job.
 
     JSON: {"name", "result": "paused" | "already", "waiting"}
     """
-    _hold(options, name, paused=True)
+    _hold(options, name, paused=True, force=force)
 
 
 @queue.command()
 @common
 @click.argument("name", metavar="QUEUE")
-def resume(options: GlobalOptions, name: str) -> None:
-    """End the pause of a queue.
+@_force
+def resume(options: GlobalOptions, name: str, force: bool) -> None:
+    """End the pause of a queue. A name that nobody knows is refused.
 
     JSON: {"name", "result": "resumed" | "already", "waiting"}
     """
-    _hold(options, name, paused=False)
+    _hold(options, name, paused=False, force=force)
 
 
-def _hold(options: GlobalOptions, name: str, *, paused: bool) -> None:
-    from rrq_protocol import transitions
+def _hold(options: GlobalOptions, name: str, *, paused: bool, force: bool) -> None:
+    from rrq_protocol import transitions, validate_queue_name
     from rrq_protocol.transitions import PauseReply
 
     with open_store(options) as store:
-        (checked,) = _names(store, (name,), None)
+        for problem in wrong_sets(store):
+            note(problem)
+        if force:
+            checked = validate_queue_name(name)
+            for missing, known in unknown_queues(store, [checked]):
+                if meant(missing, known) is not None:
+                    note(unknown_queue(missing, known))
+        else:
+            again = command("queue", "pause" if paused else "resume", "--force", name)
+            checked = _one(
+                store, name, otherwise=f"\nNothing was done; if the name is right: {again}{remark()}"
+            )
         done = store.run((transitions.pause if paused else transitions.resume)(store.keys, checked))
     state = "paused" if paused else "open"
     said = f"was {state} before" if done.reply is PauseReply.ALREADY else f"is {state} now"

@@ -50,8 +50,8 @@ def glob_escaped(text: str) -> str:
 
 
 def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
-    """Return the known queues, sorted: registered ones, those of the settings, those that orchestrators
-    report, and with ``scan`` found keys.
+    """Return the known queues, sorted: registered ones, paused ones, those of the settings, those that
+    orchestrators report, and with ``scan`` found keys.
 
     Producers of the public line register nothing; ``scan`` is the number of keys to look at for their queues
     (0: all).
@@ -59,9 +59,8 @@ def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
     settings = store.settings
     names = {settings.default_queue_name, *settings.worker.queues, *settings.runner_routes}
     names.update(cron.queue_name for cron in settings.cron_jobs if cron.queue_name)
-    (registered,) = store.ask(("SMEMBERS", store.keys.queues))
-    if not isinstance(registered, Exception):
-        names.update(text_of(name) for name in registered)
+    for listed in store.ask(("SMEMBERS", store.keys.queues), ("SMEMBERS", store.keys.paused)):
+        names.update(_members(listed))
     names.update(name for each in list_orchestrators(store) for name in each.queues)
     if scan is not None:
         pattern = glob_escaped(store.keys.queue("")) + "*"

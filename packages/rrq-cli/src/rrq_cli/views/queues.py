@@ -52,8 +52,8 @@ def _print_problems(out: "Console", queues: Sequence[QueueInfo]) -> None:
             out.print(shown(f"! {each.name}: {each.problem}", "red"), overflow="fold")
 
 
-def show_stats(out: "Console", queues: Sequence[QueueStats]) -> None:
-    """Print where jobs stand now, and below it how they flow."""
+def show_stats(out: "Console", queues: Sequence[QueueStats], most: int | None = None) -> None:
+    """Print where jobs stand now, and below it how they flow; a scan looked at ``most`` keys (0: all)."""
     if not queues:
         out.print(shown("No queue is known yet; the first job that is enqueued makes one.", "dim"))
         return
@@ -89,7 +89,7 @@ def show_stats(out: "Console", queues: Sequence[QueueStats]) -> None:
     columns += [Column("Hour", keep=1), Column("Day")]
     out.print(table(columns, [_flow(each) for each in queues]))
     if any(each.scanned is not None for each in queues):
-        _show_scanned(out, queues)
+        _show_scanned(out, queues, most)
 
 
 def _so_far(stats: QueueStats) -> Sequence[object]:
@@ -115,9 +115,11 @@ def _flow(stats: QueueStats) -> Sequence[object]:
     )
 
 
-def _show_scanned(out: "Console", queues: Sequence[QueueStats]) -> None:
+def _show_scanned(out: "Console", queues: Sequence[QueueStats], most: int | None) -> None:
     out.print()
-    titled(out, "Records found by scanning")
+    titled(
+        out, "Records found by scanning", f"{plural(most, 'key')} at most; all: --max-scan 0" if most else ""
+    )
     statuses = sorted({status for each in queues for status in each.scanned or {}})
     columns = [Column("Queue"), *(Column(status.capitalize(), right=True) for status in statuses)]
     rows = [

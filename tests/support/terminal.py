@@ -79,6 +79,13 @@ class Terminal:
         self._read_until(lambda: self.text.count(text) >= times, text)
         return self.text
 
+    def shows(self, text: str, within_s: float) -> bool:
+        """Read for so long at most; return whether a text was shown."""
+        give_up = time.monotonic() + within_s
+        while text not in self.text and time.monotonic() < give_up:
+            self._read(0.2)
+        return text in self.text
+
     def wait_for_end(self) -> int:
         """Read until the process has ended; return its exit code."""
         self._read_until(lambda: self.process.poll() is not None, "the end")

@@ -87,15 +87,24 @@ def shell(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Itera
 
 
 @pytest.mark.slow
-def test_tab_in_a_shell(shell: Terminal) -> None:
-    """The only word that fits is put into the line, a command or an option, at each Tab; where several words
-    fit they are listed. Slow: every Tab starts a process, and one shell is like another on each Python."""
+def test_tab_in_a_shell(shell: Terminal, world: World) -> None:
+    """The only word that fits is put into the line, a command, an option or a name, at each Tab; where
+    several words fit they are listed. Slow: every Tab starts a process, and one shell is like another on each
+    Python."""
+    world.enqueue(queue_name="media")
     for typed, whole in (
         ("rrq comple", "rrq completion "),
         ("rrq dlq requeue --dry", "rrq dlq requeue --dry-run "),
     ):
         shell.type(f"\x15{typed}\t")
         shell.wait_for(whole)
+    # Names are Redis's to tell, and it is not waited for long: on a busy machine Tab is pressed again.
+    for _ in range(20):
+        shell.type("\x15rrq queue pause med\t")
+        if shell.shows("rrq queue pause media ", within_s=6):
+            break
+    else:
+        pytest.fail("Tab never gave the name of the queue")
     shell.type("\x15rrq cron \t\t")
     shell.wait_for("list")
     shell.wait_for("trigger")

@@ -1,4 +1,4 @@
-"""``rrq completion``: Tab completes commands and options."""
+"""``rrq completion``: Tab completes commands, options and names."""
 
 import click
 
@@ -18,6 +18,9 @@ _ZSH_LATER = "    compdef _rrq_completion rrq\n"
 @click.argument("shell", metavar="SHELL", type=click.Choice(_SHELLS))
 def completion(options: GlobalOptions, shell: str) -> None:
     """Print what makes SHELL (bash, zsh or fish) complete rrq's commands and options.
+
+    Names are completed too, of queues, jobs, orchestrators and cron entries; Redis is asked for them, and
+    where it does not answer at once there are none.
 
     bash: rrq completion bash > ~/.local/share/bash-completion/completions/rrq
     zsh: rrq completion zsh > ~/.zfunc/_rrq, with fpath+=~/.zfunc before compinit in ~/.zshrc

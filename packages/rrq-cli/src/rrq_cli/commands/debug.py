@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rrq_cli import completing
 from rrq_cli.commands.generating import clear_, generate_jobs, generate_workers, stress_test
 from rrq_cli.exits import ExitCode, UsageProblem
 from rrq_cli.output import emit
@@ -55,7 +56,9 @@ def _params(pairs: Sequence[tuple[str, Any]], text: str | None) -> dict[str, Any
 )
 @click.option("--params", metavar="JSON", help="All parameters as a JSON object.")
 @click.option("--kwargs", metavar="JSON", hidden=True, help="The earlier name of --params.")
-@click.option("--queue", metavar="NAME", help="Queue [default: that of the settings].")
+@click.option(
+    "--queue", metavar="NAME", shell_complete=completing.queues, help="Queue [default: that of the settings]."
+)
 @click.option("--job-id", metavar="ID", help="Id of the job [default: a new one].")
 @click.option("--unique-key", metavar="KEY", help="No second job while one of this key has not ended.")
 @click.option(

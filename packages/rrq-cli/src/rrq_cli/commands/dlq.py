@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rrq_cli import completing
 from rrq_cli.commands.job import print_raw
 from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
@@ -62,10 +63,20 @@ def _names(store: Store, chosen: str | None, queue: str | None = None) -> list[s
 
 def _filter(command: Callable[..., object]) -> Callable[..., object]:
     command = click.option("--function", metavar="NAME", help="Only jobs of this function.")(command)
-    return click.option("--queue", metavar="NAME", help="Only jobs that came from this queue.")(command)
+    return click.option(
+        "--queue",
+        metavar="NAME",
+        shell_complete=completing.queues,
+        help="Only jobs that came from this queue.",
+    )(command)
 
 
-_dlq_name = click.option("--dlq-name", metavar="NAME", help="Only this dead letter queue [default: all].")
+_dlq_name = click.option(
+    "--dlq-name",
+    metavar="NAME",
+    shell_complete=completing.dlqs,
+    help="Only this dead letter queue [default: all].",
+)
 _batch_size = click.option(
     "--batch-size",
     type=click.IntRange(1, 5000),
@@ -122,7 +133,7 @@ def list_(
 
 @dlq.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.dead_jobs)
 @click.option("--raw", is_flag=True, help="Print the stored fields byte for byte; not to a terminal.")
 def inspect(options: GlobalOptions, job_id: str, raw: bool) -> int:
     """Show one dead letter with its parameters and the error of every attempt.
@@ -197,7 +208,9 @@ def _chosen(deed: str, reach: str) -> Callable[[Callable[..., Any]], Callable[..
             click.option("--dry-run", is_flag=True, help="Only say which jobs it would be."),
             click.option("--all", "all_", is_flag=True, help=reach),
             click.option("--limit", type=click.IntRange(min=1), help="Jobs at most, newest first."),
-            click.option("--job-id", metavar="ID", help="Only this job."),
+            click.option(
+                "--job-id", metavar="ID", shell_complete=completing.dead_jobs, help="Only this job."
+            ),
             _filter,
         ):
             declared = option(declared)
@@ -265,7 +278,12 @@ class _Choice:
 @dlq.command()
 @common
 @_chosen("requeue", "Every dead letter that fits the filters.")
-@click.option("--target-queue", metavar="NAME", help="Queue to put them into [default: each job's own].")
+@click.option(
+    "--target-queue",
+    metavar="NAME",
+    shell_complete=completing.queues,
+    help="Queue to put them into [default: each job's own].",
+)
 def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -> int:
     """Give dead letters a fresh start, with all their attempts, in the order they failed in.
 

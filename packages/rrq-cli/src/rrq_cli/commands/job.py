@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from rrq_cli import completing
 from rrq_cli.exits import ExitCode, fail
 from rrq_cli.hints import command, remark
 from rrq_cli.known import unknown_queue
@@ -35,7 +36,7 @@ def job() -> None:
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.any_jobs)
 @click.option("--raw", is_flag=True, help="Print the stored fields byte for byte; not to a terminal.")
 def show(options: GlobalOptions, job_id: str, raw: bool) -> int:
     """Show everything about one job.
@@ -63,7 +64,7 @@ def print_raw(fields: Mapping[bytes, bytes]) -> None:
 @job.command("list")
 @common
 @click.option("--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only jobs in this state.")
-@click.option("--queue", metavar="NAME", help="Only jobs of this queue.")
+@click.option("--queue", metavar="NAME", shell_complete=completing.queues, help="Only jobs of this queue.")
 @click.option(
     "--function", metavar="NAME", help="Only jobs of this function, with or without its runner# prefix."
 )
@@ -105,7 +106,7 @@ def list_(
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.any_jobs)
 def trace(options: GlobalOptions, job_id: str) -> int:
     """Show what happened to a job, step by step: waits, attempts, errors, what comes next.
 
@@ -129,7 +130,7 @@ def trace(options: GlobalOptions, job_id: str) -> int:
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.open_jobs)
 def cancel(options: GlobalOptions, job_id: str) -> int:
     """Cancel a job: one that waits at once, one that runs by asking its orchestrator.
 
@@ -166,7 +167,7 @@ def cancel(options: GlobalOptions, job_id: str) -> int:
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.any_jobs)
 @click.option(
     "--timeout",
     type=DURATION,
@@ -195,8 +196,13 @@ def wait(options: GlobalOptions, job_id: str, timeout: float | None) -> int:
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
-@click.option("--queue", metavar="NAME", help="Queue of the new job [default: that of the old one].")
+@click.argument("job_id", metavar="ID", shell_complete=completing.any_jobs)
+@click.option(
+    "--queue",
+    metavar="NAME",
+    shell_complete=completing.queues,
+    help="Queue of the new job [default: that of the old one].",
+)
 def replay(options: GlobalOptions, job_id: str, queue: str | None) -> int:
     """Enqueue a new job with the function, parameters and limits of one that has ended, however it ended.
 
@@ -213,7 +219,7 @@ def replay(options: GlobalOptions, job_id: str, queue: str | None) -> int:
 
 @job.command()
 @common
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=completing.any_jobs)
 def why(options: GlobalOptions, job_id: str) -> int:
     """Say why a job does not run; exit code 1 where it never will unless somebody does something.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rrq_cli import completing
 from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.hints import command, remark
@@ -97,7 +98,14 @@ def list_(options: GlobalOptions, show_empty: bool, scan: int | None) -> None:
 
 @queue.command()
 @common
-@click.option("--queue", "chosen", multiple=True, metavar="NAME", help="Only this queue; may be repeated.")
+@click.option(
+    "--queue",
+    "chosen",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.queues,
+    help="Only this queue; may be repeated.",
+)
 @click.option(
     "--max-scan",
     type=click.IntRange(min=0),
@@ -157,7 +165,7 @@ def _looking(
 
 @queue.command()
 @common
-@click.argument("name", metavar="QUEUE")
+@click.argument("name", metavar="QUEUE", shell_complete=completing.queues)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Jobs at most.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Jobs to leave out first.")
 def inspect(options: GlobalOptions, name: str, limit: int, offset: int) -> int:
@@ -181,7 +189,7 @@ _force = click.option("--force", is_flag=True, help="Also a queue that nobody ha
 
 @queue.command()
 @common
-@click.argument("name", metavar="QUEUE")
+@click.argument("name", metavar="QUEUE", shell_complete=completing.queues)
 @_force
 def pause(options: GlobalOptions, name: str, force: bool) -> None:
     """Stop handing out the jobs of a queue: new ones are accepted and wait, running ones go on.
@@ -196,7 +204,7 @@ def pause(options: GlobalOptions, name: str, force: bool) -> None:
 
 @queue.command()
 @common
-@click.argument("name", metavar="QUEUE")
+@click.argument("name", metavar="QUEUE", shell_complete=completing.queues)
 @_force
 def resume(options: GlobalOptions, name: str, force: bool) -> None:
     """End the pause of a queue. A name that nobody knows is refused.
@@ -236,7 +244,7 @@ def _hold(options: GlobalOptions, name: str, *, paused: bool, force: bool) -> No
 
 @queue.command()
 @common
-@click.argument("name", metavar="QUEUE")
+@click.argument("name", metavar="QUEUE", shell_complete=completing.queues)
 @click.option("--dry-run", is_flag=True, help="Only say how many jobs it would be.")
 @yes_option
 def purge(options: GlobalOptions, name: str, dry_run: bool, yes: bool) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from rrq_cli import completing
 from rrq_cli.exits import ExitCode, UsageProblem
 from rrq_cli.output import emit, note, note_if_none
 from rrq_cli.params import DURATION, GlobalOptions, common
@@ -37,7 +38,7 @@ def list_(options: GlobalOptions) -> None:
 
 @click.command()
 @common
-@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completing.orchestrators)
 @click.option("--all", "all_", is_flag=True, help="Every orchestrator that lives.")
 @click.option("--wait", is_flag=True, help="Wait until they have left; exit code 1 if one does not.")
 @click.option(

@@ -1,6 +1,7 @@
 """``rrq cron``: when entries of ``[[rrq.cron_jobs]]`` fire, and firing one by hand."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, tzinfo
@@ -75,8 +76,23 @@ def list_(config: str | None, redis_dsn: str | None, prefix: str | None, as_json
         click.echo("the settings have no [[rrq.cron_jobs]]")
 
 
+def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the entries that Tab offers; none where the settings are wrong, for somebody is still typing."""
+    from rrq_protocol import load_settings
+
+    given = [each.params for each in (ctx, ctx.find_root())]
+    config, dsn, prefix = (
+        next((params[name] for params in given if params.get(name)), None)
+        for name in ("config", "redis_dsn", "prefix")
+    )
+    with contextlib.suppress(Exception):
+        settings = load_settings(config, overrides={"redis_dsn": dsn, "key_prefix": prefix})
+        return [entry.name for entry in _entries(settings) if entry.name.startswith(incomplete)]
+    return []
+
+
 @cron.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=_offered)
 @_options
 def trigger(name: str, config: str | None, redis_dsn: str | None, prefix: str | None, as_json: bool) -> None:
     """Enqueue the job of entry NAME now, beside its schedule, and print the job's id.

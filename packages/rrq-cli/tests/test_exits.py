@@ -6,6 +6,8 @@ from redis import exceptions
 from rrq_cli.exits import CliError, ExitCode, UsageProblem, explain, fail
 from rrq_protocol import InvalidName, SettingsError
 
+FULL = "command not allowed when used memory > 'maxmemory'"
+
 
 @pytest.mark.parametrize(
     ("error", "code", "said"),
@@ -21,6 +23,16 @@ from rrq_protocol import InvalidName, SettingsError
         (exceptions.TimeoutError("Timeout"), 1, "did not answer in time"),
         (exceptions.ConnectionError("closed"), 1, "connection to Redis was lost"),
         (exceptions.ResponseError("ERR odd\nthing"), 1, "Redis answered: ERR odd thing"),
+        (exceptions.AuthenticationError("Authentication required."), 1, "Redis asks for a password: give"),
+        (exceptions.ResponseError(f"{FULL}. script: {'a' * 40}, on @user_script:59."), 1, f"left ({FULL}): "),
+        (
+            exceptions.ResponseError(
+                f"Error running script (call to f_a): @user_script:9: @user_script: 9: -OOM {FULL}."
+            ),
+            1,
+            f"left (OOM {FULL}): ",
+        ),
+        (exceptions.ReadOnlyError("You can't write against a read only replica."), 1, "takes no writes"),
         (FileNotFoundError(2, "No such file", "x.toml"), 1, "x.toml: No such file"),
     ],
 )

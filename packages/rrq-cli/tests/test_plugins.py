@@ -212,3 +212,23 @@ def test_a_broken_part_of_a_group_breaks_itself_only(
         _call(group, "shared", "late")
     with pytest.raises(CliError, match="no module x"):
         _call(_group(monkeypatch, broken), "shared", "status")
+
+
+def test_the_help_of_a_group_is_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence of each command is given to its end, on several lines where one is too short."""
+
+    @click.group()
+    def theirs() -> None:
+        """Do."""
+
+    @theirs.command()
+    def much() -> None:
+        """Do this, and that, and whatever else comes to mind on a long day, until it is done. And so on."""
+
+    group = _group(monkeypatch, _Point("theirs", theirs))
+    for name, end in (("theirs", "until it is done."), ("queue", "those due later too.")):
+        _call(group, name, "--help")
+        shown = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+        assert (end in shown, "..." in shown, "And so on" in shown) == (True, False, False)

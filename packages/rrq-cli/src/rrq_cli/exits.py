@@ -4,6 +4,7 @@ A user's mistake never shows a traceback: commands raise :class:`CliError` or on
 sentence, and :func:`explain` translates the errors of Redis and of the contract wheel.
 """
 
+import re
 from enum import IntEnum
 from typing import NoReturn
 
@@ -54,6 +55,17 @@ def fail(message: str, code: int = ExitCode.FINDING) -> NoReturn:
 
 
 Explanation = tuple[int, str]
+# Where in a script it happened, as servers from 7 on and before it say; a person has no use for that.
+_in_script = re.compile(
+    r"""^(?:ERR[ ])?Error[ ]running[ ]script[ ]\(call[ ]to[ ]\S+\):[ ](?:@user_script:[ ]?\d+:[ ])*-?
+    |\.?[ ]script:[ ][0-9a-f]{40},[ ]on[ ]@user_script:\d+\.?$""",
+    re.VERBOSE,
+)
+_NO_PASSWORD = ("HELLO must be called with the client already authenticated", "Authentication required")
+_ANSWERS = {  # by the kinds that classify_reply tells apart
+    "full": "Redis has no memory left ({}): raise maxmemory, or free some, as with `rrq queue purge`",
+    "reconnect": "this Redis takes no writes ({}): name its primary in redis_dsn",
+}
 
 
 def explain(error: BaseException) -> Explanation | None:
@@ -78,9 +90,14 @@ def _explain_contract(error: BaseException) -> Explanation | None:
 def _explain_redis(error: BaseException) -> Explanation | None:
     from redis import exceptions
 
+    from rrq_protocol import classify_reply
+
     if not isinstance(error, exceptions.RedisError):
         return None
-    text = " ".join(str(error).split())
+    text = _in_script.sub("", " ".join(str(error).split())).rstrip(".")
+    if any(mark in text for mark in _NO_PASSWORD):
+        said = "Redis asks for a password: give one in redis_dsn, redis_dsn_file or RRQ_REDIS_DSN"
+        return ExitCode.FINDING, said
     match error:
         case exceptions.AuthenticationError() | exceptions.AuthorizationError():
             said = f"Redis refused the user name or password ({text}): correct redis_dsn, or RRQ_REDIS_DSN"
@@ -93,7 +110,7 @@ def _explain_redis(error: BaseException) -> Explanation | None:
         case exceptions.ConnectionError():
             said = f"the connection to Redis was lost ({text}): try again"
         case _:
-            said = f"Redis answered: {text}"
+            said = _ANSWERS.get(classify_reply(text).value, "Redis answered: {}").format(text)
     return ExitCode.FINDING, said
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["meant", "unknown_queue"]
+__all__ = ["meant", "unknown_name", "unknown_queue"]
 
 _LISTED = 5
 _LONGEST = 40
@@ -18,9 +18,14 @@ def meant(name: str, known: Sequence[str]) -> str | None:
 
 
 def unknown_queue(name: str, known: Sequence[str]) -> str:
-    """Return a sentence for a queue name that is not among the ``known`` ones: the nearest one, or some."""
+    """Return :func:`unknown_name` of a queue."""
+    return unknown_name("queue", name, known)
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Return a sentence for a name that is not among the ``known`` ones: the nearest one, or some."""
     if (near := meant(name, known)) is not None:
-        return f"no queue {name} is known; did you mean {near}?"
+        return f"no {kind} {name} is known; did you mean {near}?"
     short = [each for each in known if len(each) <= _LONGEST][:_LISTED]
     listed = ", ".join(short) + (", …" if len(known) > len(short) else "")
-    return f"no queue {name} is known" + (f"; known are {listed}" if short else "")
+    return f"no {kind} {name} is known" + (f"; known are {listed}" if short else "")

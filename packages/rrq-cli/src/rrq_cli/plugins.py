@@ -19,6 +19,7 @@ from rrq_cli.text import escape
 __all__ = ["ENTRY_POINTS", "LazyGroup", "Lazy", "Missing"]
 
 ENTRY_POINTS = "rrq.commands"
+_LONGEST_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,17 @@ class SharedGroup(click.Group):
 def _load(target: str) -> click.Command:
     module, _, attribute = target.partition(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
+    _say_whole(command)
     return command
+
+
+def _say_whole(command: click.Command) -> None:
+    """Have the help of a group give the first sentence of its commands whole, on several lines if need be."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _say_whole(each)
+    elif not command.short_help and not command.deprecated:
+        command.short_help = command.get_short_help_str(_LONGEST_LINE)
 
 
 def _load_parts(name: str, plugins: Sequence[Any], known: Missing) -> click.Command:
@@ -206,6 +217,7 @@ def _load_plugin(plugin: Any) -> click.Command:
             f"rrq {plugin.name} (from {source}): expected a click command, got {type(command).__name__}"
         )
     _add_json(command)
+    _say_whole(command)
     return command
 
 

@@ -130,3 +130,14 @@ def test_groups_of_one_queue_or_function(world: World) -> None:
     for words in (("--queue", "media"), ("--function", "other")):
         groups = world.rrq("dlq", "stats", *words, "--json").json["groups"]
         assert [group["count"] for group in groups] == [1]
+
+
+def test_an_unknown_dead_letter_queue_is_told(world: World) -> None:
+    """A slip in the name of a dead letter queue is not taken for an empty one."""
+    world.dead(dlq_name="mails")
+    hint = "no dead letter queue mial is known; did you mean mails?"
+    for words in (("list",), ("stats",), ("requeue", "--all"), ("purge", "--all", "--yes")):
+        answer = world.rrq("dlq", *words, "--dlq-name", "mial")
+        assert (answer.code, hint in answer.err) == (int("--all" in words), True)
+    world.redis.lpush(world.keys.dlq("foreign"), world.enqueue())
+    assert "is known" not in world.rrq("dlq", "list", "--dlq-name", "foreign").err

@@ -12,7 +12,7 @@ from rrq_cli.commands.job import print_raw
 from rrq_cli.consent import require_consent, yes_option
 from rrq_cli.exits import ExitCode, UsageProblem, fail
 from rrq_cli.hints import command, remark
-from rrq_cli.known import unknown_queue
+from rrq_cli.known import unknown_name, unknown_queue
 from rrq_cli.output import emit, note, note_if_none, require_no_terminal
 from rrq_cli.params import MOMENT, GlobalOptions, common
 from rrq_cli.progress import progress
@@ -55,7 +55,11 @@ def _names(store: Store, chosen: str | None, queue: str | None = None) -> list[s
 
     for name, known in unknown_queues(store, [queue] if queue else []):
         note(unknown_queue(name, known))
-    names = [validate_queue_name(chosen)] if chosen else dlq_names(store)
+    names = dlq_names(store)
+    if chosen:
+        if validate_queue_name(chosen) not in names and not total_dead(store, [chosen]):
+            note(unknown_name("dead letter queue", chosen, names))
+        names = [chosen]
     for problem in (*wrong_sets(store), *wrong_dlqs(store, names)):
         note(problem)
     return names

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes
+from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes, Reports
 from rrq_protocol.transitions import fence
 from support.orchestrating import LOG, Bench
 
 pytestmark = pytest.mark.anyio
 
 
-def heart(bench: Bench, fenced: list[str], lease_s: float = 10.0) -> Heartbeat:
+def heart(bench: Bench, fenced: list[str], lease_s: float = 10.0, report_beats: int = 3) -> Heartbeat:
     return Heartbeat(
         keyspace=bench.keyspace,
         url=bench.url,
-        times=HeartbeatTimes(lease_s=lease_s, beat_s=0.02),
+        times=HeartbeatTimes(lease_s=lease_s, beat_s=0.02, report_beats=report_beats),
         report=lambda orchestrator_id: orchestrator_id.encode(),
         on_fenced=fenced.append,
         links=bench.links,
@@ -84,6 +84,63 @@ async def test_news_are_reported_at_once(bench: Bench) -> None:
         # The first pass may be told of only now, so the next one need not be the one that is waited for.
         while await bench.client.get(bench.keyspace.health(heartbeat.orchestrator_id)) != b"new":
             pass
+    running.cancel()
+    await heartbeat.stopped()
+
+
+def test_reports_go_with_some_beats() -> None:
+    """With the first, with one of so many, and with the next one after news."""
+    reports, told = Reports(3), []
+    for news in (0, 0, 0, 0, 0, 1, 1, 3, 3, 3, 3):
+        told.append(reports.due(news))
+        reports.beaten(news, reported=told[-1])
+    assert [beat for beat, is_told in enumerate(told) if is_told] == [0, 3, 5, 7, 10]
+    assert Reports(1).due(0)
+
+
+async def test_most_beats_renew_the_lease_alone(bench: Bench) -> None:
+    """What the report says is news to nobody with each beat; where there is news it goes at once."""
+    heartbeat = heart(bench, [], report_beats=1_000_000)
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    await heartbeat.passes.next()
+    health = bench.keyspace.health(heartbeat.orchestrator_id)
+    await bench.client.delete(health)
+    first = await bench.client.zscore(bench.keyspace.workers, heartbeat.orchestrator_id)
+    await heartbeat.passes.next(3)
+    second = await bench.client.zscore(bench.keyspace.workers, heartbeat.orchestrator_id)
+    assert (first or 0) < (second or 0)
+    assert await bench.client.exists(health) == 0
+    heartbeat.hurry()
+    async with asyncio.timeout(60):
+        while not await bench.client.exists(health):
+            await heartbeat.passes.next()
+    running.cancel()
+    await heartbeat.stopped()
+
+
+async def test_after_a_failed_beat_the_report_goes_again(bench: Bench) -> None:
+    """Whoever could not write for a while may have lost its report meanwhile."""
+
+    async def refusals() -> str:
+        return str((await bench.client.info("errorstats")).get("errorstat_WRONGTYPE"))
+
+    heartbeat = heart(bench, [], report_beats=1_000_000)
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
+    await heartbeat.passes.next()
+    health, aside = bench.keyspace.health(heartbeat.orchestrator_id), f"{bench.keyspace.prefix}:aside"
+    before = await refusals()
+    await bench.client.rename(bench.keyspace.workers, aside)
+    await bench.client.set(bench.keyspace.workers, "no leases")
+    async with asyncio.timeout(60):
+        while await refusals() == before:
+            pass
+    await bench.client.delete(health)
+    await bench.client.rename(aside, bench.keyspace.workers)
+    async with asyncio.timeout(60):
+        while not await bench.client.exists(health):
+            await heartbeat.passes.next()
     running.cancel()
     await heartbeat.stopped()
 

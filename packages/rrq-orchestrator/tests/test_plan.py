@@ -51,3 +51,17 @@ def test_the_report_outlives_the_lease(interval: float, lease: float, ttl: float
     """Tools of the public line take the report for the proof of life."""
     settings = Settings(worker_health_check_interval_seconds=interval, lease_seconds=lease)
     assert heartbeat_times(settings).report_ttl_s == ttl
+
+
+@pytest.mark.parametrize(
+    ("interval", "buffer", "lease", "beats"),
+    [(60, 10, 10, 3), (1, 10, 10, 1), (4.5, 60, 10, 2), (60, 0, 8, 3), (7, 0, 8, 2), (1, 1, 7, 1)],
+)
+def test_reports_come_often_enough(interval: float, buffer: float, lease: float, beats: int) -> None:
+    """With every third beat, sooner where the interval is shorter, and twice in the life of a report at the
+    least."""
+    settings = Settings(
+        worker_health_check_interval_seconds=interval, worker_health_check_ttl_buffer_seconds=buffer,
+        lease_seconds=lease, lease_beat_seconds=2,
+    )  # fmt: skip
+    assert heartbeat_times(settings).report_beats == beats

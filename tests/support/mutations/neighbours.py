@@ -1,4 +1,4 @@
-"""Defects in the Lua scripts that concern what others do: operators, and orchestrators of the public line."""
+"""Defects in the Lua scripts that concern others: operators, observers, orchestrators of the public line."""
 
 from collections.abc import Iterator
 
@@ -38,6 +38,22 @@ def _beside() -> Iterator[Mutant]:
         "return not lock and (free[capacity] or 1) > 0",
         "return (free[capacity] or 1) > 0",
         "test_claim.py::test_upstream_locks_are_respected_and_written_when_asked",
+    )
+    yield _lua(
+        "beat-adds",
+        "a beat after the fence adds the lease again",
+        "heartbeat.lua",
+        '"XX", "GT", "CH"',
+        '"GT", "CH"',
+        "test_lease.py::test_fence_and_beat_decide_by_order",
+    )
+    yield _lua(
+        "beat-goes-back",
+        "a beat after the clock stepped back lets an observer see a lease it has seen before",
+        "heartbeat.lua",
+        '"XX", "GT", "CH"',
+        '"XX", "CH"',
+        "test_lease.py::test_every_beat_shows_life",
     )
 
 

@@ -5,8 +5,12 @@ The thread keeps beating while the event loop is busy, but not when the loop has
 a hung orchestrator must be declared dead, not linger. A fenced one takes a new id, registers and goes on; its
 old claims belong to others.
 
-Who writes what: ``_id``, ``_registered``, ``_renewed_s`` and ``_report`` belong to the event loop; the thread
-reads the id and the report, and tells the loop what happened through ``call_soon_threadsafe``.
+Most beats renew the lease alone, which costs Redis less: the report goes with every third, or when there is
+news.
+
+Who writes what: ``_id``, ``_registered``, ``_renewed_s``, ``_report`` and ``_news`` belong to the event loop;
+the thread reads the id, the report and the count of news, and tells the loop what happened through
+``call_soon_threadsafe``.
 """
 
 import asyncio
@@ -31,17 +35,20 @@ from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply,
 from rrq_protocol.settings import RedisTarget, connection_pool
 from rrq_protocol.transitions import Lease, deregister, heartbeat, register
 
-__all__ = ["Heartbeat", "HeartbeatTimes"]
+__all__ = ["Heartbeat", "HeartbeatTimes", "Reports"]
 
 _NEXT_TRY_S = 0.25
 
 
 class HeartbeatTimes(msgspec.Struct, frozen=True):
-    """Durations in seconds: the lease, the beat that renews it, and how long the report outlives a beat."""
+    """Durations in seconds: the lease, the beat that renews it, and how long a report lives. One beat of
+    ``report_beats`` brings a new report.
+    """
 
     lease_s: float = 10.0
     beat_s: float = 2.0
     report_ttl_s: float = 70.0
+    report_beats: int = 3
 
 
 class Heartbeat:
@@ -66,7 +73,7 @@ class Heartbeat:
         self._keyspace, self._times = keyspace, times
         self._build_report, self._on_fenced, self._log = report, on_fenced, log
         self._id = new_orchestrator_id()
-        self._report = b"{}"
+        self._report, self._news = b"{}", 0
         self._registered = asyncio.Event()
         self._looped_s = self._renewed_s = time.monotonic()
         self._stopping = threading.Event()
@@ -95,7 +102,9 @@ class Heartbeat:
 
     def hurry(self) -> None:
         """Beat soon, for there is something new to report."""
+        # In this order: whoever sees that there is news sees the news.
         self._report = self._build_report(self._id)
+        self._news += 1
         self._hurry.set()
 
     def fenced(self, orchestrator_id: str) -> None:
@@ -106,7 +115,7 @@ class Heartbeat:
         self._registered.clear()
         self._id = new_orchestrator_id()
         self._on_fenced(orchestrator_id)
-        self._hurry.set()
+        self.hurry()
 
     async def run(self) -> None:
         """Register and beat until cancelled."""
@@ -139,17 +148,18 @@ class Heartbeat:
 
     def _beat_forever(self, loop: asyncio.AbstractEventLoop) -> None:
         client = self._client()
-        known = ""
+        known, reports = "", Reports(self._times.report_beats)
         while not self._stopping.is_set():
             self._hurry.clear()
             current = self._id
             pause_s = self._times.beat_s
             if time.monotonic() - self._looped_s < self._times.lease_s / 2:
                 try:
-                    known = self._beat(client, loop, current, known)
+                    known = self._beat(client, loop, current, known, reports)
                 except (RedisError, OSError) as error:
                     # Here only the next try matters, soon; maybe the address leads to another server by then.
                     pause_s = min(self._times.beat_s, _NEXT_TRY_S)
+                    reports = Reports(self._times.report_beats)
                     client.connection_pool.disconnect()
                     self._tell(loop, partial(self._failed, error))
             self._hurry.wait(pause_s)
@@ -159,16 +169,24 @@ class Heartbeat:
             loop.call_soon_threadsafe(self._ended.set)
 
     def _beat(
-        self, client: "redis_client.Redis", loop: asyncio.AbstractEventLoop, current: str, known: str
+        self,
+        client: "redis_client.Redis",
+        loop: asyncio.AbstractEventLoop,
+        current: str,
+        known: str,
+        reports: "Reports",
     ) -> str:
-        times, sent_s = self._times, time.monotonic()
-        lease = Lease(current, int(times.lease_s * 1000), self._report, int(times.report_ttl_s * 1000))
+        times, sent_s, news = self._times, time.monotonic(), self._news
+        is_due = known != current or reports.due(news)
+        report = self._report if is_due else b""
+        lease = Lease(current, int(times.lease_s * 1000), report, int(times.report_ttl_s * 1000))
         if known != current:
             _run(client, register(self._keyspace, lease))
             self._tell(loop, partial(self._now_registered, current))
         elif _run(client, heartbeat(self._keyspace, lease)).fenced:
             self._tell(loop, partial(self.fenced, current))
             return ""
+        reports.beaten(news, reported=is_due)
         self._tell(loop, partial(self._done, sent_s))
         return current
 
@@ -214,6 +232,25 @@ class Heartbeat:
     def leave(self) -> ScriptCall[int]:
         """Return the call that takes the current id off the list, for a clean stop."""
         return deregister(self._keyspace, self._id)
+
+
+class Reports:
+    """Says with which beats the report goes: the first, one of ``every``, and where there is news. Start anew
+    after a beat that failed: what it has written is not known.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every, self._since, self._told = every, 0, -1
+
+    def due(self, news: int) -> bool:
+        """Return whether the next beat has to report, when so much news has come by now."""
+        return news != self._told or self._since + 1 >= self._every
+
+    def beaten(self, news: int, *, reported: bool) -> None:
+        """Note a beat that Redis answered."""
+        self._since = 0 if reported else self._since + 1
+        if reported:
+            self._told = news
 
 
 def _run(client: "redis_client.Redis", call: ScriptCall[Any]) -> Any:

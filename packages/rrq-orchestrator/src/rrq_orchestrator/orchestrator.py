@@ -332,6 +332,7 @@ class Orchestrator:
 
     async def _wind_down(self, claiming: "asyncio.Task[None]") -> int:
         self._status = "stopping"
+        self.heartbeat.hurry()
         self._log.info("orchestrator.stopping", active_jobs=len(self.dispatcher.attempts))
         now_s = asyncio.get_running_loop().time
         grace_s = self._settings.worker_shutdown_grace_period_seconds

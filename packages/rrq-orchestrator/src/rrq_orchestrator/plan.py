@@ -20,6 +20,10 @@ __all__ = [
     "served_queues",
 ]
 
+_REPORT_BEATS = 3
+"""Beats to a report, if that is often enough for the settings. More would save little: a beat without a
+report costs Redis three quarters of one with it."""
+
 
 def served_queues(settings: Settings) -> Mapping[str, int]:
     """Return the queues to serve with their weights: those named, else the default one and those with a
@@ -71,11 +75,14 @@ def dispatch_limits(settings: Settings) -> DispatchLimits:
 
 def heartbeat_times(settings: Settings) -> HeartbeatTimes:
     """Return the times of the lease."""
-    report_s = settings.worker_health_check_interval_seconds + settings.worker_health_check_ttl_buffer_seconds
+    interval_s, beat_s = settings.worker_health_check_interval_seconds, settings.lease_beat_seconds
+    ttl_s = max(interval_s + settings.worker_health_check_ttl_buffer_seconds, settings.lease_seconds)
+    report_s = min(interval_s, ttl_s / 2)
     return HeartbeatTimes(
         lease_s=settings.lease_seconds,
-        beat_s=settings.lease_beat_seconds,
-        report_ttl_s=max(report_s, settings.lease_seconds),
+        beat_s=beat_s,
+        report_ttl_s=ttl_s,
+        report_beats=max(1, min(_REPORT_BEATS, int(report_s / beat_s))),
     )
 
 

@@ -1,5 +1,6 @@
 """Leases: beats, fencing against late beats, recovery of what a dead orchestrator held (T7, T8, T9)."""
 
+import msgspec
 import pytest
 
 from rrq_protocol import Job, transitions
@@ -25,6 +26,33 @@ def test_a_beat_renews_lease_and_report(t: Transitions) -> None:
     assert t.client.zscore(t.keyspace.workers, "a") == NOON_MS + 12_000
     assert t.client.get(t.keyspace.health("a")) == b'{"host":"h"}'
     assert t.client.pttl(t.keyspace.health("a")) == pytest.approx(20_000, abs=3000)
+
+
+def test_a_beat_without_a_report_leaves_the_one_that_stands(t: Transitions) -> None:
+    """It renews the lease alone: neither the report nor its end of life changes, and none is made."""
+    t.run(transitions.register(t.keyspace, LEASE, now_ms=t.now_ms))
+    t.client.persist(t.keyspace.health("a"))
+    t.now_ms += 2000
+    silent = msgspec.structs.replace(LEASE, report=b"")
+    assert t.run(transitions.heartbeat(t.keyspace, silent, now_ms=t.now_ms)) == Beat(False, t.now_ms)
+    assert t.client.zscore(t.keyspace.workers, "a") == t.now_ms + 10_000
+    assert t.client.get(t.keyspace.health("a")) == b'{"host":"h"}'
+    assert t.client.ttl(t.keyspace.health("a")) == -1
+    t.client.delete(t.keyspace.health("a"))
+    t.run(transitions.heartbeat(t.keyspace, silent, now_ms=t.now_ms))
+    assert t.client.exists(t.keyspace.health("a")) == 0
+
+
+def test_a_beat_goes_by_the_clock_of_the_server(t: Transitions) -> None:
+    """Told no time, the beat asks the server, to the millisecond, and answers what it saw."""
+    t.register("a")
+    seconds, micros = t.client.time()
+    renewed = t.run(transitions.heartbeat(t.keyspace, LEASE))
+    assert not renewed.fenced
+    assert renewed.now_ms >= seconds * 1000 + micros // 1000
+    seconds, micros = t.client.time()
+    assert renewed.now_ms <= seconds * 1000 + micros // 1000
+    assert t.client.zscore(t.keyspace.workers, "a") == renewed.now_ms + 10_000
 
 
 @pytest.mark.parametrize("step_ms", [0, -3_600_000])

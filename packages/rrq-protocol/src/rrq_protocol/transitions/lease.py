@@ -25,7 +25,10 @@ __all__ = [
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """What a beat writes: how long the lease runs, and the report others may read meanwhile (JSON)."""
+    """What a beat writes: how long the lease runs, and the report others may read meanwhile (JSON).
+
+    An empty report leaves the one that stands as it is, and its end of life too.
+    """
 
     orchestrator_id: str
     lease_ms: int
@@ -34,7 +37,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Answer to a heartbeat: whether the lease was taken away, and the server's time in epoch ms."""
+    """Answer to a heartbeat: whether the lease was taken away, and if not the server's time in epoch ms."""
 
     fenced: bool
     now_ms: int
@@ -57,8 +60,8 @@ def heartbeat(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) ->
 
 
 def _decode_beat(reply: object) -> Beat:
-    answer, now = as_list(reply)
-    return Beat(as_text(answer) == "fenced", int(as_text(now)))
+    now_ms = int(as_text(reply))
+    return Beat(now_ms == 0, now_ms)
 
 
 def deregister(keyspace: Keyspace, orchestrator_id: str, *, now_ms: int | None = None) -> ScriptCall[int]:

@@ -54,6 +54,7 @@ from rrq_protocol.job import (
     read_attempts,
 )
 from rrq_protocol.keys import DEFAULT_PREFIX, Keyspace
+from rrq_protocol.log_limit import LogLimit
 from rrq_protocol.messages import (
     ABSENT,
     FATAL_CODE,
@@ -126,6 +127,7 @@ __all__ = [
     "JobStatus",
     "Keyspace",
     "LineDecoder",
+    "LogLimit",
     "MAX_FRAME_BYTES",
     "MalformedRecord",
     "ManualClock",

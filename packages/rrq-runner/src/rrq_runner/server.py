@@ -15,6 +15,7 @@ from rrq_runner.settings import DEFAULT_MAX_IN_FLIGHT, RunnerSettings
 from rrq_runner.transports import Admit, Listener
 from rrq_runner.transports.gate import Gatekeeper
 from rrq_runner.transports.peer import refusal
+from rrq_runner.transports.refusals import Refusals
 from rrq_runner.transports.stdio import Pipes, claim_stdio, listen_stdio
 from rrq_runner.transports.tcp import listen_tcp
 from rrq_runner.transports.unix import listen_unix
@@ -52,6 +53,7 @@ class Server:
         self._extensions = extensions
         self._nonce = nonce
         self._gatekeeper: Gatekeeper | None = None
+        self._refusals = Refusals()
         self._pipes = pipes
         self._sessions: set[Session] = set()
         self._no_sessions = asyncio.Event()
@@ -119,7 +121,9 @@ class Server:
         if isinstance(endpoint, TcpEndpoint):
             if self._nonce is None:
                 return await listen_tcp(endpoint, lambda: self._session(engine, self._admit))
-            self._gatekeeper = Gatekeeper(self._nonce, self._admit, lambda: self._session(engine))
+            self._gatekeeper = Gatekeeper(
+                self._nonce, self._admit, lambda: self._session(engine), self._refusals
+            )
             return await listen_tcp(endpoint, self._gatekeeper)
         return await listen_unix(endpoint, lambda: self._session(engine, self._admit))
 
@@ -133,6 +137,7 @@ class Server:
             RunnerConnection("line" if stdio else "length", settings.max_in_flight or DEFAULT_MAX_IN_FLIGHT),
             hello=self._hello() if "hello" in self._extensions else None,
             admit=admit,
+            refusals=self._refusals,
             on_end=self._ended,
             on_eof=self.stop if stdio else None,
         )

@@ -24,6 +24,7 @@ from rrq_runner.engine import Engine
 from rrq_runner.execution import Execution, given_back
 from rrq_runner.failures import bounded_message, describe, type_name
 from rrq_runner.transports import Admit
+from rrq_runner.transports.refusals import Refusals
 
 _log = logging.getLogger("rrq_runner")
 
@@ -41,6 +42,7 @@ class Session(asyncio.Protocol):
         connection: The protocol's state for this stream.
         hello: Sent first, where the orchestrator offered that extension.
         admit: Says whom to refuse.
+        refusals: Where it is told who was.
         on_end: Called when the connection is over.
         on_eof: If given, the end of the input does not end the connection: this is called and answers are
             still written.
@@ -53,6 +55,7 @@ class Session(asyncio.Protocol):
         *,
         hello: Hello | None = None,
         admit: Admit | None = None,
+        refusals: Refusals | None = None,
         on_end: Callable[["Session"], None] | None = None,
         on_eof: Callable[[], None] | None = None,
     ) -> None:
@@ -60,6 +63,7 @@ class Session(asyncio.Protocol):
         self._connection = connection
         self._hello = hello
         self._admit = admit
+        self._refusals = refusals or Refusals()
         self._on_end = on_end
         self._on_eof = on_eof
         self._transport: asyncio.Transport | None = None
@@ -73,7 +77,7 @@ class Session(asyncio.Protocol):
         stream = cast("asyncio.Transport", transport)
         problem = self._admit(transport) if self._admit is not None else None
         if problem is not None:
-            _log.warning("runner.peer_refused", extra={"problem": problem})
+            self._refusals.tell(problem)
             stream.abort()
             return
         self._transport = stream

@@ -1,6 +1,7 @@
 """A TCP connection that does not begin with the proof of the nonce gets nothing (RELIABILITY.md S1, S4)."""
 
 import asyncio
+import logging
 import os
 import random
 import socket
@@ -100,6 +101,16 @@ async def test_a_stranger_hears_nothing() -> None:
         for each in known + noise:
             assert await said(port, each.ljust(NONCE_BYTES, b" ")) == b"", (SEED, each)
         assert (Session.made, len(keeper.pending)) == (0, 0)
+
+
+async def test_strangers_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One is told of; the others are counted."""
+    with caplog.at_level(logging.WARNING, "rrq_runner"):
+        async with guarded_port() as (port, _):
+            for _ in range(20):
+                assert await said(port, b"?" * NONCE_BYTES) == b""
+    assert len(caplog.messages) < 20, caplog.messages
+    assert set(caplog.messages) == {"runner.peer_refused"}
 
 
 async def test_who_says_nothing_is_sent_away() -> None:

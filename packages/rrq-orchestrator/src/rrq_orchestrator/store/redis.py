@@ -130,7 +130,7 @@ class RedisLinks:
     def allowed(self, link: str) -> None:
         """Note that Redis carries out again what it had refused."""
         if link in self._refusals:
-            self._refusals.pop(link).end()
+            self._refusals[link].end()
 
     def explain(self, link: str, error: RedisError) -> Exception | None:
         """Note an error reply, and return what it means to the caller; None for an outage."""

@@ -8,15 +8,13 @@ connection that does not begin with the proof is closed before anything of it is
 
 import asyncio
 import hmac
-import logging
 import os
 from collections.abc import MutableMapping
 from typing import Final, cast
 
 from rrq_protocol import NONCE_BYTES, EndpointError, nonce_proof
 from rrq_runner.transports import Admit, SessionFactory
-
-_log = logging.getLogger("rrq_runner")
+from rrq_runner.transports.refusals import Refusals
 
 NONCE_FD_VARIABLE: Final = "RRQ_RUNNER_NONCE_FD"
 
@@ -62,13 +60,17 @@ class Gatekeeper:
         nonce: As :func:`take_nonce` returned it.
         admit: Says whom to refuse before anything else.
         sessions: Makes the session of a connection that has passed.
+        refusals: Where it is told who was sent away.
     """
 
-    def __init__(self, nonce: bytes, admit: Admit, sessions: SessionFactory) -> None:
+    def __init__(
+        self, nonce: bytes, admit: Admit, sessions: SessionFactory, refusals: Refusals | None = None
+    ) -> None:
         self.expected = nonce_proof(nonce, "orchestrator")
         self.answer = nonce_proof(nonce, "runner")
         self.admit = admit
         self.sessions = sessions
+        self.refusals = refusals or Refusals()
         self.pending: set[Gate] = set()
 
     def __call__(self) -> "Gate":
@@ -130,7 +132,7 @@ class Gate(asyncio.Protocol):
     def refuse(self, problem: str) -> None:
         """Close without a word."""
         if self._transport is not None:
-            _log.warning("runner.peer_refused", extra={"problem": problem})
+            self._keeper.refusals.tell(problem)
             self._transport.abort()
         self._leave()
 

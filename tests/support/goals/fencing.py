@@ -51,8 +51,8 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
             "local STATUS, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 8",
         ),
         (
-            "local TRACE, CORRELATION, LOG, CANCEL, ID, UNIQUE = 13, 14, 15, 16, 18, 19",
-            "local TRACE, CORRELATION, LOG, CANCEL, ID, UNIQUE = 12, 13, 14, 15, 17, 18",
+            "local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 13, 14, 15, 16, 17, 18, 19",
+            "local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 12, 13, 14, 15, 16, 17, 18",
         ),
         (
             """\

@@ -9,7 +9,7 @@ that is not finite is null.
 ``queue purge``         :class:`Purged`
 ``job show``            :class:`JobDetail`
 ``job list``            :class:`JobList`
-``job trace``           :class:`Trace`
+``job trace``           :class:`~rrq_cli.timeline.Trace`
 ``job cancel``          ``{"id": …, "result": CancelReply}``
 ``job wait``            :class:`Waited`
 ``job replay``          :class:`Submitted`
@@ -57,8 +57,6 @@ __all__ = [
     "Stressed",
     "Submitted",
     "Totals",
-    "Trace",
-    "TraceEvent",
     "Waited",
     "Why",
 ]
@@ -178,54 +176,6 @@ class JobDetail(JobRow, kw_only=True):
     expires_in_seconds: float | None = None
     failed_attempts: list[dict[str, Any]] = []
     fields: dict[str, str] = {}
-
-
-class TraceEvent(msgspec.Struct, kw_only=True):
-    """One step in a job's life.
-
-    Attributes:
-        what: ``enqueued``, ``due``, ``started``, ``retry``, ``failed``, ``timeout``, ``crash``, ``released``,
-            ``completed``, ``cancelled``, ``cancel_requested``, ``next_run``, ``requeued`` or
-            ``earlier_starts``.
-        at: When, null where it was not recorded.
-        attempt: Which attempt, from 1.
-        wait_seconds: ``started``: time from due to start; null where it was not recorded when it was due.
-        run_seconds: The end of an attempt: time since its start.
-        backoff_seconds: The end of an attempt that is tried again: how long from it until that was due; left
-            out of all others.
-        worker: The orchestrator.
-        runner: The runner; left out where it is not recorded.
-        error: The error's text, and ``error_type`` its type.
-        reason: ``released``: why the start was given back uncounted; left out of all others.
-        starts: ``earlier_starts``: starts that the record tells of no more, given back or lost uncharged.
-        lost: How many of these starts were lost.
-    """
-
-    what: str
-    at: datetime | None = None
-    attempt: int | None = None
-    wait_seconds: float | None = None
-    run_seconds: float | None = None
-    backoff_seconds: float | msgspec.UnsetType = msgspec.UNSET
-    worker: str | None = None
-    runner: str | msgspec.UnsetType = msgspec.UNSET
-    error_type: str | None = None
-    error: str | None = None
-    reason: str | msgspec.UnsetType = msgspec.UNSET
-    starts: int | None = None
-    lost: int | None = None
-
-
-class Trace(msgspec.Struct, kw_only=True):
-    """A job's life so far. ``waited_seconds`` and ``ran_seconds`` are sums over its recorded attempts."""
-
-    id: str
-    status: str
-    function_name: str
-    queue_name: str | None = None
-    events: list[TraceEvent] = []
-    waited_seconds: float | None = None
-    ran_seconds: float | None = None
 
 
 class DeadLetterGroup(msgspec.Struct, kw_only=True):

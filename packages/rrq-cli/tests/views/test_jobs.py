@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
+from rrq_cli.shapes import JobDetail, JobList, JobRow
+from rrq_cli.timeline import Trace, TraceEvent
 from rrq_cli.views.jobs import print_block, show_detail, show_list, show_trace
 from support.cli import HOSTILE
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rrq_cli.output import shown, titled
-from rrq_cli.shapes import JobDetail, JobList, JobRow, Trace, TraceEvent
+from rrq_cli.shapes import JobDetail, JobList, JobRow
 from rrq_cli.tables import Column, table
 from rrq_cli.text import cut, escape, escape_lines, width
+from rrq_cli.timeline import Trace, TraceEvent
 from rrq_cli.words import age, ago, clock_time, duration, local_time, number, plural, short_worker, since
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """The claim loop: when it looks, what it takes, what it leaves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from rrq_orchestrator.store import RedisLink
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
-from support.orchestrating import LOG, Bench, StandInPlaces, StandInRunner, T, succeeded
+from support.orchestrating import LOG, WITHIN_S, Bench, StandInPlaces, StandInRunner, T, succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -320,4 +321,64 @@ async def test_a_claim_that_reached_redis_late_is_given_back(bench: Bench) -> No
     await claiming.loop.passes.next()
     record = await bench.record(job_id)
     assert (record.status, record.claim_seq, record.crash_count) == (JobStatus.PENDING, 1, 0)
+    await claiming.stop()
+
+
+async def _string_in_the_set(bench: Bench, job_id: str) -> None:
+    await bench.client.set(bench.keyspace.job("strange"), "x")
+    await bench.client.zadd(bench.keyspace.active("o1"), {"strange": 1})
+
+
+async def _string_under_an_attempt(bench: Bench, job_id: str) -> None:
+    await bench.client.delete(bench.keyspace.job(job_id))
+    await bench.client.set(bench.keyspace.job(job_id), "x")
+
+
+async def _word_as_token(bench: Bench, job_id: str) -> None:
+    await bench.client.hset(bench.keyspace.job(job_id), "claim_seq", "x")
+
+
+async def _bytes_as_queue(bench: Bench, job_id: str) -> None:
+    fields = {"status": "ACTIVE", "worker_id": "o1", "claim_seq": "1", "queue_name": b"\xff\xfe"}
+    await bench.client.hset(bench.keyspace.job("strange"), mapping=fields)
+    await bench.client.zadd(bench.keyspace.active("o1"), {"strange": 1})
+
+
+@pytest.mark.parametrize(
+    "spoil", [_string_in_the_set, _string_under_an_attempt, _word_as_token, _bytes_as_queue]
+)
+async def test_a_strange_key_among_ours_holds_up_no_claim(
+    bench: Bench, spoil: Callable[[Bench, str], Awaitable[None]]
+) -> None:
+    """Whatever the review of what we hold meets, the next job starts (F40, F83)."""
+    await bench.register()
+    bench.clock = clock = Leaping()
+    claiming = Claiming(bench, PATIENT)
+    (held,) = await bench.enqueue(Job("work"))
+    await bench.runner.requests(1)
+    await spoil(bench, held)
+    clock.ahead_s = 60
+    (following,) = await bench.enqueue(Job("work"))
+    assert {each.job_id for each in await bench.runner.requests(2)} == {held, following}
+    await claiming.stop()
+
+
+async def test_an_active_set_that_is_none_holds_up_no_claim_of_a_full_orchestrator(bench: Bench) -> None:
+    """The review meets it before a claim can: the next claim says "fenced", which leads to a new id (F40)."""
+    await bench.register()
+    bench.clock = clock = Leaping()
+    bench.runner.capacity = 1
+    claiming = Claiming(bench, PATIENT)
+    await bench.enqueue(Job("work"), Job("work"))
+    (first,) = await bench.runner.requests(1)
+    await bench.client.delete(bench.keyspace.active("o1"))
+    await bench.client.set(bench.keyspace.active("o1"), "x")
+    clock.ahead_s = 60
+    await claiming.loop.passes.next()
+    bench.runner.answer(succeeded(first))
+    async with asyncio.timeout(WITHIN_S):
+        while not claiming.member.told:
+            await claiming.loop.passes.next()
+    await bench.settler.flushed()
+    assert (await bench.record(first.job_id)).status is JobStatus.COMPLETED
     await claiming.stop()

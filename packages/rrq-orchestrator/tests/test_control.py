@@ -80,11 +80,29 @@ async def test_requests_nobody_understands_are_passed_over(bench: Bench) -> None
     """Garbage on the list, or a request of a later version, stops nothing."""
     service = control(bench)
     key = bench.keyspace.control("o1")
-    await bench.client.rpush(key, "cancel", "cancel j x", "explode now", b"\xff\xfe", "cancel j 1")
+    await bench.client.rpush(
+        key, "cancel", "cancel j x", "explode now", b"\xff\xfe", f"cancel j {'9' * 5000}", "cancel j 1"
+    )
     running = asyncio.create_task(service.run())
-    await service.passes.next(5)
+    await service.passes.next(6)
     assert await bench.client.llen(key) == 0
     running.cancel()
+
+
+async def test_a_record_that_became_something_else_keeps_no_request_from_being_heard(bench: Bench) -> None:
+    """After a break, the records of all attempts are asked; one is a string by now, the next is cancelled
+    (F40).
+    """
+    await bench.register()
+    spoilt, asked = await bench.enqueue(Job("work"), Job("work"))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 2)], {}))
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    await bench.client.delete(bench.keyspace.job(spoilt))
+    await bench.client.set(bench.keyspace.job(spoilt), "x")
+    await bench.client.hset(bench.keyspace.job(asked), "cancel_requested_at", "2026-01-01T00:00:00Z")
+    service = control(bench)
+    await service._catch_up()
+    assert bench.runner.cancelled == [f"{asked}.1"]
 
 
 async def test_a_drain_is_passed_on(bench: Bench) -> None:

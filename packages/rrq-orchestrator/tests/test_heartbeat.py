@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -172,6 +173,23 @@ async def test_an_orchestrator_that_hangs_stops_beating(bench: Bench, redis_clie
         return value
 
     assert hang(lease) == (True, True)
+    running.cancel()
+    await heartbeat.stopped()
+
+
+async def test_a_beat_that_fails_in_a_way_nobody_expects_is_not_the_last(bench: Bench) -> None:
+    """A thread that ended would do so without a word, and the lease with it."""
+    heartbeat = heart(bench, [])
+    ordinary, failures = heartbeat._beat, iter([ValueError("strange")])
+
+    def beat(*args: Any) -> str:
+        for failure in failures:
+            raise failure
+        return ordinary(*args)
+
+    heartbeat._beat = beat  # type: ignore[method-assign]
+    running = asyncio.create_task(heartbeat.run())
+    await heartbeat.registered()
     running.cancel()
     await heartbeat.stopped()
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rrq_orchestrator import InProcessRunner, Orchestrator, RedisRefused
+from rrq_orchestrator.http.readiness import unready_reasons
 from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_protocol import (
     ExecutionOutcome,
@@ -22,7 +23,7 @@ from rrq_protocol import (
 )
 from rrq_protocol.settings import CronJob
 from rrq_protocol.transitions import DrainReply, drain
-from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded
+from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded, until
 from support.redis_servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -199,13 +200,45 @@ async def test_without_a_url_the_settings_say_where_redis_is(bench: Bench, tmp_p
 
 
 async def test_a_defect_in_a_service_ends_the_process_with_1(bench: Bench) -> None:
-    """Silence would be worse: the lease lapses and others take over."""
+    """In one that holds the lease, silence would be worse: the lease lapses and others take over."""
     whole = Whole(bench.url, bench.keyspace)
     await whole.orchestrator.heartbeat.registered()
-    whole.orchestrator.claims._requests = lambda room: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-    whole.orchestrator.claims.wake("default")
+    whole.orchestrator.heartbeat._tick = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     assert await whole.task == 1
     assert whole.runner.stops >= 1
+
+
+async def test_a_defect_that_others_would_meet_too_ends_nothing(bench: Bench) -> None:
+    """What a stranger wrote would end one orchestrator after the other: the service is run again. It says so,
+    what runs goes on, and once it gets through, all is well.
+    """
+    whole = Whole(bench.url, bench.keyspace)
+    claims, view = whole.orchestrator.claims, whole.orchestrator.endpoint._view
+    (job_id,) = await bench.enqueue(Job("work"))
+    (request,) = await whole.runner.requests(1)
+    ordinary, claims._requests = claims._requests, lambda room: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    claims.wake("default")
+    await until(lambda: unready_reasons(view.facts()) != [])
+    (reason,) = unready_reasons(view.facts())
+    assert reason.startswith("service claim fails")
+    whole.runner.answer(succeeded(request))
+    await whole.orchestrator.settler.flushed()
+    assert (await bench.record(job_id)).status is JobStatus.COMPLETED
+    claims._requests = ordinary  # type: ignore[method-assign]
+    await until(lambda: unready_reasons(view.facts()) == [])
+    await bench.enqueue(Job("work"))
+    await whole.runner.requests(1)
+    assert await whole.stop() == 0
+
+
+async def test_a_burst_ends_with_the_first_defect(bench: Bench) -> None:
+    """It would never end otherwise."""
+    whole = Orchestrator(
+        Settings(key_prefix=bench.keyspace.prefix), url=bench.url, runners=lambda _: {}, burst=True, log=LOG
+    )
+    whole.claims._requests = lambda room: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    whole.claims._room = lambda: ({}, 1)  # type: ignore[method-assign]
+    assert await whole.run() == 1
 
 
 async def test_entries_of_the_settings_are_fired(bench: Bench) -> None:

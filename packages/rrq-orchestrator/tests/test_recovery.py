@@ -1,14 +1,18 @@
 """Taking jobs back from an orchestrator that died."""
 
 import asyncio
+from typing import Any
 
 import pytest
+import structlog
+from redis.exceptions import ResponseError
 
 from rrq_orchestrator import recovery
 from rrq_orchestrator.recovery import Janitor
-from rrq_protocol import Job, JobStatus, ManualClock
+from rrq_orchestrator.store import RedisLink
+from rrq_protocol import Job, JobStatus, ManualClock, ScriptCall
 from rrq_protocol.transitions import ClaimRequest, RecoveryPolicy, claim, fence
-from support.orchestrating import LOG, Bench
+from support.orchestrating import LOG, Bench, T
 from support.redis_servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -85,3 +89,44 @@ async def test_nobody_is_called_dead_for_an_outage(
     assert await there.link.command("ZSCORE", there.keyspace.workers, "quiet") is None
     running.cancel()
     await there.aclose()
+
+
+async def test_one_whose_keys_are_unusable_holds_up_no_other(bench: Bench) -> None:
+    """A call that fails for the first of the dead is told once, and the next one's jobs come back (F40)."""
+    for dead in ("a", "b"):
+        await bench.register(dead)
+        await bench.enqueue(Job("work", job_id=f"of-{dead}"))
+        await bench.run(claim(bench.keyspace, dead, [ClaimRequest("default", "python", 1)], {}))
+        assert await bench.run(fence(bench.keyspace, dead, await lease(bench, dead)))
+    service = janitor(bench, ManualClock())
+    service._log = structlog.get_logger()
+    service._link = FailsFor("a", service._link)  # type: ignore[assignment]
+    with structlog.testing.capture_logs() as logged:
+        running = asyncio.create_task(service.run())
+        await service.passes.next(3)
+    assert (await bench.record("of-b")).status is JobStatus.PENDING
+    assert (await bench.record("of-a")).status is JobStatus.ACTIVE
+    told = [(each["event"], each["orchestrator"]) for each in logged]
+    assert told == [("jobs.not_recovered", "a"), ("jobs.recovered", "b")]
+    running.cancel()
+
+
+async def lease(bench: Bench, orchestrator_id: str) -> float:
+    score = await bench.client.zscore(bench.keyspace.workers, orchestrator_id)
+    assert score is not None
+    return score
+
+
+class FailsFor:
+    """A connection over which calls about one orchestrator end in an error reply nobody expects."""
+
+    def __init__(self, orchestrator_id: str, link: RedisLink) -> None:
+        self._id, self._link = orchestrator_id, link
+
+    async def run(self, call: ScriptCall[T]) -> T:
+        if self._id in call.args:
+            raise ResponseError("ERR something new")
+        return await self._link.run(call)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)

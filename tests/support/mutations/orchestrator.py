@@ -167,7 +167,7 @@ def _named() -> Iterator[Mutant]:
     yield _py(
         "lost-claim-ends",
         "jobs that have ended, and only wait to be written, are given back after a lost answer",
-        "claim",
+        "review",
         "known = attempts | self._settler.tokens()",
         "known = attempts",
         "test_claim.py::test_an_end_that_waits_to_be_written_is_not_given_back",

@@ -117,7 +117,7 @@ def _upstream() -> Iterator[Mutant]:
         "U14b",
         "the owner is its id alone, without the token of the claim",
         _SETTLE,
-        '  if held[SEQ] ~= seq then return "stale" end\n',
+        '  if (held[SEQ] or "") ~= seq then return "stale" end\n',
         "",
         "test_settle.py::test_only_owner_and_token_may_settle",
     )

@@ -22,8 +22,8 @@ from structlog.typing import FilteringBoundLogger
 from rrq_orchestrator.dispatch import Dispatcher
 from rrq_orchestrator.errors import Fenced, RedisGone, RedisRefused
 from rrq_orchestrator.fairness import shares
-from rrq_orchestrator.history import unanswered_claim
 from rrq_orchestrator.queue_book import QueueBook
+from rrq_orchestrator.review import Review
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.server_clock import ServerClock
 from rrq_orchestrator.service import PassSignal
@@ -31,7 +31,7 @@ from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace, ScriptCall
-from rrq_protocol.transitions import Claim, ClaimRequest, SettleKind, Settlement, claim, rescore, settle
+from rrq_protocol.transitions import Claim, ClaimRequest, claim, rescore
 
 __all__ = ["ClaimLoop", "ClaimPlan"]
 
@@ -98,6 +98,9 @@ class ClaimLoop:
         self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
         self._book = QueueBook(plan.weights, plan.poll_s)
         self._server_clock = ServerClock()
+        self._review = Review(
+            keyspace=keyspace, link=link, dispatcher=dispatcher, settler=settler, clock=clock, log=log
+        )
         self._review_s = clock.monotonic() + _REVIEW_EVERY_S
         self._changed = asyncio.Event()
         self._woken = False
@@ -277,20 +280,6 @@ class ClaimLoop:
         """
         if not self.in_doubt and self._clock.monotonic() < self._review_s:
             return
-        key = self._keyspace.active(owner)
-        ids = [raw.decode("utf-8", "replace") for raw in await self._link.command("ZRANGE", key, 0, -1)]
-        attempts = {(attempt.job.id, attempt.job.claim_seq) for attempt in self._dispatcher.attempts}
-        known = attempts | self._settler.tokens()
-        for job_id in ids:
-            seq, queue, retries = await self._link.command(
-                "HMGET", self._keyspace.job(job_id), "claim_seq", "queue_name", "current_retries"
-            )
-            if (job_id, int(seq or 0)) in known:
-                continue
-            name = self._keyspace.queue_name(queue.decode()) if queue else "default"
-            entry = unanswered_claim(owner, retries, int(seq or 0), self._clock.now_ms())
-            back = Settlement(job_id, int(seq or 0), SettleKind.RELEASE, name, entry)
-            await self._link.run(settle(self._keyspace, owner, [back]))
-            self._log.warning("claim.given_back", job_id=job_id, queue=name)
+        await self._review.run(owner)
         self.in_doubt = False
         self._review_s = self._clock.monotonic() + _REVIEW_EVERY_S

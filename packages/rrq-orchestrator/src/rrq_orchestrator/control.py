@@ -7,7 +7,7 @@ attempts are asked.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +19,9 @@ from rrq_orchestrator.waker import BLOCK_S
 from rrq_protocol import Keyspace
 
 __all__ = ["Control"]
+
+_AT_ONCE: Final = 256
+_LONGEST_SEQ: Final = 15
 
 
 class Membership(Protocol):
@@ -71,15 +74,20 @@ class Control:
             self.passes.done()
 
     async def _catch_up(self) -> None:
-        for job in [attempt.job for attempt in self._dispatcher.attempts]:
-            key = self._keyspace.job(job.id)
-            asked, seq = await self._link.command("HMGET", key, "cancel_requested_at", "claim_seq")
-            if asked is not None and seq == b"%d" % job.claim_seq:
-                self._cancel(job.id, job.claim_seq)
+        jobs = [attempt.job for attempt in self._dispatcher.attempts]
+        for first in range(0, len(jobs), _AT_ONCE):
+            page = jobs[first : first + _AT_ONCE]
+            asked = await self._link.batch(
+                [("HMGET", self._keyspace.job(job.id), "cancel_requested_at", "claim_seq") for job in page]
+            )
+            for job, row in zip(page, asked, strict=True):
+                # A record that has become something else (F40) is no reason not to hear of the others.
+                if isinstance(row, list) and row[0] is not None and row[1] == b"%d" % job.claim_seq:
+                    self._cancel(job.id, job.claim_seq)
 
     def _obey(self, request: str) -> None:
         match request.split(" "):
-            case ["cancel", job_id, seq] if seq.isascii() and seq.isdigit():
+            case ["cancel", job_id, seq] if seq.isascii() and seq.isdigit() and len(seq) <= _LONGEST_SEQ:
                 self._cancel(job_id, int(seq))
             case ["drain"]:
                 self._log.info("orchestrator.drain_requested")

@@ -156,7 +156,7 @@ class Heartbeat:
             if time.monotonic() - self._looped_s < self._times.lease_s / 2:
                 try:
                     known = self._beat(client, loop, current, known, reports)
-                except (RedisError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - a thread that ended would do so without a word
                     # Here only the next try matters, soon; maybe the address leads to another server by then.
                     pause_s = min(self._times.beat_s, _NEXT_TRY_S)
                     reports = Reports(self._times.report_beats)
@@ -198,7 +198,9 @@ class Heartbeat:
 
     def _failed(self, error: Exception) -> None:
         """Say what Redis refuses. Of outages the links tell, which have something to do all the time."""
-        if not isinstance(error, ResponseError | AuthenticationError):
+        if not isinstance(error, RedisError | OSError):
+            self._log.error("heartbeat.failed", problem=f"{type(error).__name__}: {error}", exc_info=error)
+        elif not isinstance(error, ResponseError | AuthenticationError):
             self._log.debug("heartbeat.failed", problem=str(error))
         elif self._links.explain(self.name, error) is error:
             self._log.error("heartbeat.failed", problem=str(error))

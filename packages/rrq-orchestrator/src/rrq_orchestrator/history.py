@@ -76,7 +76,7 @@ def unanswered_claim(owner: str, retries: bytes | None, claim_seq: int, now_ms: 
     """
     return _encode(
         AttemptEntry(
-            attempt=int(retries) + 1 if retries is not None and retries.isdigit() else 1,
+            attempt=int(retries) + 1 if retries and retries.isdigit() and len(retries) <= 15 else 1,
             outcome="released",
             message="the answer to its claim was lost",
             ended_at_ms=now_ms,

@@ -41,7 +41,7 @@ from rrq_orchestrator.report import build_report
 from rrq_orchestrator.runners.base import Runner
 from rrq_orchestrator.runners.factory import RunnerFactory, runner_factory
 from rrq_orchestrator.runners.in_process import InProcessRunner
-from rrq_orchestrator.service import Service
+from rrq_orchestrator.service import Perseverance, Service
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import Advice, RedisLinks
 from rrq_orchestrator.telling import Narrator
@@ -116,6 +116,7 @@ class Orchestrator:
         self._links = RedisLinks(url, address, self._log, self._rng, advice)
         self._keyspace = keyspace
         self._pools: list[asyncio.Task[None]] = []
+        self._perseverance = Perseverance(self._links.pauses, self._log, burst=burst)
         self._status = "running"
         self._stop = StopRequest()
         self._last_link = self._links.make("lifecycle")
@@ -238,6 +239,7 @@ class Orchestrator:
                 janitor=self.janitor,
                 claims=self.claims,
                 stopping=self._stop.asked.is_set,
+                failing=self._perseverance.failing,
             ),
             self._log,
         )
@@ -281,17 +283,11 @@ class Orchestrator:
             await self._links.aclose()
 
     async def _work(self) -> int:
-        services: tuple[Service, ...] = (
-            self.heartbeat, self.settler, self.waker, self.control, self.janitor, self.reconciler
-        )  # fmt: skip
-        if self._settings.overlap == "prevent":
-            services = (*services, self.overlap)
-        if self._settings.cron_jobs and not self._burst:
-            services = (*services, self.cron)
+        services = self._services()
         code = EXIT_UNEXPECTED
         try:
             async with asyncio.TaskGroup() as tasks:
-                claiming = tasks.create_task(self.claims.run(), name="claim")
+                claiming = tasks.create_task(self._perseverance.of(self.claims).run(), name="claim")
                 running = [tasks.create_task(service.run(), name=service.name) for service in services]
                 self._pools = [
                     tasks.create_task(r.run(), name=f"runner {name}") for name, r in self.runners.items()
@@ -319,6 +315,13 @@ class Orchestrator:
         finally:
             await self._stop_runners()
         return code
+
+    def _services(self) -> tuple[Service, ...]:
+        own: list[Service] = [self.heartbeat, self.settler]
+        shared: list[Service] = [self.waker, self.control, self.janitor, self.reconciler]
+        own += [self.overlap] if self._settings.overlap == "prevent" else []
+        shared += [self.cron] if self._settings.cron_jobs and not self._burst else []
+        return (*own, *map(self._perseverance.of, shared))
 
     async def _until_stop(self) -> None:
         waits = [asyncio.ensure_future(self._stop.asked.wait())]

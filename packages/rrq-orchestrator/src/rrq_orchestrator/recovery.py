@@ -18,6 +18,7 @@ from rrq_protocol.transitions import RecoveryPolicy, fence, recover
 __all__ = ["Janitor"]
 
 _LOOK_EVERY_S, _SHORTEST_S = 1.0, 0.025
+_STUCK_TOLD = 100
 
 
 class Janitor:
@@ -42,6 +43,7 @@ class Janitor:
     ) -> None:
         self.passes = PassSignal()
         self.recovered = 0
+        self._stuck: dict[str, None] = {}
         self._keyspace, self._link, self._links, self._policy = keyspace, link, links, policy
         self._observer = LeaseObserver(lease_s, beat_s)
         self._clock, self._rng, self._log = clock, rng, log
@@ -76,10 +78,32 @@ class Janitor:
     async def _recover_all(self) -> None:
         for raw in await self._link.command("ZRANGE", self._keyspace.reaping, 0, -1):
             dead = raw.decode("utf-8", "replace")
-            left = 1
-            while left:
-                done = await self._link.run(recover(self._keyspace, dead, self._policy))
-                left = done.left
-                self.recovered += done.recovered
-                if done.recovered or done.dead_lettered or done.cancelled:
-                    self._log.warning("jobs.recovered", orchestrator=dead, **msgspec.structs.asdict(done))
+            try:
+                await self._recover(dead)
+            except RedisGone:
+                raise
+            except Exception as error:  # noqa: BLE001 - keys of one must not keep others from being recovered
+                self._tell_stuck(dead, error)
+            else:
+                self._stuck.pop(dead, None)
+
+    async def _recover(self, dead: str) -> None:
+        left = 1
+        while left:
+            done = await self._link.run(recover(self._keyspace, dead, self._policy))
+            left = done.left
+            self.recovered += done.recovered
+            if done.recovered or done.dead_lettered or done.cancelled:
+                self._log.warning("jobs.recovered", orchestrator=dead, **msgspec.structs.asdict(done))
+
+    def _tell_stuck(self, dead: str, error: Exception) -> None:
+        """Say, once for each, that jobs of a dead orchestrator cannot be taken back."""
+        if dead not in self._stuck and len(self._stuck) < _STUCK_TOLD:
+            self._stuck[dead] = None
+            problem = error.problem if isinstance(error, RedisRefused) else f"{type(error).__name__}: {error}"
+            self._log.error(
+                "jobs.not_recovered",
+                orchestrator=dead,
+                problem=problem[:500],
+                action="`rrq doctor` says more; it is tried again every second",
+            )

@@ -59,7 +59,7 @@ class Settler:
         """Outcomes not yet acknowledged by Redis."""
         return len(self._outbox) + len(self._writing)
 
-    def tokens(self) -> set[tuple[str, int]]:
+    def tokens(self) -> set[tuple[str, int | bytes]]:
         """Return job and claim_seq of the attempts whose ends are not yet acknowledged by Redis."""
         waiting = [settlement for _, settlement in self._outbox]
         return {(each.job_id, each.claim_seq) for each in (*waiting, *self._writing)}

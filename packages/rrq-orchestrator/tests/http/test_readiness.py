@@ -19,6 +19,7 @@ def test_nothing_wrong_is_ready() -> None:
     ("change", "reason"),
     [
         ({"stopping": True}, "stopping"),
+        ({"failing": ("claim",)}, "service claim fails"),
         ({"redis_connected": False, "registered": False}, "Redis does not answer"),
         ({"redis_connected": False, "redis_refuses_writes": True}, "Redis refuses writes"),
         ({"registered": False}, "not registered"),

@@ -42,6 +42,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     version: str
     stopping: bool = False
+    failing: tuple[str, ...] = ()
     redis_connected: bool = True
     redis_refuses_writes: bool = False
     redis_outages: int = 0

@@ -21,6 +21,8 @@ def _found(facts: Facts) -> Iterator[str]:
         yield "Redis does not answer"
     elif not facts.registered:
         yield "not registered in Redis yet"
+    for service in facts.failing:
+        yield f"service {service} fails; see its service.failed in the log"
     if facts.outbox_full:
         yield f"{facts.outbox} ends of attempts wait for Redis"
     if not facts.runners:

@@ -33,6 +33,7 @@ class View:
     Args:
         queues, dlqs: The names whose sizes are told: those served, and where their dead letters go.
         stopping: Whether a stop was asked for.
+        failing: Names of services that fail, again and again.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class View:
         janitor: Janitor,
         claims: ClaimLoop,
         stopping: Callable[[], bool],
+        failing: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._version, self._queues, self._dlqs = version, queues, dlqs
         self._keyspace, self._link, self._links = keyspace, link, links
         self._settler, self._dispatcher, self._heartbeat = settler, dispatcher, heartbeat
         self._janitor, self._claims, self._stopping = janitor, claims, stopping
+        self._failing = failing
         self._asking = asyncio.Lock()
         self._sizes: tuple[float, Sizes | None] = (-math.inf, None)
 
@@ -69,6 +72,7 @@ class View:
         return Facts(
             version=self._version,
             stopping=self._stopping(),
+            failing=self._failing(),
             redis_connected=self._links.connected,
             redis_refuses_writes=self._links.refuses_writes,
             redis_outages=self._links.outages,

@@ -143,7 +143,7 @@ local function answer_for(id, seq, held, queue)
     if type(redis.pcall("ZSCORE", KEYS[1], id)) == "string" then count(queue, "lost", 1) end
     return "gone"
   end
-  if held[SEQ] ~= seq then return "stale" end
+  if (held[SEQ] or "") ~= seq then return "stale" end
   if held[STATUS] ~= "ACTIVE" or taken[id] then return "already" end
   taken[id] = true
   ended[#ended + 1] = id

@@ -44,7 +44,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
     Attributes:
         job_id: The job.
-        claim_seq: The token of the attempt.
+        claim_seq: The token of the attempt; as it is stored, where a stranger wrote something else.
         kind: How it ends.
         queue: Bare name of the queue it was claimed from.
         text: Result JSON of ``COMPLETE``; of ``RELEASE`` an :class:`~rrq_protocol.AttemptEntry` as JSON, for
@@ -61,7 +61,7 @@ class Settlement(msgspec.Struct, frozen=True):
     """
 
     job_id: str
-    claim_seq: int
+    claim_seq: int | bytes
     kind: SettleKind
     queue: str
     text: str | bytes = ""

@@ -72,7 +72,7 @@ class Proxy:
         self._keep = 0
         self._silences = 0
         self._single_bytes = False
-        self._delay_s = 0.0
+        self._delay_s, self._pause_per_byte_s = 0.0, 0.0
         self._cut_seen = threading.Event()
         # Set while replies may pass, and while commands may.
         self._flowing, self._reading = threading.Event(), threading.Event()
@@ -144,6 +144,15 @@ class Proxy:
             self._delay_s = 0.0
 
     @contextmanager
+    def narrow(self, bytes_per_s: float) -> Iterator[None]:
+        """Read only so many bytes a second from each client while the block runs."""
+        self._pause_per_byte_s = 1 / bytes_per_s
+        try:
+            yield
+        finally:
+            self._pause_per_byte_s = 0.0
+
+    @contextmanager
     def deaf(self) -> Iterator[None]:
         """Read nothing from the clients while the block runs, from their next bytes on."""
         self._reading.clear()
@@ -209,6 +218,7 @@ class Proxy:
             buffer = b""
             while data := link.client.recv(_CHUNK):
                 self._reading.wait()
+                time.sleep(len(data) * self._pause_per_byte_s)
                 buffer += data
                 while end := _command_end(buffer):
                     command, buffer = buffer[:end], buffer[end:]

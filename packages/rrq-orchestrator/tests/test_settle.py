@@ -4,11 +4,16 @@ import asyncio
 
 import pytest
 import structlog
+from msgspec.structs import replace
+from redis.exceptions import ResponseError
 
 from rrq_orchestrator.settle import Settler
-from rrq_protocol import Job, JobStatus
+from rrq_orchestrator.store import RedisLink, RedisLinks
+from rrq_orchestrator.store import redis as redis_store
+from rrq_protocol import Job, JobStatus, ScriptCall
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim
-from support.orchestrating import LOG, Bench, until
+from support.orchestrating import LOG, WITHIN_S, Bench, T, until
+from support.proxy import Proxy
 from support.redis_servers import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +86,82 @@ async def test_what_waits_for_redis_is_known(bench: Bench) -> None:
     assert not bench.settler.is_full
     await bench.settled()
     assert bench.settler.waiting == 0
+
+
+async def test_a_call_is_bounded_in_bytes(bench: Bench) -> None:
+    """Results of 400 kB go two by two; one larger than the bound goes alone, and all arrive."""
+    sizes = [400_000] * 5 + [3_000_000] + [10] * 20
+    for size, settlement in zip(sizes, await claimed_settlements(bench, len(sizes)), strict=True):
+        bench.settler.put("o1", replace(settlement, text=b'"' + b"x" * size + b'"'))
+    assert bench.settler.waiting_bytes > sum(sizes)
+    await bench.settled()
+    assert bench.settler.passes.count == 5
+    assert bench.settler.replies == {SettleReply.OK: len(sizes)}
+    assert bench.settler.waiting_bytes == 0
+
+
+async def test_large_ends_that_wait_stop_new_work_as_many_do(bench: Bench) -> None:
+    """Seven results of 10 MB are as much as is kept waiting for a Redis that is away."""
+    large = b'"' + b"x" * 10_000_000 + b'"'
+    for n in range(7):
+        assert not bench.settler.is_full
+        bench.settler.put("o1", Settlement(f"j{n}", 1, SettleKind.COMPLETE, "default", large))
+    assert bench.settler.is_full
+
+
+async def test_large_ends_pass_a_slow_link(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch takes longer than a command may, by a link that is narrow and alive: it gets through."""
+    monkeypatch.setattr(redis_store, "COMMAND_TIMEOUT_S", 0.5)
+    settlements = await claimed_settlements(bench, 8)
+    with Proxy(bench.url) as proxy:
+        links = RedisLinks(proxy.url, "test", LOG, bench.rng)
+        settler = Settler(bench.keyspace, links.make("settle", reply_timeout_s=0.5), LOG)
+        running = asyncio.create_task(settler.run())
+        with proxy.narrow(2_000_000):
+            for settlement in settlements:
+                settler.put("o1", replace(settlement, text=b'"' + b"x" * 500_000 + b'"'))
+            async with asyncio.timeout(WITHIN_S):
+                await settler.flushed()
+        running.cancel()
+        await links.aclose()
+    assert settler.replies[SettleReply.OK] == len(settlements)
+
+
+class Refuses:
+    """A connection over which calls about one job end in an error reply nobody expects, so many times."""
+
+    def __init__(self, job_id: str, times: int, link: RedisLink) -> None:
+        self._id, self._left, self._link = job_id, times, link
+
+    async def run_until_done(self, call: ScriptCall[T]) -> T:
+        if self._id in call.args and self._left:
+            self._left -= 1
+            raise ResponseError("ERR something new")
+        return await self._link.run_until_done(call)
+
+
+@pytest.mark.parametrize(("times", "written"), [(3, True), (1000, False)])
+async def test_an_end_that_cannot_be_written_takes_no_other_along(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, times: int, written: bool
+) -> None:
+    """Its neighbours are written; it is tried again, then told and put aside. The service goes on."""
+    monkeypatch.setattr("rrq_orchestrator.settle._TRY_AGAIN_S", 0.0)
+    settlements = await claimed_settlements(bench, 4)
+    bad, *good = settlements
+    link = Refuses(bad.job_id, times, bench.links.make("settle"))
+    settler = Settler(bench.keyspace, link, structlog.get_logger())  # type: ignore[arg-type]
+    with structlog.testing.capture_logs() as logged:
+        for each in settlements:
+            settler.put("o1", each)
+        running = asyncio.create_task(settler.run())
+        await settler.flushed()
+    assert not running.done()
+    running.cancel()
+    statuses = {(await bench.record(each.job_id)).status for each in good}
+    assert statuses == {JobStatus.COMPLETED}
+    assert ((await bench.record(bad.job_id)).status is JobStatus.COMPLETED) == written
+    told = [(each["event"], each["job_id"]) for each in logged]
+    assert told == ([] if written else [("settle.failed", bad.job_id)])
 
 
 async def test_ends_outlive_an_outage_of_redis(bench: Bench, own_redis: RedisServer) -> None:

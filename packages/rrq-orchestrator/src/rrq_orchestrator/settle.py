@@ -2,8 +2,9 @@
 (ARCHITECTURE.md, step 6).
 
 Outcomes wait here while Redis is away, and the call is repeated until it is answered; the scripts allow that
-(I16). The claim loop looks at :attr:`Settler.is_full`, so that a long outage stops new work instead of
-filling memory.
+(I16). A call carries no more bytes than a slow link takes in a while, but for a result that is larger alone.
+The claim loop looks at :attr:`Settler.is_full`, so that a long outage stops new work instead of filling
+memory.
 """
 
 import asyncio
@@ -18,8 +19,10 @@ from rrq_protocol.transitions import Settlement, SettleReply, settle
 
 __all__ = ["Settler"]
 
-_BATCH = 256
-_FULL = 10_000
+_BATCH, _BATCH_BYTES = 256, 1024 * 1024
+_FULL, _FULL_BYTES = 10_000, 64 * 1024 * 1024
+_ENTRY_BYTES = 200
+_TRIES, _TRY_AGAIN_S = 3, 0.2
 _LOUD = frozenset({SettleReply.STALE, SettleReply.GONE, SettleReply.WRONG_TYPE})
 
 
@@ -45,19 +48,25 @@ class Settler:
         self._job_events, self._compat_job_locks = job_events, compat_job_locks
         self._outbox: deque[tuple[str, Settlement]] = deque()
         self._writing: tuple[Settlement, ...] = ()
+        self._bytes = 0
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
     def is_full(self) -> bool:
-        """Whether so many outcomes wait for Redis that no new work should be taken."""
-        return len(self._outbox) >= _FULL
+        """Whether so many outcomes wait for Redis, or such large ones, that no new work should be taken."""
+        return len(self._outbox) >= _FULL or self._bytes >= _FULL_BYTES
 
     @property
     def waiting(self) -> int:
         """Outcomes not yet acknowledged by Redis."""
         return len(self._outbox) + len(self._writing)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How large they are together."""
+        return self._bytes
 
     def tokens(self) -> set[tuple[str, int | bytes]]:
         """Return job and claim_seq of the attempts whose ends are not yet acknowledged by Redis."""
@@ -67,6 +76,7 @@ class Settler:
     def put(self, owner: str, settlement: Settlement) -> None:
         """Have an attempt settled that was claimed under the orchestrator id ``owner``."""
         self._outbox.append((owner, settlement))
+        self._bytes += _weight(settlement)
         self._filled.set()
         self._empty.clear()
 
@@ -82,6 +92,7 @@ class Settler:
             self._writing = tuple(batch)
             await self._write(owner, batch)
             self._writing = ()
+            self._bytes -= sum(map(_weight, batch))
             if not self._outbox:
                 self._filled.clear()
                 self._empty.set()
@@ -91,11 +102,46 @@ class Settler:
         """Take what one call can carry: all of one owner, for the active set is a key of the call."""
         owner = self._outbox[0][0]
         batch: list[Settlement] = []
+        size = 0
         while self._outbox and len(batch) < _BATCH and self._outbox[0][0] == owner:
+            size += _weight(self._outbox[0][1])
+            if batch and size > _BATCH_BYTES:
+                break
             batch.append(self._outbox.popleft()[1])
         return owner, batch
 
     async def _write(self, owner: str, batch: list[Settlement]) -> None:
+        try:
+            await self._call(owner, batch)
+        except Exception as error:  # noqa: BLE001 - one end that cannot be written must not take others along
+            if len(batch) == 1:
+                await self._persist(owner, batch[0], error)
+                return
+            for each in batch:
+                await self._write(owner, [each])
+
+    async def _persist(self, owner: str, settlement: Settlement, error: Exception) -> None:
+        """Try to write one end that was refused in a way nobody expected; then put it aside. The job is found
+        among ours by the next review, and runs again.
+        """
+        for n in range(1, _TRIES):
+            await asyncio.sleep(n * _TRY_AGAIN_S)
+            try:
+                return await self._call(owner, [settlement])
+            except Exception as again:  # noqa: BLE001 - see above
+                error = again
+        self._log.error(
+            "settle.failed",
+            job_id=settlement.job_id,
+            claim_seq=settlement.claim_seq,
+            kind=settlement.kind.value,
+            error=f"{type(error).__name__}: {error}"[:500],
+            action="report this; the job will run again",
+            exc_info=error,
+        )
+        return None
+
+    async def _call(self, owner: str, batch: list[Settlement]) -> None:
         call = settle(
             self._keyspace, owner, batch, job_events=self._job_events, compat_job_locks=self._compat_job_locks
         )
@@ -110,3 +156,7 @@ class Settler:
                         claim_seq=settlement.claim_seq,
                         kind=settlement.kind.value,
                     )
+
+
+def _weight(settlement: Settlement) -> int:
+    return _ENTRY_BYTES + len(settlement.text) + len(settlement.attempts_log or b"")

@@ -24,6 +24,10 @@ def test_nothing_wrong_is_ready() -> None:
         ({"redis_connected": False, "redis_refuses_writes": True}, "Redis refuses writes"),
         ({"registered": False}, "not registered"),
         ({"outbox_full": True, "outbox": 10_000}, "10000 ends of attempts wait"),
+        (
+            {"outbox_full": True, "outbox": 70, "outbox_bytes": 70 * 1024**2},
+            "70 ends of attempts wait for Redis, 70 MiB",
+        ),
         ({"runners": ()}, "no runner is configured"),
         ({"runners": (BROKEN,)}, "runner python is broken: exited with 1: SyntaxError"),
         ({"runners": (RunnerFacts("python", "starting"),)}, "runner python is starting"),

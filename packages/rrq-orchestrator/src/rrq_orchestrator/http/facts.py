@@ -48,6 +48,7 @@ class Facts(msgspec.Struct, frozen=True):
     redis_outages: int = 0
     registered: bool = True
     outbox: int = 0
+    outbox_bytes: int = 0
     outbox_full: bool = False
     active: int = 0
     claims: int = 0

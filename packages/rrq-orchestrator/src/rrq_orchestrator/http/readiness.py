@@ -24,7 +24,8 @@ def _found(facts: Facts) -> Iterator[str]:
     for service in facts.failing:
         yield f"service {service} fails; see its service.failed in the log"
     if facts.outbox_full:
-        yield f"{facts.outbox} ends of attempts wait for Redis"
+        size = facts.outbox_bytes / 1024**2
+        yield f"{facts.outbox} ends of attempts wait for Redis, {size:.0f} MiB"
     if not facts.runners:
         yield "no runner is configured"
     elif not any(runner.state == "ready" for runner in facts.runners):

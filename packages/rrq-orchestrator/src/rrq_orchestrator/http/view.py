@@ -78,6 +78,7 @@ class View:
             redis_outages=self._links.outages,
             registered=self._heartbeat.is_registered,
             outbox=self._settler.waiting,
+            outbox_bytes=self._settler.waiting_bytes,
             outbox_full=self._settler.is_full,
             active=len(self._dispatcher.attempts),
             claims=self._claims.passes.count,

@@ -29,6 +29,9 @@ __all__ = ["NoScript", "RedisLink", "RedisLinks"]
 T = TypeVar("T")
 
 COMMAND_TIMEOUT_S = 5.0
+_SLOWEST_BYTES_PER_S, _LARGE_BYTES = 64 * 1024, 64 * 1024
+"""A large command is given the time it takes over a link as slow as this one; what was written may still lie
+in buffers of the system."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _REFUSED_WRITES = frozenset({"READONLY", "MISCONF", "NOREPLICAS"})
 
@@ -281,11 +284,14 @@ class RedisLink:
             if reader is None or writer is None or writer.is_closing() or reader.at_eof():
                 # Python 3.12.1 would register a write to it, under a file number the next connection may get.
                 raise ConnectionResetError("the connection was closed by the server")
-            writer.writelines(hiredis.pack_command(cast(Any, args)) for args in commands)
+            packed = [hiredis.pack_command(cast(Any, args)) for args in commands]
+            writer.writelines(packed)
             self._sent = True
             if writer.transport.get_write_buffer_size():
-                async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                    await writer.drain()
+                await _drain(writer)
+            size = sum(map(len, packed))
+            if size > _LARGE_BYTES:
+                return [await self._reply(self._answer_time_s(size)) for _ in commands]
             return [await self._reply() for _ in commands]
         except ResponseError:
             raise
@@ -314,9 +320,13 @@ class RedisLink:
             raise
         connecting.result()
 
-    async def _reply(self) -> Any:
+    def _answer_time_s(self, sent_bytes: int) -> float:
+        ordinary_s: float = self._connection.socket_timeout or COMMAND_TIMEOUT_S
+        return ordinary_s + sent_bytes / _SLOWEST_BYTES_PER_S
+
+    async def _reply(self, timeout_s: float | None = None) -> Any:
         try:
-            return await self._connection.read_response()
+            return await self._connection.read_response(timeout=timeout_s)
         except ResponseError as error:
             return error
 
@@ -331,6 +341,20 @@ class RedisLink:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.disconnect()
+
+
+async def _drain(writer: asyncio.StreamWriter) -> None:
+    """Wait until commands are written, as long as some of it goes out in the time of a command."""
+    left = writer.transport.get_write_buffer_size()
+    while True:
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                await writer.drain()
+            return
+        except TimeoutError:
+            before, left = left, writer.transport.get_write_buffer_size()
+            if left >= before:
+                raise
 
 
 def _passing(error: ResponseError) -> bool:

@@ -112,7 +112,7 @@ class Transitions:
         self, job: ClaimedJob, kind: SettleKind, text: str = "null", *, orchestrator: str = "a", **fields: Any
     ) -> SettleReply:
         """Settle one claimed attempt."""
-        fields = {"ttl_seconds": 3600, **fields}
+        fields = {"ttl_seconds": 3600, "started": job.started, **fields}
         settlement = Settlement(job.id, job.claim_seq, kind, job.queue, text, **fields)
         (reply,) = self.settle(settlement, orchestrator=orchestrator)
         return reply

@@ -3,11 +3,21 @@
 from typing import cast
 
 import pytest
+import structlog
 
 from rrq_orchestrator.attempts import Stage
-from rrq_protocol import ExecutionError, Job, JobStatus, OutcomeStatus, WireOutcome, read_attempts
-from rrq_protocol.transitions import Claim, ClaimRequest, claim
-from support.orchestrating import Bench, StandInPlaces, failed, succeeded, until
+from rrq_protocol import (
+    ExecutionError,
+    Job,
+    JobStatus,
+    OutcomeStatus,
+    ProtocolError,
+    WireOutcome,
+    WireRequest,
+    read_attempts,
+)
+from rrq_protocol.transitions import Claim, ClaimedJob, ClaimRequest, SettleReply, claim
+from support.orchestrating import Bench, StandInPlaces, StandInRunner, failed, succeeded, until
 
 pytestmark = pytest.mark.anyio
 
@@ -250,11 +260,78 @@ async def test_a_claim_that_is_numbered_as_a_disowned_one_is_told_apart(bench: B
     bench.dispatcher.disown_all()
     bench.dispatcher.dispatch(reply.jobs, "o2")
     old, new = await bench.runner.requests(2)
-    assert (old.request_id, new.request_id) == (f"{old.job_id}.1", f"{old.job_id}.1.o2")
+    assert (old.request_id, new.request_id) == (f"{old.job_id}.1", f"{old.job_id}.1.o2.1")
     bench.runner.answer(failed(old, "cancelled"))
     assert [attempt.owner for attempt in bench.dispatcher.attempts] == ["o2"]
     bench.runner.answer(succeeded(new))
     assert not len(bench.dispatcher.attempts)
+
+
+async def test_ends_of_a_record_that_was_deleted_close_none_made_anew(bench: Bench) -> None:
+    """Three times deleted under its attempt and enqueued again: each attempt has a request of its own, and
+    only the end of the last one counts.
+    """
+    await bench.register()
+    for n in range(4):
+        await bench.enqueue(Job("work", job_id="x"))
+        reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 1)], {}))
+        bench.dispatcher.dispatch(reply.jobs, "o1")
+        assert len(await bench.runner.requests(n + 1)) == n + 1
+        if n < 3:
+            await bench.client.delete(bench.keyspace.job("x"))
+    *void, last = await bench.runner.requests(4)
+    for request in void:
+        bench.runner.answer(succeeded(request, b'"void"'))
+    await bench.settled()
+    assert bench.settler.replies == {SettleReply.STALE: 3}
+    bench.runner.answer(succeeded(last, b'"last"'))
+    await bench.settled()
+    assert (await bench.record("x")).result == '"last"'
+
+
+class Refuser(StandInRunner):
+    """A runner that cannot be handed jobs of one id, in a way nobody expects."""
+
+    def submit(self, request: WireRequest) -> None:
+        if request.job_id == "bad":
+            raise ProtocolError("request 'bad' is already open")
+        super().submit(request)
+
+
+async def test_a_job_that_cannot_be_handed_over_takes_no_other_along(bench: Bench) -> None:
+    """It fails with the reason, which is told; those claimed with it run."""
+    bench.runner = Refuser(bench.dispatcher)
+    bench.dispatcher.connect({"python": bench.runner}, lambda: None)
+    bench.dispatcher._log = structlog.get_logger()
+    await bench.register()
+    await bench.enqueue(*(Job("work", job_id=name, max_retries=1) for name in ("a", "bad", "z")))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 3)], {}))
+    with structlog.testing.capture_logs() as logged:
+        bench.dispatcher.dispatch(reply.jobs, "o1")
+    assert [each["job_id"] for each in logged if each["event"] == "dispatch.failed"] == ["bad"]
+    assert {request.job_id for request in await bench.runner.requests(2)} == {"a", "z"}
+    await bench.settled()
+    record = await bench.record("bad")
+    assert record.status is JobStatus.FAILED
+    assert "already open" in str(record.last_error)
+
+
+async def test_a_job_that_cannot_even_be_looked_at_takes_no_other_along(bench: Bench) -> None:
+    """As if its way to a runner could not be found for a defect of ours: dead-lettered with the reason."""
+
+    def confused(job: ClaimedJob) -> ClaimedJob:
+        if job.id == "bad":
+            raise ValueError("strange")
+        return job
+
+    bench.dispatcher._correlate = confused
+    await bench.register()
+    await bench.enqueue(*(Job("work", job_id=name) for name in ("a", "bad", "z")))
+    reply = await bench.run(claim(bench.keyspace, "o1", [ClaimRequest("default", "python", 3)], {}))
+    bench.dispatcher.dispatch(reply.jobs, "o1")
+    assert {request.job_id for request in await bench.runner.requests(2)} == {"a", "z"}
+    await bench.settled()
+    assert (await bench.record("bad")).status is JobStatus.FAILED
 
 
 async def test_a_result_over_the_limit_fails_the_job_at_once(bench: Bench) -> None:

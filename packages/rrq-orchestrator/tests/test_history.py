@@ -1,9 +1,13 @@
 """The attempts log stays readable and bounded."""
 
+from typing import Any
+
+import pytest
+
 from rrq_orchestrator.attempts import Attempt
 from rrq_orchestrator.decision import Decision
-from rrq_orchestrator.history import appended, bounded, given_back, unanswered_claim
-from rrq_protocol import read_attempts
+from rrq_orchestrator.history import appended, bounded, given_back, traceback_of, unanswered_claim
+from rrq_protocol import ExecutionError, read_attempts
 from rrq_protocol.transitions import SettleKind
 from support.orchestrating import claimed
 
@@ -65,7 +69,7 @@ def test_a_start_that_is_given_back_is_told_of() -> None:
 
 def test_a_claim_without_an_answer_is_told_of_whatever_the_record_says() -> None:
     """A count that a stranger has written stops nothing."""
-    for retries, number in ((b"2", 3), (None, 1), (b"", 1), (b"-4", 1), (b"x\xff", 1)):
+    for retries, number in ((b"2", 3), (None, 1), (b"", 1), (b"-4", 1), (b"x\xff", 1), (b"9" * 5000, 1)):
         (entry,) = read_attempts(b"[" + unanswered_claim("o1", retries, 7, 5) + b"]")
         assert (entry.attempt, entry.claim_seq, entry.started_at_ms) == (number, 7, None)
 
@@ -77,3 +81,11 @@ def test_long_texts_are_cut_in_the_middle() -> None:
     assert text.endswith("z" * 50)
     assert "9900 characters left out" in text
     assert bounded("short", 100) == "short"
+
+
+@pytest.mark.parametrize("details", [None, {}, {"traceback": 3}, {"traceback": "File x"}])
+def test_a_traceback_is_a_text_or_none(details: dict[str, Any] | None) -> None:
+    """Runners may send anything as details."""
+    expected = "File x" if details == {"traceback": "File x"} else None
+    assert traceback_of(ExecutionError(message="m", details=details)) == expected
+    assert traceback_of(None) is None

@@ -122,6 +122,14 @@ def _upstream() -> Iterator[Mutant]:
         "test_settle.py::test_only_owner_and_token_may_settle",
     )
     yield _lua(
+        "made-anew",
+        "the end of a job that was deleted closes the one that was enqueued under its id since",
+        _SETTLE,
+        '  if started ~= "" and held[STARTED] ~= started then return "stale" end\n',
+        "",
+        "test_settle.py::test_a_record_made_anew_takes_no_end_of_the_one_before",
+    )
+    yield _lua(
         "U15",
         "whoever comes back from a pause gives back the job that another one runs",
         _SETTLE,

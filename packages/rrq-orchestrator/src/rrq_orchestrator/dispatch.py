@@ -7,6 +7,7 @@ it.
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -15,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.attempts import Attempt, AttemptTable, Stage
 from rrq_orchestrator.decision import Decision, Lost, Policy, Unanswered, decide
-from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded, given_back
+from rrq_orchestrator.history import MAX_ERROR_CHARS, appended, bounded, given_back, traceback_of
 from rrq_orchestrator.meters import Meters
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Isolation, LostCause, NoCapacity, Runner
@@ -27,7 +28,6 @@ from rrq_orchestrator.wiretime import InstantFormatter
 from rrq_protocol import (
     Clock,
     ErrorType,
-    ExecutionError,
     FrameTooLarge,
     NotSerialisable,
     WireContext,
@@ -74,6 +74,7 @@ class Dispatcher:
         self.narrator: Narrator | None = None
         self.runners: Mapping[str, Runner] = {}
         self._suspects = Suspects()
+        self._recounts = itertools.count(1)
         self._routes, self._policy, self._limits = routes, policy, limits
         self._settler, self._clock, self._rng, self._log = settler, clock, rng, log
         self._tracing, self._correlate = tracing, correlate
@@ -118,30 +119,38 @@ class Dispatcher:
         whatever happens.
         """
         now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        for job in jobs if self._correlate is None else map(self._correlate, jobs):
-            name, handler = self._routes.of_job(job.function_name, job.queue)
-            timeout_s = (
-                job.timeout_seconds if job.timeout_seconds is not None else self._limits.default_timeout_s
-            )
-            timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
-            attempt = Attempt(job, owner, name, handler, timeout_s)
-            if self.attempts.get(attempt.request_id) is not None:
-                # Redis went back to before that claim, and counts again (F28). The runner's answer to the one
-                # that was disowned must not end the other.
-                attempt.request_id += f".{owner[-8:]}"
-            self.meters.claim(job.queue, now_ms - job.due_ms)
-            attempt.start(now_s, now_ms)
-            if job.cancel_requested or self.attempts.is_unwanted(attempt.request_id):
-                attempt.stage = Stage.CANCELLING
-                self._close(attempt, Unanswered(), None)
-            elif job.suspect and self._suspects.detain(attempt, self.runners.get(name)):
-                self.attempts.add(attempt)
-            else:
-                self._submit(attempt, self.runners.get(name))
+        for job in jobs:
+            try:
+                self._begin(job, owner, now_s, now_ms)
+            except Exception as error:  # noqa: BLE001 - one job must not take along those claimed with it
+                reason = self._undispatched(job, error)
+                self._settler.put(owner, self._dead_letter(job.id, job.claim_seq, job.queue, reason))
         if self._suspects:
             self._try_suspects()
         if self.attempts:
             self._idle.clear()
+
+    def _begin(self, job: ClaimedJob, owner: str, now_s: float, now_ms: int) -> None:
+        if self._correlate is not None:
+            job = self._correlate(job)
+        name, handler = self._routes.of_job(job.function_name, job.queue)
+        timeout_s = job.timeout_seconds if job.timeout_seconds is not None else self._limits.default_timeout_s
+        timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
+        attempt = Attempt(job, owner, name, handler, timeout_s)
+        if self.attempts.get(attempt.request_id) is not None:
+            # The record's count began again: Redis went back to before that claim (F28), or somebody deleted
+            # the record and made it anew. The runner's answer to the former attempt, whose end will be stale,
+            # must not end this one.
+            attempt.request_id += f".{owner[-8:]}.{next(self._recounts)}"
+        self.meters.claim(job.queue, now_ms - job.due_ms)
+        attempt.start(now_s, now_ms)
+        if job.cancel_requested or self.attempts.is_unwanted(attempt.request_id):
+            attempt.stage = Stage.CANCELLING
+            self._close(attempt, Unanswered(), None)
+        elif job.suspect and self._suspects.detain(attempt, self.runners.get(name)):
+            self.attempts.add(attempt)
+        else:
+            self._submit(attempt, self.runners.get(name))
 
     def refuse(self, malformed: Iterable[Malformed], owner: str) -> None:
         """Dead-letter records that cannot be read; they never reach a runner (F83)."""
@@ -187,12 +196,19 @@ class Dispatcher:
             self._close(attempt, Lost(LostCause.STOPPED, str(error)), None)
         except NotSerialisable as error:
             self._close(attempt, attempt.failure(str(error), ErrorType.BAD_MESSAGE), None)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one request, the others go on
+            self._close(attempt, attempt.failure(self._undispatched(job, error), ErrorType.BAD_MESSAGE), None)
         else:
             self.attempts.add(attempt)
             if attempt.deadline_s < self._watched_s:
                 self._watch(attempt.deadline_s)
             if self.narrator is not None:
                 self.narrator.started(attempt)
+
+    def _undispatched(self, job: ClaimedJob, error: Exception) -> str:
+        problem = f"{type(error).__name__}: {error}"
+        self._log.error("dispatch.failed", job_id=job.id, error=problem, exc_info=error)
+        return f"the orchestrator could not hand it to its runner: {problem}"
 
     def _try_suspects(self) -> None:
         """Start those attempts that have to run alone and now can."""
@@ -214,7 +230,7 @@ class Dispatcher:
                 f"the result has {len(outcome.result)} bytes, the limit is {self._limits.max_result_bytes}"
             )
             outcome = attempt.failure(message, ErrorType.RESULT_TOO_LARGE)
-        self._close(attempt, outcome, _traceback(outcome.error))
+        self._close(attempt, outcome, traceback_of(outcome.error))
         self._freed()
 
     def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
@@ -345,7 +361,7 @@ class Dispatcher:
             self.narrator.completed(attempt, result, run_ms)
         return Settlement(
             job.id, job.claim_seq, SettleKind.COMPLETE, job.queue, result,
-            ttl_seconds=ttl_s, run_ms=run_ms, runner=attempt.runner,
+            ttl_seconds=ttl_s, run_ms=run_ms, runner=attempt.runner, started=job.started,
         )  # fmt: skip
 
     def _ended(self, attempt: Attempt, decision: Decision, traceback: str | None) -> Settlement:
@@ -368,19 +384,14 @@ class Dispatcher:
             dlq_name=job.dlq_name or limits.dlq_name,
             attempts_log=log,
             run_ms=self._run_ms(attempt),
+            started=job.started,
         )
 
     def _dead_letter(self, job_id: str, claim_seq: int, queue: str, reason: str) -> Settlement:
         return Settlement(
-            job_id,
-            claim_seq,
-            SettleKind.FAIL,
-            queue,
-            reason,
-            charge=Charge.NONE,
-            ttl_seconds=self._limits.failed_ttl_s,
-            dlq_name=self._limits.dlq_name,
-        )
+            job_id, claim_seq, SettleKind.FAIL, queue, reason,
+            charge=Charge.NONE, ttl_seconds=self._limits.failed_ttl_s, dlq_name=self._limits.dlq_name,
+        )  # fmt: skip
 
     def _freed(self) -> None:
         if self._suspects:
@@ -388,9 +399,3 @@ class Dispatcher:
         if not self.attempts:
             self._idle.set()
         self._on_freed()
-
-
-def _traceback(error: ExecutionError | None) -> str | None:
-    details = error.details if error is not None else None
-    text = details.get("traceback") if isinstance(details, dict) else None
-    return text if isinstance(text, str) else None

@@ -6,10 +6,10 @@ import msgspec
 
 from rrq_orchestrator.attempts import Attempt
 from rrq_orchestrator.decision import Decision
-from rrq_protocol import AttemptEntry, read_attempts
+from rrq_protocol import AttemptEntry, ExecutionError, read_attempts
 from rrq_protocol.transitions import SettleKind
 
-__all__ = ["MAX_ERROR_CHARS", "appended", "bounded", "given_back", "unanswered_claim"]
+__all__ = ["MAX_ERROR_CHARS", "appended", "bounded", "given_back", "traceback_of", "unanswered_claim"]
 
 MAX_ERROR_CHARS = 65_536
 _MAX_ENTRIES = 20
@@ -84,3 +84,10 @@ def unanswered_claim(owner: str, retries: bytes | None, claim_seq: int, now_ms: 
             claim_seq=claim_seq,
         )
     )
+
+
+def traceback_of(error: ExecutionError | None) -> str | None:
+    """Return the traceback that a runner has sent along, if it is one."""
+    details = error.details if error is not None else None
+    text = details.get("traceback") if isinstance(details, dict) else None
+    return text if isinstance(text, str) else None

@@ -307,7 +307,25 @@ def test_an_unknown_kind_writes_nothing(t: Transitions) -> None:
     job = t.start("j")
     good = Settlement("j", job.claim_seq, SettleKind.COMPLETE, "default", "1")
     call = transitions.settle(t.keyspace, "a", [good, good])
-    args = (*call.args[:17], "finish", *call.args[18:])
+    args = (*call.args[:18], "finish", *call.args[19:])
     with pytest.raises(Exception, match="unknown kind finish"):
         t.client.eval(*call.eval_args()[1:3], *call.keys, *args)
     assert t.held() == ["j"]
+
+
+def test_a_record_made_anew_takes_no_end_of_the_one_before(damaged: Transitions) -> None:
+    """Deleted by hand under its attempt, the same id enqueued and claimed again: owner and number are the
+    same, the moment of the claim is not. A repeat is known as one all the same.
+    """
+    t = damaged
+    first = t.start()
+    t.client.delete(t.keyspace.job("j"))
+    t.now_ms += 1
+    second = t.start()
+    assert (first.id, first.claim_seq) == (second.id, second.claim_seq)
+    assert t.end(first, SettleKind.COMPLETE, "1") is STALE
+    assert t.record("j")["status"] == "ACTIVE"
+    assert t.held() == ["j"]
+    assert t.end(second, SettleKind.COMPLETE, "2") is OK
+    assert t.end(second, SettleKind.COMPLETE, "2") is ALREADY
+    assert t.record("j")["result"] == "2"

@@ -12,7 +12,7 @@ ARGV[10] n capacities  ARGV[11..] n pairs: runner, free slots, or "runner alone"
   take slots where there is no such pair; then records of 4: queue, runner it routes to, wanted, after (resume
   of the last reply, empty = from the start)
 The keys of jobs, queues, wake lists, locks and counters are spelled from the prefix as in keys.py.
-Returns {"fenced"} or {"ok", now_ms, jobs, queues}; a job is {job_id, queue, due_ms, field values in FIELDS
+Returns {"fenced"} or {"ok", now_ms, jobs, queues, start_time}; a job is {job_id, queue, due_ms, field values in FIELDS
   order, without the last two}; a queue is {claimed, skipped, next score or "", resume or ""} in the order asked, resume being
   "score n": go on at score, n jobs further
 Invariant: a job leaves its queue, enters the active set and gets claim_seq + 1 in one step (I1, I5); one bad
@@ -198,4 +198,4 @@ while ARGV[at] do
   at = at + 4
 end
 write_counts(prefix, now)
-return { "ok", now_int, jobs, queues }
+return { "ok", now_int, jobs, queues, now_text }

@@ -5,8 +5,8 @@ settle: end attempts of one orchestrator, many in one call; each guarded on its 
 KEYS[1] active ZSET of the orchestrator
 ARGV[1] key prefix  ARGV[2] orchestrator id  ARGV[3] now in ms, empty = server time  ARGV[4] "1" = write job
   events
-ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 10:
-  job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms
+ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records of 11:
+  job_id, claim_seq, kind, queue, text, number, ttl_s, dlq, attempts_log, run_ms, start_time (empty = any)
   kind "complete": text = result JSON, number = runner or empty; "retry": text = error, number = delay in ms;
   "fail": text = error, number = what the attempt is charged ("retry", "crash" or "none"); "release": nothing charged, text = what
   `releases_log` gets if it is an entry, number = delay in ms, or "=N": due at epoch ms N, the place it had;
@@ -15,7 +15,8 @@ ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records 
 The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
   keys.py.
 Returns one of "ok", "already", "stale", "gone", "wrong_type" per record, in order
-Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6); whatever
+Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6), and was
+  claimed at that time, for the numbers of a record that was deleted and made anew begin again; whatever
   happens to a record, its neighbours are settled (I15). The first write is a removal, which Redis allows when
   memory is full (RELIABILITY.md 6.5).
 ]]
@@ -28,8 +29,8 @@ Invariant: a job is written only while its hash names this orchestrator and this
 --@include close
 local prefix, me, now, job_events, compat_locks = ARGV[1], ARGV[2], clock_ms(ARGV[3]), ARGV[4], ARGV[5]
 local now_text = rfc3339(now)
-local WIDTH, FIRST, KEEP_CANCELLED_S, RELEASES = 10, 5, "86400", 8
-local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR = 1, 2, 3, 4, 5
+local WIDTH, FIRST, KEEP_CANCELLED_S, RELEASES = 11, 5, "86400", 8
+local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR, STARTED = 1, 2, 3, 4, 5, 6
 local woken, answers, owned, ended, taken, broken = {}, {}, {}, {}, {}, {}
 
 local function close(r, status, ...)
@@ -130,7 +131,7 @@ local function settle(r)
 end
 
 -- What the attempt's owner is told; "ok" when it is the caller. Nothing is written here.
-local function answer_for(id, seq, held, queue)
+local function answer_for(id, seq, started, held, queue)
   if is_wrong_type(held) then
     ended[#ended + 1] = id
     broken[#broken + 1] = id
@@ -144,6 +145,7 @@ local function answer_for(id, seq, held, queue)
     return "gone"
   end
   if (held[SEQ] or "") ~= seq then return "stale" end
+  if started ~= "" and held[STARTED] ~= started then return "stale" end
   if held[STATUS] ~= "ACTIVE" or taken[id] then return "already" end
   taken[id] = true
   ended[#ended + 1] = id
@@ -153,10 +155,11 @@ end
 for at = FIRST + 1, #ARGV, WIDTH do
   local id, seq = ARGV[at], ARGV[at + 1]
   local key = prefix .. ":job:" .. id
-  local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "job_unique_key", "last_error")
+  local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "job_unique_key", "last_error",
+    "start_time")
   local kind = ARGV[at + 2]
   if not apply[kind] then return redis.error_reply("ERR settle: unknown kind " .. tostring(kind)) end
-  local answer = answer_for(id, seq, held, ARGV[at + 3])
+  local answer = answer_for(id, seq, ARGV[at + 10], held, ARGV[at + 3])
   answers[#answers + 1] = answer
   if answer == "ok" then
     owned[#owned + 1] = { id = id, key = key, held = held, seq = seq, kind = kind, queue = ARGV[at + 3],

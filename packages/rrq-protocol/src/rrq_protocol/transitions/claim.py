@@ -44,9 +44,11 @@ class ClaimRequest(msgspec.Struct, frozen=True):
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):
-    """A leased attempt; (``id``, ``claim_seq``) is its fencing token.
+    """A leased attempt; (``id``, ``claim_seq``) is its fencing token, with ``started``: the numbers of a
+    record that somebody deleted and made anew begin again.
 
-    Times in ms are epoch, by the server's clock. A ``suspect`` was in a process that died: it runs alone.
+    Times in ms are epoch, by the server's clock; ``started`` is its text of the moment of the claim. A
+    ``suspect`` was in a process that died: it runs alone.
     """
 
     id: str
@@ -67,6 +69,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     attempts_log: bytes | None = None
     cancel_requested: bool = False
     suspect: bool = False
+    started: str = ""
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -156,6 +159,7 @@ def _decode(keyspace: Keyspace, max_payload_bytes: int, reply: object) -> Claim:
     if as_text(parts[0]) == "fenced":
         return Claim(fenced=True)
     jobs: list[ClaimedJob] = []
+    started = as_text(parts[4])
     malformed: list[Malformed] = []
     for entry in as_list(parts[2]):
         raw_id, raw_queue, due, row = as_list(entry)
@@ -164,7 +168,13 @@ def _decode(keyspace: Keyspace, max_payload_bytes: int, reply: object) -> Claim:
         try:
             jobs.append(
                 _read_job(
-                    keyspace, cast(bytes, raw_id), queue, float(cast(bytes, due)), values, max_payload_bytes
+                    keyspace,
+                    cast(bytes, raw_id),
+                    queue,
+                    float(cast(bytes, due)),
+                    values,
+                    max_payload_bytes,
+                    started,
                 )
             )
         except _Unusable as problem:
@@ -194,6 +204,7 @@ def _read_job(
     due_ms: float,
     row: Sequence[bytes | None],
     max_payload_bytes: int,
+    started: str = "",
 ) -> ClaimedJob:
     (
         _,
@@ -267,6 +278,7 @@ def _read_job(
             log,
             cancel is not None,
             suspect is not None,
+            started,
         )
     except (InvalidName, NotSerialisable, ValueError, RecursionError) as error:
         raise _Unusable(f"{field}: {error}") from None

@@ -58,6 +58,7 @@ class Settlement(msgspec.Struct, frozen=True):
         attempts_log: The whole new log; None leaves it.
         runner: ``COMPLETE``: who answered, for whoever looks at the job later; empty stores nobody.
         run_ms: Time in the runner, for the counters; None counts nothing.
+        started: When it was claimed, as the claim said; empty settles whatever has the token.
     """
 
     job_id: str
@@ -73,6 +74,7 @@ class Settlement(msgspec.Struct, frozen=True):
     run_ms: int | None = None
     due_ms: float | None = None
     runner: str = ""
+    started: str = ""
 
 
 class SettleReply(StrEnum):
@@ -106,6 +108,7 @@ def settle(
         args += (
             s.job_id, s.claim_seq, s.kind.value, s.queue, s.text, _number(s),
             s.ttl_seconds, s.dlq_name, s.attempts_log or "", "" if s.run_ms is None else s.run_ms,
+            s.started,
         )  # fmt: skip
     return ScriptCall("settle", (keyspace.active(orchestrator_id),), tuple(args), _decode)
 

@@ -206,9 +206,8 @@ class Dispatcher:
                 self.narrator.started(attempt)
 
     def _undispatched(self, job: ClaimedJob, error: Exception) -> str:
-        problem = f"{type(error).__name__}: {error}"
-        self._log.error("dispatch.failed", job_id=job.id, error=problem, exc_info=error)
-        return f"the orchestrator could not hand it to its runner: {problem}"
+        self._log.error("dispatch.failed", job_id=job.id, error=str(error), exc_info=error)
+        return f"the orchestrator could not hand it to its runner: {type(error).__name__}: {error}"
 
     def _try_suspects(self) -> None:
         """Start those attempts that have to run alone and now can."""

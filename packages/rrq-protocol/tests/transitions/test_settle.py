@@ -313,19 +313,37 @@ def test_an_unknown_kind_writes_nothing(t: Transitions) -> None:
     assert t.held() == ["j"]
 
 
-def test_a_record_made_anew_takes_no_end_of_the_one_before(damaged: Transitions) -> None:
-    """Deleted by hand under its attempt, the same id enqueued and claimed again: owner and number are the
-    same, the moment of the claim is not. A repeat is known as one all the same.
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_record_made_anew_takes_no_end_of_the_one_before(damaged: Transitions, kept: bool) -> None:
+    """Deleted by hand under its attempt, and the same id enqueued and claimed again: while the active set
+    tells of the first attempt, the second gets another number; without it, the moment of the claim differs.
+    A repeat is known as one all the same.
     """
     t = damaged
     first = t.start()
-    t.client.delete(t.keyspace.job("j"))
+    t.client.delete(t.keyspace.job("j"), *([] if kept else [t.keyspace.active("a")]))
     t.now_ms += 1
     second = t.start()
-    assert (first.id, first.claim_seq) == (second.id, second.claim_seq)
+    assert (first.claim_seq == second.claim_seq) is not kept
     assert t.end(first, SettleKind.COMPLETE, "1") is STALE
     assert t.record("j")["status"] == "ACTIVE"
     assert t.held() == ["j"]
     assert t.end(second, SettleKind.COMPLETE, "2") is OK
     assert t.end(second, SettleKind.COMPLETE, "2") is ALREADY
     assert t.record("j")["result"] == "2"
+
+
+def test_numbers_go_on_from_where_they_began_anew(damaged: Transitions) -> None:
+    """Its neighbours in the same claim count as ever, and each further claim has the next number."""
+    t = damaged
+    t.start("again")
+    t.client.delete(t.keyspace.job("again"))
+    for name in ("before", "again", "behind"):
+        t.add(name)
+    jobs = {job.id: job for job in t.claim().jobs}
+    numbers = {name: int(t.record(name)["claim_seq"]) for name in jobs}
+    assert {name: job.claim_seq for name, job in jobs.items()} == numbers
+    t.end(jobs["again"], SettleKind.RETRY)
+    (job,) = t.claim().jobs
+    assert job.claim_seq == numbers["again"] + 1 > 1_000_000
+    assert len(str(job.claim_seq)) <= 15

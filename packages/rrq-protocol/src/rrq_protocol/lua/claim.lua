@@ -130,6 +130,18 @@ local function lease(queue_key, job_id, job_key, row, capacity)
   spent = spent + #(row[PARAMS] or "") + #(row[TRACE] or "") + #(row[CORRELATION] or "") + #(row[LOG] or "")
 end
 
+-- One of the latest jobs was ours already: its record was deleted under its attempt, and its id enqueued again.
+-- Where the numbers begin again, they go on from one that no claim had; a time in us, within 15 digits.
+local function count_anew(latest)
+  for i = #jobs - latest + 1, #jobs do
+    local job_id, row = jobs[i][1], jobs[i][4]
+    if row[SEQ] == "1" then
+      row[SEQ] = whole(now * 1000 % 1e15)
+      redis.call("HSET", prefix .. ":job:" .. job_id, "claim_seq", row[SEQ])
+    end
+  end
+end
+
 -- The locks of upstream orchestrators on the candidates, in their order.
 local function locks_of(found)
   local keys = {}
@@ -171,7 +183,7 @@ local function take(queue, routed, wanted, after)
       end
     end
     remove_members(queue_key, gone)
-    if #leased > 0 then redis.call("ZADD", KEYS[2], unpack(leased)) end
+    if #leased > 0 and 2 * redis.call("ZADD", KEYS[2], unpack(leased)) < #leased then count_anew(#leased / 2) end
     more = #found == 2 * size
   end
   if claimed > 0 then

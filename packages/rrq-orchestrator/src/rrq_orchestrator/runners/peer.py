@@ -220,6 +220,13 @@ class Peer:
         if self.load and self.process is not None:
             self.process.end()
 
+    def hurry(self) -> None:
+        """Kill the process at once if all it still does was given up: it did not hear a cancel, and would not
+        hear SIGTERM either.
+        """
+        if self.departure == "quarantine" and not self.load and self.process is not None:
+            self.process.end()
+
     async def destroy(self) -> None:
         """End everything at once and let go of it. Safe to repeat. Open requests must have been taken care
         of."""

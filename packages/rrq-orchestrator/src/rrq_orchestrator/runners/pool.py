@@ -179,6 +179,7 @@ class Pool:
             if not patient:
                 self.abandon("the orchestrator ended the process")
             for peer in list(self._peers):
+                peer.hurry()
                 peer.depart("stop")
             self.refresh()
         if self._ended is not None:

@@ -35,7 +35,12 @@ LABELS = (
     "settle.before",
     "settle.after",
     "settle.after:2",
+    "time.after",
+    "blpop.before",
+    "blpop.after",
 )
+IMPATIENT: dict[str, Any] = {"worker_shutdown_grace_period_seconds": 0.5, "base_retry_delay_seconds": 0.1}
+RUNNER_LABELS = ("request.after", "answers.after")
 
 
 @contextlib.contextmanager
@@ -65,6 +70,19 @@ def test_a_death_anywhere_loses_nothing(road: Road, label: str) -> None:
         results = road.results(jobs)
         assert [each.result for each in results] == [2 * number for number in range(12)]
         assert {road.record(job.id).current_retries for job in jobs} == {0}
+
+
+@pytest.mark.parametrize("label", RUNNER_LABELS)
+def test_a_runner_that_dies_anywhere_loses_nothing(road: Road, label: str) -> None:
+    """Each of its processes dies there with its first request; what they held is done by healthy ones."""
+    road.configure({"python": {**RUNNER["python"], "env": {"RRQ_CRASH_AT": label}}}, **LEASE, **IMPATIENT)
+    jobs = road.producer.enqueue_many(Job("work", {"number": number}) for number in range(4))
+    with road.running() as orchestrator:
+        orchestrator.wait_for("runner.ended")
+    road.configure(RUNNER, **LEASE, **IMPATIENT)
+    with road.running():
+        assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
+    assert {road.record(job.id).current_retries for job in jobs} == {0}
 
 
 @pytest.mark.parametrize("label", ["claim.after", "frames.after", "response.before:2", "settle.before"])

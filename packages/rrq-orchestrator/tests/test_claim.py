@@ -339,7 +339,7 @@ async def _word_as_token(bench: Bench, job_id: str) -> None:
 
 
 async def _bytes_as_queue(bench: Bench, job_id: str) -> None:
-    fields = {"status": "ACTIVE", "worker_id": "o1", "claim_seq": "1", "queue_name": b"\xff\xfe"}
+    fields: Any = {"status": "ACTIVE", "worker_id": "o1", "claim_seq": "1", "queue_name": b"\xff\xfe"}
     await bench.client.hset(bench.keyspace.job("strange"), mapping=fields)
     await bench.client.zadd(bench.keyspace.active("o1"), {"strange": 1})
 

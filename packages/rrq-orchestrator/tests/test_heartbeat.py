@@ -187,7 +187,7 @@ async def test_a_beat_that_fails_in_a_way_nobody_expects_is_not_the_last(bench: 
             raise failure
         return ordinary(*args)
 
-    heartbeat._beat = beat  # type: ignore[method-assign]
+    heartbeat._beat = beat  # type: ignore[method-assign,assignment]
     running = asyncio.create_task(heartbeat.run())
     await heartbeat.registered()
     running.cancel()

@@ -50,8 +50,8 @@ async def claimed(bench: Bench, *names: str) -> tuple[ClaimedJob, ...]:
 
 
 async def held(bench: Bench) -> list[bytes]:
-    found: list[bytes] = await bench.client.zrange(bench.keyspace.active("o1"), 0, -1)
-    return found
+    found: Any = await bench.client.zrange(bench.keyspace.active("o1"), 0, -1)
+    return list(found)
 
 
 async def test_what_runs_is_left_and_the_rest_given_back(bench: Bench) -> None:

@@ -1,18 +1,26 @@
 """Crash points: where a test can have a process die or freeze (RELIABILITY.md 3.1).
 
 ``RRQ_CRASH_AT=<label>[:n]`` has the process send itself SIGKILL when it reaches the label for the n-th time,
-the first by default; ``RRQ_PAUSE_AT`` SIGSTOP. Labels stand around every script call and every frame:
+the first by default; ``RRQ_PAUSE_AT`` SIGSTOP. A runner process is told in its own settings (``env``).
+Labels stand around every script call, every other command of an orchestrator, and every frame at both ends:
 
-=====================  ==================================================================
+=====================  =====================================================================================
 label                  where
-=====================  ==================================================================
+=====================  =====================================================================================
 ``<script>.before``    the call is about to be sent
 ``<script>.after``     its reply is there and nothing was done with it yet
+``<command>.before``   an orchestrator's plain command (``blpop``, ``hmget``, ``zrange``, ``scan``, ...)
+                       is about to be sent
+``<command>.after``    its reply is there and nothing was done with it yet
 ``frames.before``      frames are about to be written to a runner
 ``frames.after``       they were written
 ``response.before``    bytes of a runner are there and nothing was done with them yet
 ``response.after``     what they hold was handed on
-=====================  ==================================================================
+``request.before``     in a runner: bytes of an orchestrator are there and nothing was done with them yet
+``request.after``      in a runner: what they ask for has begun
+``answers.before``     in a runner: frames are about to be written to the orchestrator
+``answers.after``      in a runner: they were written
+=====================  =====================================================================================
 
 Only a checkout does this: a built wheel lacks the file :mod:`rrq_protocol._checkout`, and the variables mean
 nothing to it.

@@ -20,6 +20,7 @@ from rrq_protocol import (
     ProtocolError,
     RunnerConnection,
 )
+from rrq_protocol.testing import reach
 from rrq_runner.engine import Engine
 from rrq_runner.execution import Execution, given_back
 from rrq_runner.failures import bounded_message, describe, type_name
@@ -89,6 +90,8 @@ class Session(asyncio.Protocol):
         """Begin what was asked for; what is over by the end leaves in one write."""
         if self._transport is None or self._transport.is_closing():
             return  # a peer that was refused, or that broke the protocol
+        if reach is not None:
+            reach("request.before")
         try:
             events = self._connection.receive(data)
         except ProtocolError as error:
@@ -111,6 +114,8 @@ class Session(asyncio.Protocol):
                 )
                 self._out.append(event.reply)
         self._flush()
+        if reach is not None:
+            reach("request.after")
 
     def eof_received(self) -> bool:
         """A socket's peer is gone with everything it asked for.
@@ -197,5 +202,9 @@ class Session(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_due = False
         if self._out and self._transport is not None:
+            if reach is not None:
+                reach("answers.before")
             self._transport.write(b"".join(self._out))
+            if reach is not None:
+                reach("answers.after")
         self._out.clear()

@@ -23,6 +23,7 @@ from rrq_orchestrator.store.advice import Advice
 from rrq_orchestrator.store.condition import Condition
 from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
 from rrq_protocol.settings import RedisTarget, lone_connection
+from rrq_protocol.testing import reach
 
 __all__ = ["NoScript", "RedisLink", "RedisLinks"]
 
@@ -284,15 +285,19 @@ class RedisLink:
             if reader is None or writer is None or writer.is_closing() or reader.at_eof():
                 # Python 3.12.1 would register a write to it, under a file number the next connection may get.
                 raise ConnectionResetError("the connection was closed by the server")
+            if reach is not None:
+                _reach(commands, "before")
             packed = [hiredis.pack_command(cast(Any, args)) for args in commands]
             writer.writelines(packed)
             self._sent = True
             if writer.transport.get_write_buffer_size():
                 await _drain(writer)
             size = sum(map(len, packed))
-            if size > _LARGE_BYTES:
-                return [await self._reply(self._answer_time_s(size)) for _ in commands]
-            return [await self._reply() for _ in commands]
+            timeout_s = self._answer_time_s(size) if size > _LARGE_BYTES else None
+            replies = [await self._reply(timeout_s) for _ in commands]
+            if reach is not None:
+                _reach(commands, "after")
+            return replies
         except ResponseError:
             raise
         except RuntimeError as error:
@@ -341,6 +346,13 @@ class RedisLink:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.disconnect()
+
+
+def _reach(commands: Sequence[tuple[Text, ...]], where: str) -> None:
+    """Tell of crash points around plain commands; calls of scripts tell of theirs themselves."""
+    for name in (str(args[0]).lower() for args in commands):
+        if reach is not None and not name.startswith("eval"):
+            reach(f"{name}.{where}")
 
 
 async def _drain(writer: asyncio.StreamWriter) -> None:

@@ -53,6 +53,9 @@ class Breaking:
             yield repair(RepairKind.TTL), lambda: redis.expire(keys.job(job.id), 900), _nothing
             out = repair(RepairKind.BURIED, "default")
             yield out, lambda: redis.rpush(keys.dlq("default"), job.id), _nothing
+        if job.status not in ENDED and job.unique:
+            kept = repair(RepairKind.KEY)
+            yield kept, lambda: redis.delete(keys.idempotency(str(job.unique))), _nothing
         if job.status == "ACTIVE":
             lost = repair(RepairKind.OWNER)
             yield lost, lambda: redis.zrem(keys.active(str(job.worker)), job.id), held_anew

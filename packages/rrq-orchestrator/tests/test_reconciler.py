@@ -93,6 +93,17 @@ async def test_lost_indexes_are_made_again(bench: Bench, redis_client: "redis.Re
     assert (await bench.record(ids[1])).status is JobStatus.PENDING
 
 
+async def test_unique_keys_of_jobs_that_go_on_last(bench: Bench) -> None:
+    """A job in a queue that nobody works off keeps its unique key, look by look; that is no repair."""
+    await bench.enqueue(Job("work", unique_key="u"))
+    key = bench.keyspace.idempotency("u")
+    await bench.client.pexpire(key, 60_000)
+    async with reconciling(bench) as case:
+        await case.looks()
+    assert await bench.client.pttl(key) > 3_600_000
+    assert (case.service.repaired, case.events) == (0, [])
+
+
 async def test_a_job_that_moved_meanwhile_is_left_alone(bench: Bench) -> None:
     """Other evidence in the second look begins the wait anew."""
     (job_id,) = await bench.enqueue(Job("work"))

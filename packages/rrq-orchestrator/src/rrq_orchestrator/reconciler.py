@@ -3,7 +3,8 @@
 
 It looks at everything, in 1 % of the time. What is wrong is looked at again two leases later, and put right
 only if it is the same fault at the same record; the script checks both once more. So several orchestrators
-may do this side by side, and no job in motion is touched.
+may do this side by side, and no job in motion is touched. By the way it makes the unique keys of jobs that
+have not ended last.
 """
 
 import asyncio
@@ -91,7 +92,7 @@ class Reconciler:
         self.repaired = 0
         self._keyspace, self._link, self._interval_s = keyspace, link, interval_s
         self._apart_s = LEASES_APART * lease_s
-        self._look = Look(keyspace, rules, step=_STEP)
+        self._look = Look(keyspace, rules, step=_STEP, keys=True)
         self._suspicions = Suspicions(self._apart_s)
         self._refused = False
         self._clock, self._rng, self._log = clock, rng, log

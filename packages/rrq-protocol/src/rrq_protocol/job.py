@@ -64,7 +64,8 @@ class Job(msgspec.Struct, frozen=True):
         queue_name: Bare queue name.
         job_id: Id of the caller's choice; the same id with the same content is accepted once.
         unique_key: While a job of this key has not ended, no second one is accepted.
-        unique_ttl_seconds: The longest time the key is held.
+        unique_ttl_seconds: How long the key outlives the time at which its job is due, or has to end, where
+            nobody gives it back; the end of the job does.
         max_retries: Attempts in all, at least 1.
         job_timeout_seconds: Time one attempt may take, from its dispatch.
         result_ttl_seconds: How long a completed job is kept; 0 keeps it.
@@ -117,7 +118,8 @@ class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is stored, parsed.
 
-    ``params``, ``result`` and the contexts stay JSON text; ``extra`` keeps unknown fields.
+    ``params``, ``result`` and the contexts stay JSON text, and ``job_unique_ttl_seconds``, which only scripts
+    use, is not looked at; ``extra`` keeps unknown fields.
     """
 
     id: str
@@ -139,6 +141,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str | None = None
     runner: str | None = None
     job_unique_key: str | None = None
+    job_unique_ttl_seconds: str | None = None
     trace_context: str | None = None
     correlation_context: str | None = None
     claim_seq: int = 0

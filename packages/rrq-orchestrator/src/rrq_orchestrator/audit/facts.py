@@ -10,6 +10,7 @@ from rrq_protocol.transitions import Evidence
 __all__ = [
     "COUNTERS",
     "FIELDS",
+    "LIVE",
     "REQUIRED",
     "WAITING",
     "EntryFacts",
@@ -31,6 +32,8 @@ FIELDS = (
 """The fields of a job record that are looked at; payloads and results are not among them."""
 
 WAITING = frozenset({JobStatus.PENDING.value, JobStatus.RETRYING.value})
+
+LIVE = WAITING | {JobStatus.ACTIVE.value}
 
 
 class Rules(msgspec.Struct, frozen=True):

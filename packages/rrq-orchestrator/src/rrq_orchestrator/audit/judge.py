@@ -10,6 +10,7 @@ from datetime import datetime
 
 from rrq_orchestrator.audit.facts import (
     COUNTERS,
+    LIVE,
     REQUIRED,
     WAITING,
     EntryFacts,
@@ -34,7 +35,6 @@ __all__ = [
     "record_problems",
 ]
 
-_LIVE = WAITING | {JobStatus.ACTIVE.value}
 _ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
 _ACCEPTED = ("enqueued", "requeued")
 _ACCOUNTED = ("completed", "failed", "cancelled", "purged", "lost")
@@ -82,11 +82,11 @@ def record_problems(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterat
     if missing:
         yield finding("I3", "the fields of a whole record", f"none of: {', '.join(missing)}")
         return
-    if status not in _LIVE | _ENDED:
+    if status not in LIVE | _ENDED:
         yield finding("I3", "a known status", f"{status!a:.40}")
     if fields["id"] != job_id:
         yield finding("I3", "its own id", f"{fields['id']!a:.80}")
-    if status in _LIVE and facts.expires:
+    if status in LIVE and facts.expires:
         mend = Repair(RepairKind.TTL, job_id, seen)
         yield finding("I4", f"no time to live while the status is {status}", "one", repair=mend)
     seq = fields.get("claim_seq", "0")
@@ -153,7 +153,7 @@ def judge_entry(entry: EntryFacts, keyspace: Keyspace, rules: Rules) -> Iterator
         level = Level.WARNING if entry.family == "dlq" else Level.ERROR
         yield finding("I8", "a record for each entry", "none", level=level)
         return
-    if status not in _LIVE | _ENDED:
+    if status not in LIVE | _ENDED:
         return  # told at the record (I3); a claim sets it aside
     if entry.family == "dlq":
         if status != JobStatus.FAILED.value:
@@ -191,7 +191,7 @@ def judge_owner(orchestrator_id: str, listed: bool, keyspace: Keyspace) -> Itera
 def judge_unique(key: str, holder: str, seen: Seen, keyspace: Keyspace) -> Iterator[Finding]:
     """Yield what is wrong with a unique key and the job it names (I9)."""
     status = seen.evidence.status
-    if seen.there and status in _LIVE:
+    if seen.there and status in LIVE:
         return
     kind, start = RepairKind.IDEMPOTENCY, keyspace.idempotency("")
     if not key.startswith(start):

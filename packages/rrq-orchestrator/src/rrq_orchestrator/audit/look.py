@@ -37,6 +37,7 @@ from rrq_orchestrator.audit.judge import (
     record_problems,
 )
 from rrq_orchestrator.audit.payloads import unrunnable
+from rrq_orchestrator.audit.unique_keys import keep_keys
 from rrq_protocol import JobStatus, Keyspace
 
 __all__ = ["Look"]
@@ -57,6 +58,7 @@ class Look:
         step: Keys or entries per batch.
         most: Findings kept.
         payloads: Judge jobs that wait as their claim will, the first 100,000 with their payloads (F83).
+        keys: Make the unique keys of jobs that have not ended last (I9); without it, nothing is written.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class Look:
         step: int = 500,
         most: int = 10_000,
         payloads: bool = False,
+        keys: bool = False,
     ) -> None:
-        self._payloads, self._unread = payloads, _PAYLOADS_READ
+        self._payloads, self._unread, self._keep = payloads, _PAYLOADS_READ, keys
         self._keys, self._rules, self._step, self._most = keyspace, rules, step, most
         self._families = Families(keyspace)
         self._indexes: dict[str, set[str]] = {}
@@ -84,8 +87,7 @@ class Look:
         for family in ("queue", "active"):
             for name in sorted(self._indexes[family]):
                 yield from self._index(family, name, tally.add)
-        jobs = keys = 0
-        cursor = b"0"
+        jobs, keys, cursor = 0, 0, b"0"
         while True:
             page, cursor = yield from self._scan(cursor)
             keys += len(page)
@@ -105,8 +107,7 @@ class Look:
         tally, self._unread = Tally(2 * len(findings) + self._most), _PAYLOADS_READ
         by_family: dict[str, list[tuple[str, str | None]]] = {}
         for each in findings:
-            placed = self._families.of(each.key)
-            if placed is not None:
+            if (placed := self._families.of(each.key)) is not None:
                 by_family.setdefault(placed[0].name, []).append((placed[1], each.job_id))
         if not self._indexes or any(each.rule == "I13" for each in findings):
             yield from self._names(("queue", "active", "dlq", "stats"))
@@ -289,6 +290,7 @@ class Look:
                 given = {n: text(v) for n, v in zip(FIELDS, values, strict=True) if v is not None}
                 known.append((job_id, given, ttl >= 0))
         yield from self._judge_jobs(known, note)
+        yield from keep_keys(known if self._keep else (), self._keys)
         for job_id in spoilt:
             command = ("TYPE", raw(self._keys.job(job_id)))
             (kind,) = yield [command]

@@ -37,6 +37,7 @@ local FIELDS = { "status", "claim_seq", "queue_name", "function_name", "job_para
 local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9
 local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 13, 14, 15, 16, 17, 18, 19
 local PAGE, LONGEST_WAIT_MS = 512, 315360000000
+local LEEWAY_MS = 60000 -- until an attempt is dispatched, and between its time being up and its end being told
 local free, paused, jobs, queues, spent = {}, {}, {}, {}, 0
 local at = 11
 for _ = 1, tonumber(ARGV[10]) do
@@ -115,16 +116,20 @@ local function may_run(queue, job_id, job_key, row, lock, capacity)
   return not lock and (free[capacity] or 1) > 0
 end
 
+local function timeout_ms(row) return bounded(tonumber(row[TIMEOUT] or "") or 300, 0, 31536000) * 1000 end
+
 local function lease(queue_key, job_id, job_key, row, capacity)
   if free[capacity] then free[capacity] = free[capacity] - 1 end
   local seq = whole((row[SEQ] or 0) + 1)
+  local unique_key = row[UNIQUE]
   row[SEQ], row[ID], row[UNIQUE] = seq, nil, nil
   redis.call("HSET", job_key, "status", "ACTIVE", "worker_id", me, "start_time", now_text, "claim_seq", seq)
   -- The queue it was found in is the one it goes back to, whatever a foreign writer put into the record (I1).
   if row[QUEUE_NAME] ~= queue_key then redis.call("HSET", job_key, "queue_name", queue_key) end
   redis.call("PERSIST", job_key)
+  if unique_key then hold_on(prefix, unique_key, job_id, timeout_ms(row) + LEEWAY_MS) end
   if lock_extension ~= "" then
-    local ttl = bounded((tonumber(row[TIMEOUT] or "") or 300) + lock_extension, 1, 31536000)
+    local ttl = bounded(timeout_ms(row) / 1000 + lock_extension, 1, 31536000)
     redis.call("SET", prefix .. ":lock:job:" .. job_id, me .. ":" .. seq, "EX", whole(math.ceil(ttl)))
   end
   spent = spent + #(row[PARAMS] or "") + #(row[TRACE] or "") + #(row[CORRELATION] or "") + #(row[LOG] or "")

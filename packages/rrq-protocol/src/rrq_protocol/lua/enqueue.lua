@@ -54,7 +54,7 @@ end
 -- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more).
 local function move_pending(job_id, r, due)
   local job_key, queue_key = prefix .. ":job:" .. job_id, prefix .. ":queue:" .. r.queue
-  local held = redis.pcall("HMGET", job_key, "status", "queue_name")
+  local held = redis.pcall("HMGET", job_key, "status", "queue_name", "job_unique_key")
   if is_wrong_type(held) or held[1] ~= "PENDING" then return nil end
   local held_in = prefix .. ":queue:" .. queue_of(prefix, held[2])
   if type(redis.pcall("ZSCORE", held_in, job_id)) ~= "string" then return nil end
@@ -63,6 +63,7 @@ local function move_pending(job_id, r, due)
     "next_scheduled_run_time", time_text(due), "payload_digest", r.digest)
   if held_in ~= queue_key then redis.call("ZREM", held_in, job_id) end
   redis.call("ZADD", queue_key, due, job_id)
+  hold_on(prefix, held[3], job_id, due - now)
   woken[r.queue] = true
   return { "updated", job_id }
 end
@@ -80,9 +81,10 @@ local function create(r, due)
   if r.trace ~= "" then redis.call("HSET", r.key, "trace_context", r.trace) end
   if r.correlation ~= "" then redis.call("HSET", r.key, "correlation_context", r.correlation) end
   if r.unique_key ~= "" then
-    redis.call("HSET", r.key, "job_unique_key", r.unique_key)
+    local ttl = string.format("%.14g", tonumber(r.unique_ttl) / 1000)
+    redis.call("HSET", r.key, "job_unique_key", r.unique_key, "job_unique_ttl_seconds", ttl)
     -- A key that ran out while its job still waits for its time would let a second one in.
-    hold_unique(prefix, r.unique_key, r.id, math.max(tonumber(r.unique_ttl), due - now))
+    hold_unique(prefix, r.unique_key, r.id, due - now, r.unique_ttl)
   end
   woken[r.queue] = true
   count(r.queue, "enqueued", 1)

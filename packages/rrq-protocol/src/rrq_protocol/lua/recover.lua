@@ -81,6 +81,7 @@ local function take_back(job_id)
       "attempts_log", told(due, "its orchestrator died"))
     redis.call("HDEL", job_key, "worker_id")
     put_in_queue(prefix, queue, due, job_id)
+    hold_on(prefix, held[5], job_id, due - now)
     count(queue, "recovered", 1)
     woken[queue] = true
     recovered = recovered + 1

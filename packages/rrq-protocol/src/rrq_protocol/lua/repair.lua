@@ -8,12 +8,14 @@ ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of
   into its owner's, who is given to the janitors unless listed; "ttl": a job that has not ended expires: it no
   longer does; "dead": failed, not exactly once in DLQ `place`: now it is; "queued", "held", "buried": it has
   no business in queue, active set or DLQ `place`: taken out; "idempotency", "unique": the key `place` names
-  it though it ended or is gone: deleted; "reap": orchestrator `place` is in neither list, has no health
-  report (as one of the public line would) and has an active set: given to the janitors
+  it though it ended or is gone: deleted; "key": has not ended: the unique key it has lasts until its due time
+  and its TTL longer, and is taken again where it ran out and nobody else has it; "reap": orchestrator `place`
+  is in neither list, has no health report (as one of the public line would) and has an active set: given to
+  the janitors
 The keys of jobs, queues, active sets, reports, DLQs, unique keys, wake lists and counters are spelled from the
   prefix as in keys.py.
-Returns one of "repaired", "fine" (nothing is wrong (any more)), "changed" (the job is not as it was seen),
-  "wrong_type" (a key is in the way) per record, in order
+Returns one of "repaired", "fine" (nothing is wrong (any more); a "key" may last longer now), "changed" (the
+  job is not as it was seen), "wrong_type" (a key is in the way) per record, in order
 Invariant: nothing moves unless the job is as it was seen and the fault is still there, so a late or repeated
   call, and one of another reconciler, does nothing (I16). Starts with a removal: works when memory is full
   (RELIABILITY.md 6.5, 6.7).
@@ -26,7 +28,7 @@ Invariant: nothing moves unless the job is as it was seen and the fault is still
 --@include close
 local prefix, now, woken, answers = ARGV[1], clock_ms(ARGV[2]), {}, {}
 local WIDTH, FIRST = 7, 3
-local STATUS, WORKER, SEQ, QUEUE, DLQ = 1, 2, 3, 4, 5
+local STATUS, WORKER, SEQ, QUEUE, DLQ, UNIQUE = 1, 2, 3, 4, 5, 6
 redis.call("ZREM", KEYS[1], "")
 
 local function waits(r) return r.held[STATUS] == "PENDING" or r.held[STATUS] == "RETRYING" end
@@ -154,6 +156,25 @@ end
 mend.idempotency = free_key(":idempotency:")
 mend.unique = free_key(":lock:unique:")
 
+function mend.key(r)
+  local unique_key = r.held[UNIQUE] or ""
+  if unique_key == "" or not (waits(r) or r.held[STATUS] == "ACTIVE") then return "fine" end
+  local key = prefix .. ":idempotency:" .. unique_key
+  local holder = redis.pcall("GET", key)
+  if is_wrong_type(holder) then return "wrong_type" end
+  local due = redis.pcall("ZSCORE", prefix .. ":queue:" .. queue_of(prefix, r.held[QUEUE]), r.id)
+  local ahead = type(due) == "string" and bounded(tonumber(due) - now, 0, LATEST_MS) or 0
+  local ttl = unique_ttl_ms(prefix, r.id)
+  if holder == r.id then
+    local left = redis.call("PTTL", key)
+    if left >= 0 and left < ahead + ttl then hold_unique(prefix, unique_key, r.id, ahead, ttl) end
+    return "fine"
+  end
+  if unique_holder(prefix, unique_key, r.id) then return "fine" end
+  hold_unique(prefix, unique_key, r.id, ahead, ttl)
+  return "repaired"
+end
+
 local function reap(orchestrator)
   local size = redis.pcall("ZCARD", prefix .. ":active:jobs:" .. orchestrator)
   if is_wrong_type(size) then return "wrong_type" end
@@ -167,7 +188,8 @@ local function repair(at)
   if kind == "reap" then return reap(ARGV[at + 5]) end
   if not mend[kind] then return redis.error_reply("ERR repair: unknown kind " .. tostring(kind)) end
   local key = prefix .. ":job:" .. id
-  local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "queue_name", "dlq_name")
+  local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "queue_name", "dlq_name",
+    "job_unique_key")
   if is_wrong_type(held) then return "wrong_type" end
   for i = STATUS, SEQ do
     if (held[i] or "") ~= ARGV[at + 1 + i] then return "changed" end

@@ -62,7 +62,7 @@ local function requeue(job_id, place, index)
     "suspect")
   redis.call("PERSIST", job_key)
   redis.call("DEL", prefix .. ":events:job:" .. job_id)
-  if unique_key ~= "" then hold_unique(prefix, unique_key, job_id, unique_ttl) end
+  if unique_key ~= "" then hold_unique(prefix, unique_key, job_id, 0, unique_ttl) end
   redis.call("ZADD", queue_key, due, job_id)
   if not woken[queue] then redis.pcall("SADD", KEYS[2], queue) end
   count(queue, "requeued", 1)

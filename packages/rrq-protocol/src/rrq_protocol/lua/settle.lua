@@ -43,6 +43,7 @@ end
 
 local function back_to_queue(r, due)
   put_in_queue(prefix, r.queue, due, r.id)
+  hold_on(prefix, r.held[UNIQUE], r.id, due - now)
   woken[r.queue] = true
 end
 

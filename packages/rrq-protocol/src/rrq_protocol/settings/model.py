@@ -116,7 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         WholeSeconds, doc("How long a dead-lettered job is kept; 0 keeps it for ever.")
     ] = 7 * 86_400
     default_unique_job_lock_ttl_seconds: Annotated[
-        LongSeconds, doc("How long a unique key is held at most.")
+        LongSeconds,
+        doc("How long a unique key lasts beyond the time its job is due; the job's end frees it."),
     ] = 21_600
     max_payload_bytes: Annotated[
         ByteSize,

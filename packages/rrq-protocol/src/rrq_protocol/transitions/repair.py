@@ -45,12 +45,15 @@ class RepairKind(StrEnum):
     UNIQUE = "unique"
     """The same for the unique lock of the public line."""
 
+    KEY = "key"
+    """Has not ended: its unique key is made to last, or taken again where it ran out and is free."""
+
     REAP = "reap"
     """No job: orchestrator ``place`` is in neither list and has an active set: given to the janitors."""
 
 
 class RepairReply(StrEnum):
-    """What came of it. Only ``REPAIRED`` changed anything.
+    """What came of it. Only ``REPAIRED`` changed anything; a ``KEY`` that is ``FINE`` may last longer now.
 
     ``FINE``: nothing is wrong, or no longer. ``CHANGED``: the job is not as it was seen. ``WRONG_TYPE``: a
     key of another type is in the way.

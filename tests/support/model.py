@@ -91,9 +91,11 @@ class Model:
     def _accept(self, w: Wanted) -> tuple[str, str]:
         job = self.jobs.get(w.id)
         if job is not None:
-            if w.guard == "reschedule" and self._moved(w.id, w):
-                return "updated", w.id
-            return ("exists" if job.content == w.content else "taken"), w.id
+            moved = self._moved(w.id, w) if w.guard == "reschedule" else None
+            return moved or (("exists" if job.content == w.content else "taken"), w.id)
+        moved = self._moved(self.debounce.get(w.guard_key, ""), w) if w.guard == "debounce" else None
+        if moved is not None:
+            return moved
         holder = self.unique.get(w.unique) if w.unique else None
         if holder is not None and holder != w.id:
             return "unique", holder
@@ -102,9 +104,6 @@ class Model:
                 return "rate_limited", ""
             self.limits.add(w.guard_key)
         if w.guard == "debounce":
-            gathering = self.debounce.get(w.guard_key, "")
-            if self._moved(gathering, w):
-                return "updated", gathering
             self.debounce[w.guard_key] = w.id
         self.jobs[w.id] = ModelJob(w.id, w.content, w.queue, w.due, w.max_retries, w.unique)
         if w.unique:
@@ -112,12 +111,18 @@ class Model:
         self.counts["enqueued"] += 1
         return "created", w.id
 
-    def _moved(self, job_id: str, w: Wanted) -> bool:
+    def _moved(self, job_id: str, w: Wanted) -> tuple[str, str] | None:
         job = self.jobs.get(job_id)
         if job is None or job.status != "PENDING":
-            return False
+            return None
+        if w.unique:
+            if (holder := self.unique.get(w.unique, job_id)) != job_id:
+                return "unique", holder
+            if job.unique is not None:
+                del self.unique[job.unique]
+            self.unique[w.unique], job.unique = job_id, w.unique
         job.content, job.queue, job.due, job.max_retries = w.content, w.queue, w.due, w.max_retries
-        return True
+        return "updated", job_id
 
     # T2.
 

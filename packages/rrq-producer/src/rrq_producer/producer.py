@@ -172,7 +172,11 @@ class Producer(ProducerBase):
         **options: Unpack[JobOptions],
     ) -> EnqueuedJob:
         """Enqueue a job that runs when its key has been quiet for the period; a pending one takes this call's
-        parameters.
+        parameters and time, and its unique key if it has one.
+
+        Returns:
+            The job that stands for the call. It is another one where that holds the unique key and has not
+            ended: then the call changed nothing.
 
         Raises:
             RRQError: As :meth:`enqueue`.

@@ -6,6 +6,7 @@ import pytest
 
 from rrq_protocol import Job
 from rrq_protocol.transitions import EnqueueKind, Guard, Repair, RepairKind, SettleKind
+from support.audit import read_keys
 from support.transitions import Transitions
 
 HOUR_MS = 3_600_000
@@ -150,3 +151,56 @@ def test_a_key_of_another_type_is_left_alone(damaged: Transitions) -> None:
     lose(damaged, "v")
     repairs = [Repair(RepairKind.KEY, each, damaged.evidence(each)) for each in ("j", "k")]
     assert damaged.repair(*repairs) == ["wrong_type", "repaired"]
+
+
+@pytest.mark.parametrize("guard", [Guard("debounce", "doc", 60), Guard("reschedule")])
+def test_a_call_may_move_the_job_that_holds_its_key(t: Transitions, guard: Guard) -> None:
+    """The pending job that a call is to move may hold the key of the call: it takes payload and time."""
+    first = Job("f", {"n": 1}, job_id="j", defer_by=60, **SHORT)
+    assert [reply.kind for reply in t.enqueue(first, guard=guard)] == ["created"]
+    own_id = "j" if guard.kind == "reschedule" else None
+    (reply,) = t.enqueue(Job("f", {"n": 2}, job_id=own_id, defer_by=3600, **SHORT), guard=guard)
+    assert (reply.kind, reply.job_id) == (EnqueueKind.UPDATED, "j")
+    assert (t.record("j")["job_params"], t.due_ms("j")) == ('{"n":2}', t.now_ms + HOUR_MS)
+    assert left_ms(t) > HOUR_MS / 2
+
+
+@pytest.mark.parametrize("guard", [Guard("debounce", "doc", 60), Guard("reschedule")])
+def test_a_moved_job_takes_the_key_of_the_call(t: Transitions, guard: Guard) -> None:
+    """A key that comes later is taken by the pending job, instead of the one it had; none changes nothing."""
+    t.enqueue(Job("f", job_id="j", defer_by=60), guard=guard)
+    job_id = "j" if guard.kind == "reschedule" else None
+    for key, held, free in (("u", "u", "v"), ("v", "v", "u"), (None, "v", "u")):
+        (reply,) = t.enqueue(Job("f", job_id=job_id, defer_by=3600, unique_key=key), guard=guard)
+        assert (reply.kind, reply.job_id) == (EnqueueKind.UPDATED, "j")
+        assert (holder(t, held), holder(t, free)) == ("j", None)
+        assert left_ms(t, held) > HOUR_MS / 2
+        assert t.record("j")["job_unique_key"] == held
+    t.cancel("j")
+    assert holder(t, "v") is None
+
+
+@pytest.mark.parametrize("guard", [Guard("debounce", "doc", 60), Guard("reschedule")])
+def test_a_key_of_a_third_job_stops_the_call(t: Transitions, guard: Guard) -> None:
+    """Where another job holds the key, the pending one is left as it was, and the call is told who does."""
+    t.enqueue(Job("f", {"n": 1}, job_id="j", defer_by=60), guard=guard)
+    t.add("third", unique_key="u")
+    before = read_keys(t.client, t.keyspace)
+    job_id = "j" if guard.kind == "reschedule" else None
+    (reply,) = t.enqueue(Job("f", {"n": 2}, job_id=job_id, unique_key="u"), guard=guard)
+    assert (reply.kind, reply.job_id) == (EnqueueKind.UNIQUE, "third")
+    assert read_keys(t.client, t.keyspace) == before
+
+
+def test_a_debounced_job_that_runs_keeps_its_key(t: Transitions) -> None:
+    """Once the job has started, a call of the same keys gets its id, and no other job begins to gather."""
+    guard = Guard("debounce", "doc", 60)
+    t.enqueue(Job("f", {"n": 1}, job_id="j", **SHORT), guard=guard)
+    t.register("a")
+    (job,) = t.claim().jobs
+    (reply,) = t.enqueue(Job("f", {"n": 2}, **SHORT), guard=guard)
+    assert (reply.kind, reply.job_id) == (EnqueueKind.UNIQUE, "j")
+    assert t.client.get(t.keyspace.debounce("doc")) == b"j"
+    t.end(job, SettleKind.COMPLETE)
+    (reply,) = t.enqueue(Job("f", {"n": 2}, job_id="k", **SHORT), guard=guard)
+    assert (reply.kind, t.client.get(t.keyspace.debounce("doc"))) == (EnqueueKind.CREATED, b"k")

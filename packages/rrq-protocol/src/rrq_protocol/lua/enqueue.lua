@@ -9,7 +9,7 @@ ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of
   entry, and the tick's epoch ms), trace_context, correlation_context
 The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
 Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken"
-  (same id, other digest), "unique" (job_id holds the key), "rate_limited", "updated" or "wrong_type"; "exists"
+  (same id, other digest), "unique" (job_id, another job, holds the key), "rate_limited", "updated" or "wrong_type"; "exists"
   also for a tick that was fired before
 Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing
   (T0r, I16); a tick of a cron entry is fired once, whatever became of its job (F51). When memory is full the
@@ -42,6 +42,8 @@ local function time_text(ms)
   return last_text
 end
 
+local function ttl_text(r) return string.format("%.14g", tonumber(r.unique_ttl) / 1000) end
+
 local function queue_usable(queue)
   if usable_queues[queue] == nil then
     local kind = redis.call("TYPE", prefix .. ":queue:" .. queue).ok
@@ -51,19 +53,30 @@ local function queue_usable(queue)
   return usable_queues[queue]
 end
 
--- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more).
+-- The key that a moved job holds from now on: that of the call, or else the one it has.
+local function move_key(job_id, job_key, held_key, r, due)
+  if r.unique_key == "" then return hold_on(prefix, held_key, job_id, due - now) end
+  if held_key ~= r.unique_key then release_unique(prefix, job_id, held_key) end
+  redis.call("HSET", job_key, "job_unique_key", r.unique_key, "job_unique_ttl_seconds", ttl_text(r))
+  hold_unique(prefix, r.unique_key, job_id, due - now, r.unique_ttl)
+end
+
+-- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more). The job
+-- that holds the unique key of the call, if it is another one, stands in its way as in that of a new job.
 local function move_pending(job_id, r, due)
   local job_key, queue_key = prefix .. ":job:" .. job_id, prefix .. ":queue:" .. r.queue
   local held = redis.pcall("HMGET", job_key, "status", "queue_name", "job_unique_key")
   if is_wrong_type(held) or held[1] ~= "PENDING" then return nil end
   local held_in = prefix .. ":queue:" .. queue_of(prefix, held[2])
   if type(redis.pcall("ZSCORE", held_in, job_id)) ~= "string" then return nil end
+  local holder = r.unique_key ~= "" and unique_holder(prefix, r.unique_key, job_id)
+  if holder then return { "unique", holder } end
   redis.call("HSET", job_key, "function_name", r.name, "job_params", r.params, "max_retries", r.max_retries,
     "job_timeout_seconds", r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key,
     "next_scheduled_run_time", time_text(due), "payload_digest", r.digest)
   if held_in ~= queue_key then redis.call("ZREM", held_in, job_id) end
   redis.call("ZADD", queue_key, due, job_id)
-  hold_on(prefix, held[3], job_id, due - now)
+  move_key(job_id, job_key, held[3], r, due)
   woken[r.queue] = true
   return { "updated", job_id }
 end
@@ -81,8 +94,7 @@ local function create(r, due)
   if r.trace ~= "" then redis.call("HSET", r.key, "trace_context", r.trace) end
   if r.correlation ~= "" then redis.call("HSET", r.key, "correlation_context", r.correlation) end
   if r.unique_key ~= "" then
-    local ttl = string.format("%.14g", tonumber(r.unique_ttl) / 1000)
-    redis.call("HSET", r.key, "job_unique_key", r.unique_key, "job_unique_ttl_seconds", ttl)
+    redis.call("HSET", r.key, "job_unique_key", r.unique_key, "job_unique_ttl_seconds", ttl_text(r))
     -- A key that ran out while its job still waits for its time would let a second one in.
     hold_unique(prefix, r.unique_key, r.id, due - now, r.unique_ttl)
   end
@@ -120,25 +132,36 @@ local function accept_tick(r, due, size)
   return reply
 end
 
-local function accept(r, index)
-  if not queue_usable(r.queue) then return { "wrong_type", r.id } end
-  local due, size = due_at(r.due, index), redis.pcall("HLEN", r.key)
-  if is_wrong_type(size) then return { "wrong_type", r.id } end
+-- The pending job of the debounce key comes first: it may hold the unique key of the call itself.
+local function accept_debounced(r, due, size)
+  if size > 0 then return known(r, due) end
+  local key = prefix .. ":debounce:" .. r.guard_key
+  local gathering = redis.pcall("GET", key)
+  local reply = type(gathering) == "string" and move_pending(gathering, r, due) or standing(r, due, size)
+  if reply and reply[1] == "unique" then return reply end
+  redis.call("SET", key, reply and gathering or r.id, "PX", r.guard_ttl)
+  return reply or create(r, due)
+end
+
+local function accept_guarded(r, due, size)
   if r.guard == "tick" then return accept_tick(r, due, size) end
+  if r.guard == "debounce" then return accept_debounced(r, due, size) end
   local other = standing(r, due, size)
   if other then return other end
   if r.guard == "rate_limit" then
     if not redis.call("SET", prefix .. ":rate_limit:" .. r.guard_key, r.id, "NX", "PX", r.guard_ttl) then
       return { "rate_limited", "" }
     end
-  elseif r.guard == "debounce" then
-    local key = prefix .. ":debounce:" .. r.guard_key
-    local holder = redis.pcall("GET", key)
-    local moved = type(holder) == "string" and move_pending(holder, r, due) or nil
-    redis.call("SET", key, moved and holder or r.id, "PX", r.guard_ttl)
-    if moved then return moved end
   end
   return create(r, due)
+end
+
+local function accept(r, index)
+  if not queue_usable(r.queue) then return { "wrong_type", r.id } end
+  local due, size = due_at(r.due, index), redis.pcall("HLEN", r.key)
+  if is_wrong_type(size) then return { "wrong_type", r.id } end
+  if r.guard ~= "" then return accept_guarded(r, due, size) end
+  return standing(r, due, size) or create(r, due)
 end
 
 for index = 1, total do

@@ -57,6 +57,20 @@ def test_a_guarded_enqueue_is_repeated_too(make: Make, redis_url: str) -> None:
         assert job.created
 
 
+def test_a_debounced_enqueue_is_repeated_as_the_same_call(
+    make: Make, redis_url: str, redis_client: Any, keyspace: Keyspace
+) -> None:
+    """The repeat of a call that moved the pending job goes under the name of the first attempt (F2)."""
+    with Proxy(redis_url) as proxy:
+        producer = make(proxy.url)
+        quiet = {"debounce_key": "k", "debounce_seconds": 60}
+        first = producer.enqueue_with_debounce("f", {"n": 1}, **quiet)
+        proxy.cut_replies(2)
+        assert producer.enqueue_with_debounce("f", {"n": 2}, **quiet).id == first.id
+    assert redis_client.get(keyspace.debounced("k")).count(b" updated ") == 1
+    assert redis_client.hget(keyspace.job(first.id), "job_params") == b'{"n":2}'
+
+
 def test_bulk_replies_cut_off_make_each_job_once(
     make: Make, redis_url: str, redis_client: Any, keyspace: Keyspace, rng: random.Random
 ) -> None:

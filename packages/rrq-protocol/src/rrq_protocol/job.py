@@ -118,8 +118,8 @@ class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is stored, parsed.
 
-    ``params``, ``result`` and the contexts stay JSON text, and ``job_unique_ttl_seconds``, which only scripts
-    use, is not looked at; ``extra`` keeps unknown fields.
+    ``params``, ``result`` and the contexts stay JSON text, and ``job_unique_ttl_seconds`` and ``calls``, which
+    only scripts use, are not looked at; ``extra`` keeps unknown fields.
     """
 
     id: str
@@ -142,6 +142,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     runner: str | None = None
     job_unique_key: str | None = None
     job_unique_ttl_seconds: str | None = None
+    calls: str | None = None
     trace_context: str | None = None
     correlation_context: str | None = None
     claim_seq: int = 0

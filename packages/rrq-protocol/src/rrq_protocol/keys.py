@@ -105,6 +105,10 @@ class Keyspace(msgspec.Struct, frozen=True):
         """STRING with a TTL: the pending job that collects the calls of this key."""
         return f"{self.prefix}:debounce:{key}"
 
+    def debounced(self, key: str) -> str:
+        """STRING with a TTL: the latest calls of a debounce key, and what each was told."""
+        return f"{self.prefix}:debounced:{key}"
+
     def lock_unique(self, unique_key: str) -> str:
         """STRING: the unique lock of the public line's orchestrator."""
         return f"{self.prefix}:lock:unique:{unique_key}"

@@ -6,11 +6,12 @@ ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of
   job_id, function_name, job_params, queue, max_retries, job_timeout_seconds, result_ttl_seconds,
   payload_digest, due ("" = now, "+N" = in N ms, "=N" = at epoch ms N), unique_key, unique_ttl_ms,
   guard ("", "rate_limit", "debounce", "reschedule", "tick"), guard_key, guard_ttl_ms (of a tick: the cron
-  entry, and the tick's epoch ms), trace_context, correlation_context
+  entry, and the tick's epoch ms; of debounce and reschedule a space may follow, and a name of A-Z a-z 0-9 -
+  that this call alone has), trace_context, correlation_context
 The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
 Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken"
   (same id, other digest), "unique" (job_id, another job, holds the key), "rate_limited", "updated" or "wrong_type"; "exists"
-  also for a tick that was fired before
+  also for a tick that was fired before; a call with a name that is repeated is told the same again
 Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing
   (T0r, I16); a tick of a cron entry is fired once, whatever became of its job (F51). When memory is full the
   first write is refused and the call fails as a whole, nothing written (F32).
@@ -20,6 +21,7 @@ Invariant: a job hash is created here only, together with its queue entry (I1, I
 --@include stats
 --@include wake
 --@include unique
+--@include calls
 local prefix, now = ARGV[1], clock_ms(ARGV[2])
 local now_text = rfc3339(now)
 local WIDTH, FIRST = 16, 3
@@ -103,11 +105,29 @@ local function create(r, due)
   return { "created", r.id }
 end
 
+-- The period of a guard, and the name of the call.
+local function period_and_name(r) return string.match(r.guard_ttl, "^(%S*) ?([%w-]*)") end
+
+-- Keep what a call was told with the job it created or moved.
+local function note_call(r, calls, name, reply)
+  if name ~= "" then redis.call("HSET", r.key, "calls", with_call(calls, name, reply)) end
+  return reply
+end
+
+-- What an equal job under the id means to a call that reschedules; nil where it is as for any other.
+local function reschedule(r, due)
+  local _, name = period_and_name(r)
+  local calls = redis.call("HGET", r.key, "calls")
+  local told = told_before(calls, name)
+  if told then return told end
+  local moved = move_pending(r.id, r, due)
+  if moved and moved[1] == "updated" then note_call(r, calls, name, moved) end
+  return moved
+end
+
 local function known(r, due)
-  if r.guard == "reschedule" then
-    local moved = move_pending(r.id, r, due)
-    if moved then return moved end
-  end
+  local moved = r.guard == "reschedule" and reschedule(r, due)
+  if moved then return moved end
   return { redis.call("HGET", r.key, "payload_digest") == r.digest and "exists" or "taken", r.id }
 end
 
@@ -134,13 +154,24 @@ end
 
 -- The pending job of the debounce key comes first: it may hold the unique key of the call itself.
 local function accept_debounced(r, due, size)
+  local period, name = period_and_name(r)
+  local key, calls_key = prefix .. ":debounce:" .. r.guard_key, prefix .. ":debounced:" .. r.guard_key
+  local calls = name ~= "" and redis.pcall("GET", calls_key)
+  if is_wrong_type(calls) then calls = nil end
+  local told = told_before(calls, name)
+  if told then return told end
   if size > 0 then return known(r, due) end
-  local key = prefix .. ":debounce:" .. r.guard_key
   local gathering = redis.pcall("GET", key)
   local reply = type(gathering) == "string" and move_pending(gathering, r, due) or standing(r, due, size)
   if reply and reply[1] == "unique" then return reply end
-  redis.call("SET", key, reply and gathering or r.id, "PX", r.guard_ttl)
-  return reply or create(r, due)
+  redis.call("SET", key, reply and gathering or r.id, "PX", period)
+  reply = reply or create(r, due)
+  -- Last: of what could not be stored nothing may be told.
+  if name ~= "" then
+    local kept = whole(math.max(tonumber(period), CALLS_MS))
+    redis.call("SET", calls_key, with_call(calls, name, reply), "PX", kept)
+  end
+  return reply
 end
 
 local function accept_guarded(r, due, size)
@@ -153,7 +184,10 @@ local function accept_guarded(r, due, size)
       return { "rate_limited", "" }
     end
   end
-  return create(r, due)
+  local reply = create(r, due)
+  if r.guard ~= "reschedule" then return reply end
+  local _, name = period_and_name(r)
+  return note_call(r, nil, name, reply)
 end
 
 local function accept(r, index)

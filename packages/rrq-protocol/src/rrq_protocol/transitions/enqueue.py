@@ -232,18 +232,22 @@ _LATEST_MS = 7_258_118_400_000  # 1 January 2200
 _GUARDS = ("rate_limit", "debounce", "reschedule", "tick")
 
 
-def _guard_args(guard: Guard | None) -> tuple[str, str, int]:
-    """Return kind, key and period in ms; a condition on a key needs both."""
+def _guard_args(guard: Guard | None) -> tuple[str, str, int | str]:
+    """Return kind, key and period in ms; a condition on a key needs both.
+
+    A call that may move a job gets a name, so that its repeat is told from another call.
+    """
     if guard is None:
         return "", "", 0
     if guard.kind not in _GUARDS:
         raise InvalidJob("guard", f"expected one of {', '.join(_GUARDS)}, got {guard.kind!r:.80}")
     if guard.kind == "reschedule":
-        return guard.kind, "", 0
+        return guard.kind, "", f"0 {new_job_id()}"
     if guard.kind == "tick":
         return guard.kind, _key("tick_key", guard.key), guard.tick_ms
     period_s = _seconds(f"{guard.kind}_seconds", guard.ttl_seconds, 0.0, 1e-3, _MAX_TTL_SECONDS)
-    return guard.kind, _key(f"{guard.kind}_key", guard.key), math.ceil(period_s * 1000)
+    key, period_ms = _key(f"{guard.kind}_key", guard.key), math.ceil(period_s * 1000)
+    return guard.kind, key, f"{period_ms} {new_job_id()}" if guard.kind == "debounce" else period_ms
 
 
 def _key(field: str, value: object) -> str:

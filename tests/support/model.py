@@ -91,6 +91,8 @@ class Model:
     def _accept(self, w: Wanted) -> tuple[str, str]:
         job = self.jobs.get(w.id)
         if job is not None:
+            if w.guard == "reschedule" and job.status in ENDED:
+                return "ended", w.id
             moved = self._moved(w.id, w) if w.guard == "reschedule" else None
             return moved or (("exists" if job.content == w.content else "taken"), w.id)
         moved = self._moved(self.debounce.get(w.guard_key, ""), w) if w.guard == "debounce" else None

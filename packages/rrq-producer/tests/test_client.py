@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rrq_producer import DuplicateJob, InvalidJob, JobStatus, RRQClient, Settings
+from rrq_producer import AsyncProducer, DuplicateJob, InvalidJob, JobStatus, RRQClient, Settings
 from rrq_protocol import Keyspace, Secret
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,20 @@ async def test_a_deferral_with_an_id_reschedules(
         assert due == pytest.approx(until.timestamp() * 1000, abs=1)
         with pytest.raises(DuplicateJob):
             await client.enqueue("f", n=3, _job_id="one")
+
+
+async def test_a_job_that_has_ended_is_not_rescheduled(
+    settings: Settings, redis_client: Any, keyspace: Keyspace
+) -> None:
+    """It is an error that says so, whatever the parameters: no job would run for the call."""
+    async with RRQClient(settings=settings) as client, AsyncProducer.from_settings(settings) as producer:
+        await client.enqueue("f", n=1, _job_id="one", _defer_by=10)
+        await producer.cancel("one")
+        for n in (1, 2):
+            with pytest.raises(DuplicateJob, match="'one' has ended and cannot be rescheduled") as caught:
+                await client.enqueue("f", n=n, _job_id="one", _defer_by=10)
+            assert (caught.value.reason, caught.value.job_id) == ("job_ended", "one")
+    assert redis_client.zcard(keyspace.queue("default")) == 0
 
 
 async def test_a_client_is_made_from_an_address_or_a_file(

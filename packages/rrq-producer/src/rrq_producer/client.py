@@ -57,12 +57,15 @@ class RRQClient:
         """Enqueue one job; keyword arguments become its parameters, positional ones the parameter ``args``.
 
         With ``_job_id`` and a deferral, a pending job of that id is rescheduled: it takes these parameters
-        and this time.
+        and this time. One that has started, and has not ended, stays as it is: with the same parameters it
+        stands for the call, with others it is a duplicate.
 
         Returns:
             The job that stands for the call; ``id`` is its id.
 
         Raises:
+            DuplicateJob: With ``_job_id`` and a deferral: the job of that id has ended (``reason`` is
+                ``"job_ended"``), or has started with other parameters. No job runs for this call.
             RRQError: As :meth:`AsyncProducer.enqueue`.
         """
         if args and "args" in kwargs:

@@ -109,8 +109,8 @@ class DuplicateJob(_OfMany):
     Attributes:
         job_id: The job that was there before.
         reason: ``"id_taken"`` (same id, other content), ``"id_exists"`` (the very same job; only with
-            ``on_conflict="raise"``) or ``"unique_key"`` (it holds the key; only with
-            ``on_conflict="raise"``).
+            ``on_conflict="raise"``), ``"unique_key"`` (it holds the key; only with
+            ``on_conflict="raise"``) or ``"job_ended"`` (it was to be rescheduled, and will not run again).
         index: Position of the refused item in ``enqueue_many``, else None. It is the first one refused;
             ``outcomes`` tells of all.
     """
@@ -130,6 +130,10 @@ _REASONS = {
         "a new one"
     ),
     "id_exists": 'job {job_id!r} exists already; with on_conflict="return_existing" it would be returned',
+    "job_ended": (
+        "job {job_id!r} has ended and cannot be rescheduled; choose another id, or leave job_id out for "
+        "a new one"
+    ),
     "unique_key": (
         "job {job_id!r} holds the unique key and has not ended; "
         'with on_conflict="return_existing" it would be returned'

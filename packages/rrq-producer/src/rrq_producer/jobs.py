@@ -294,6 +294,8 @@ def refusal(
             return WrongKeyType(reply.job_id, index=index)
         case EnqueueKind.TAKEN:
             return DuplicateJob(reply.job_id, "id_taken", index=index)
+        case EnqueueKind.ENDED:
+            return DuplicateJob(reply.job_id, "job_ended", index=index)
         case EnqueueKind.EXISTS if job.on_conflict == "raise" and not repeated:
             return DuplicateJob(reply.job_id, "id_exists", index=index)
         case EnqueueKind.UNIQUE if job.on_conflict == "raise":

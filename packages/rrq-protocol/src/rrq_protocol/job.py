@@ -118,7 +118,7 @@ class AttemptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it is stored, parsed.
 
-    ``params``, ``result`` and the contexts stay JSON text, and ``job_unique_ttl_seconds`` and ``calls``, which
+    ``params``, ``result`` and the contexts stay JSON text; ``job_unique_ttl_seconds`` and ``calls``, which
     only scripts use, are not looked at; ``extra`` keeps unknown fields.
     """
 

@@ -240,6 +240,17 @@ def test_a_pending_job_can_be_moved(t: Transitions) -> None:
     assert kinds(t.enqueue(Job("f", job_id="new"), guard=Guard("reschedule"))) == [CREATED]
 
 
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("kind", [SettleKind.COMPLETE, SettleKind.FAIL, SettleKind.CANCEL])
+def test_a_job_that_has_ended_is_not_rescheduled(t: Transitions, kind: SettleKind, n: int) -> None:
+    """Whoever asks for it is told, also with the same content; the record stays as it was."""
+    t.end(t.start("j", params={"n": 1}), kind)
+    before = t.record("j")
+    (reply,) = t.enqueue(Job("f", {"n": n}, job_id="j", defer_by=5), guard=Guard("reschedule"))
+    assert reply == transitions.EnqueueReply(EnqueueKind.ENDED, "j")
+    assert (t.record("j"), t.queued()) == (before, [])
+
+
 def test_a_job_that_has_run_is_not_moved(t: Transitions) -> None:
     """Between two attempts a job keeps its payload and its time (T1's guard)."""
     t.end(t.start("j", params={"n": 1}), SettleKind.RETRY, delay_ms=5000)

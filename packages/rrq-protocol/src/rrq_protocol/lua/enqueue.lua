@@ -10,8 +10,9 @@ ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of
   that this call alone has), trace_context, correlation_context
 The keys of a job, its queue, wake list, counters and guards are spelled from the prefix as in keys.py.
 Returns kind, job_id per record, flat, in order; kind is "created", "exists" (same id, same digest), "taken"
-  (same id, other digest), "unique" (job_id, another job, holds the key), "rate_limited", "updated" or "wrong_type"; "exists"
-  also for a tick that was fired before; a call with a name that is repeated is told the same again
+  (same id, other digest), "unique" (job_id, another job, holds the key), "rate_limited", "updated", "ended"
+  (to be rescheduled, and has ended) or "wrong_type"; "exists" also for a tick that was fired before; a call with
+  a name is told the same again when it is repeated
 Invariant: a job hash is created here only, together with its queue entry (I1, I3); a repeat writes nothing
   (T0r, I16); a tick of a cron entry is fired once, whatever became of its job (F51). When memory is full the
   first write is refused and the call fails as a whole, nothing written (F32).
@@ -117,11 +118,12 @@ end
 -- What an equal job under the id means to a call that reschedules; nil where it is as for any other.
 local function reschedule(r, due)
   local _, name = period_and_name(r)
-  local calls = redis.call("HGET", r.key, "calls")
-  local told = told_before(calls, name)
+  local held = redis.call("HMGET", r.key, "status", "calls")
+  local told = told_before(held[2], name)
   if told then return told end
+  if is_terminal(held[1]) then return { "ended", r.id } end
   local moved = move_pending(r.id, r, due)
-  if moved and moved[1] == "updated" then note_call(r, calls, name, moved) end
+  if moved and moved[1] == "updated" then note_call(r, held[2], name, moved) end
   return moved
 end
 

@@ -73,6 +73,7 @@ class EnqueueKind(StrEnum):
     UNIQUE = "unique"
     RATE_LIMITED = "rate_limited"
     UPDATED = "updated"
+    ENDED = "ended"
     WRONG_TYPE = "wrong_type"
 
 

@@ -4,12 +4,14 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from support.mutations import edges, neighbours, orchestrator, scripts
+from support.mutations import edges, moves, neighbours, orchestrator, scripts
 from support.mutations.mutant import Mutant
 
 __all__ = ["ALWAYS", "MUTANTS", "NO_SUCH_SHAPE", "SAMPLE", "UPSTREAM", "drawn"]
 
-MUTANTS: Final = (*scripts.MUTANTS, *neighbours.MUTANTS, *orchestrator.MUTANTS, *edges.MUTANTS)
+MUTANTS: Final = (
+    *scripts.MUTANTS, *neighbours.MUTANTS, *moves.MUTANTS, *orchestrator.MUTANTS, *edges.MUTANTS
+)  # fmt: skip
 
 UPSTREAM: Final = tuple(f"U{number}" for number in range(1, 28))
 """Upstream's defects: each has a mutant here, or a reason why it can have none."""

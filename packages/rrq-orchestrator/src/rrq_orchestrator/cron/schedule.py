@@ -1,7 +1,7 @@
 """A cron expression in a time zone, and the instants it means; pure (RELIABILITY.md F53, F55).
 
-croniter knows the calendar: it is asked in wall-clock time alone, as if there were no zones. What the zone
-makes of a wall-clock time is decided here, so that it does not depend on that library's version:
+``calendar`` answers in wall-clock time alone, as if there were no zones. What the zone makes of a wall-clock
+time is decided here, so that it does not depend on the version of a library:
 
 * A schedule that names hours (``30 2 * * *``) means times of day. Each is fired once: at its first occurrence
   where clocks are set back, and where they are set forward over it, at the first instant after the gap, or
@@ -18,13 +18,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
-
+from rrq_orchestrator.cron.calendar import Calendar
 from rrq_orchestrator.cron.expression import BadSchedule, read_expression
 
 __all__ = ["Schedule", "find_zone"]
 
-_ALL_HOURS: Final = frozenset(range(24))
 _is_zone_name: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}").fullmatch
 _WEEK: Final = 7 * 86_400
 # 1 January 1970 to 1 January 2200, with a day for zones: nothing is due outside (I11).
@@ -64,21 +62,11 @@ class Schedule:
 
     def __init__(self, text: str, zone: tzinfo = UTC, *, gap: Literal["fire", "skip"] = "fire") -> None:
         self.text, self.zone = text, zone
-        fields = read_expression(text)
         self._skips = gap == "skip"
-        try:
-            # Its own order has the second last.
-            self._calendar = croniter(" ".join((*fields[1:], fields[0])), 0.0)
-            hours = self._calendar.expanded[1]
-            if self._next_wall(_EARLIEST) is None:
-                raise BadSchedule(f"expected a schedule that comes, got {text!a}, which never does")
-        except (CroniterError, ValueError, KeyError, IndexError) as error:
-            if isinstance(error, BadSchedule):
-                raise
-            # Its text begins with the expression in its own order.
-            said = " ".join(str(error).rpartition("] ")[2].split())[:200].removeprefix("is ")
-            raise BadSchedule(f"expected a cron expression, got {text!a}: {said}") from None
-        self._every_hour = hours == ["*"] or set(hours) >= _ALL_HOURS
+        self._calendar = Calendar(read_expression(text))
+        if self._calendar.after(_EARLIEST) is None:
+            raise BadSchedule(f"expected a schedule that comes, got {text!a}, which never does")
+        self._every_hour = self._calendar.hours is None
 
     def after(self, instant: int) -> int | None:
         """Return the first tick after an instant; None if there is none until 2200."""
@@ -95,42 +83,28 @@ class Schedule:
                 return
             yield tick
 
-    # Wall-clock time.
-
-    def _next_wall(self, wall: int) -> int | None:
-        try:
-            return round(self._calendar.get_next(float, start_time=float(wall)))
-        except CroniterError:
-            return None
-
-    def _previous_wall(self, wall: int) -> int | None:
-        try:
-            return round(self._calendar.get_prev(float, start_time=float(wall)))
-        except CroniterError:
-            return None
-
     # Times of day.
 
     def _next_time(self, instant: int) -> int | None:
         # At the second occurrence of a time of day, those that follow it may have been fired an hour ago.
-        wall = self._next_wall(instant + self._offset(instant))
+        wall = self._calendar.after(instant + self._offset(instant))
         while wall is not None:
             tick = self._instant_of(wall)
             if tick is not None and tick > instant:
                 return tick
-            wall = self._next_wall(wall)
+            wall = self._calendar.after(wall)
         return None
 
     def _times_back(self, instant: int) -> Iterator[int]:
         # At the second occurrence of a time of day, those that follow it may have been fired an hour ago.
-        wall = self._previous_wall(instant + self._offset(instant, fold=0) + 1)
+        wall = self._calendar.before(instant + self._offset(instant, fold=0) + 1)
         earlier = instant + 1
         while wall is not None and wall > 0:
             tick = self._instant_of(wall)
             if tick is not None and tick < earlier:
                 earlier = tick
                 yield tick
-            wall = self._previous_wall(wall)
+            wall = self._calendar.before(wall)
 
     def _instant_of(self, wall: int) -> int | None:
         """Return when the wall clock shows a time first; None for a time it leaves out, if those are
@@ -149,7 +123,7 @@ class Schedule:
     def _next_interval(self, instant: int) -> int | None:
         start, offset = instant, self._offset(instant)
         while True:
-            wall = self._next_wall(start + offset)
+            wall = self._calendar.after(start + offset)
             if wall is None:
                 return None
             change = self._first_change(start, min(wall - offset, _LATEST), offset)
@@ -160,7 +134,7 @@ class Schedule:
     def _intervals_back(self, instant: int) -> Iterator[int]:
         end, offset = instant + 1, self._offset(instant)
         while True:
-            wall = self._previous_wall(end + offset)
+            wall = self._calendar.before(end + offset)
             if wall is None or wall - offset < _EARLIEST:
                 return
             tick = wall - offset

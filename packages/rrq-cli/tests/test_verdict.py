@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
-from rrq_cli.verdict import judge
+from rrq_cli.verdict import judge, judge_cron
+from rrq_protocol.settings import CronTarget
 
 
 def _one(name: str = "w", state: str = "live", **more: object) -> OrchestratorInfo:
@@ -104,3 +105,19 @@ def test_one_that_claims_nothing_is_no_help(facts: dict[str, object], said: str)
 def test_a_few_ends_under_way_are_nothing() -> None:
     """A busy orchestrator always has some."""
     assert judge([_one(outbox=300, runners=[READY])], start="") == ([], [])
+
+
+def test_cron_entries_that_nobody_executes_are_remarks() -> None:
+    """A queue that no live orchestrator serves, and a runner that none of those has that serve it; nothing is
+    said where nobody lives or the runners are not told."""
+    lost, spook = CronTarget(0, "lost", "monitoring", None), CronTarget(1, "spook", "default", "ghost")
+    targets = [CronTarget(2, "fine", "default", "python"), lost, spook]
+    served = _one(queues=["default"], runners=[READY])
+    dead = _one("v", "lapsed", queues=["monitoring"])
+    first, second = judge_cron(targets, [served, dead])
+    assert first.startswith("cron entry lost: no live orchestrator serves its queue monitoring")
+    assert second.startswith(
+        "cron entry spook: no live orchestrator that serves default has its runner ghost"
+    )
+    assert list(judge_cron(targets, [dead])) == []
+    assert list(judge_cron([spook], [served, _one("x", queues=["default"])])) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from rrq_orchestrator import InProcessRunner, Orchestrator, RedisRefused
 from rrq_orchestrator.http.readiness import unready_reasons
@@ -21,7 +22,7 @@ from rrq_protocol import (
     Settings,
     SettingsError,
 )
-from rrq_protocol.settings import CronJob
+from rrq_protocol.settings import CronJob, HttpConfig
 from rrq_protocol.transitions import DrainReply, drain
 from support.orchestrating import LOG, WITHIN_S, Bench, StandInRunner, failed, succeeded, until
 from support.redis_servers import RedisServer
@@ -257,6 +258,32 @@ async def test_entries_of_the_settings_are_fired(bench: Bench) -> None:
     whole.runner.auto = succeeded
     whole.runner.answer(succeeded(request))
     assert await whole.stop() == 0
+
+
+async def test_an_entry_for_a_queue_nobody_serves_is_told_and_measured(bench: Bench) -> None:
+    """A warning with the entry, the queue and what to do; `/metrics` has a row for the queue it fills."""
+    entry = CronJob(function_name="work", name="lost", schedule="@yearly", queue_name="monitoring")
+    log: Any = structlog.testing.CapturingLogger()
+    orchestrator = Orchestrator(
+        Settings(
+            key_prefix=bench.keyspace.prefix, cron_jobs=(entry,), http=HttpConfig(address="127.0.0.1:0")
+        ),
+        url=bench.url,
+        runners=lambda listener: {"python": StandInRunner(listener)},
+        log=structlog.wrap_logger(log, processors=[]),
+    )
+    task = asyncio.create_task(orchestrator.run())
+    await orchestrator.heartbeat.registered()
+    told = {call.kwargs["event"]: call.kwargs for call in log.calls}
+    reader, writer = await asyncio.open_connection(*told["http.listening"]["address"].split(":"))
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert b'rrq_queue_jobs{queue="monitoring",state="ready"} 0.0' in await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    orchestrator.request_stop()
+    assert await task == 0
+    told = {call.kwargs["event"]: call.kwargs for call in log.calls}
+    assert (told["cron.unserved"]["entry"], told["cron.unserved"]["queue"]) == ("lost", "monitoring")
 
 
 async def test_a_wrong_entry_is_no_orchestrator(bench: Bench) -> None:

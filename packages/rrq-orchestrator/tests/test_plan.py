@@ -8,17 +8,8 @@ from rrq_orchestrator.plan import (
     heartbeat_times,
     recovery_policy,
     routes,
-    served_queues,
 )
 from rrq_protocol import RunnerConfig, Settings
-from rrq_protocol.settings import WorkerConfig
-
-
-def test_queues_served() -> None:
-    """Those of the worker table; else the default queue and every queue that has a route of its own."""
-    assert served_queues(Settings(worker=WorkerConfig(queues={"a": 2}))) == {"a": 2}
-    routed = Settings(default_queue_name="main", runner_routes={"media": "rust"})
-    assert served_queues(routed) == {"main": 1, "media": 1}
 
 
 def test_routes() -> None:

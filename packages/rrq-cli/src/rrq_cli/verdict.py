@@ -1,11 +1,15 @@
 """Whether orchestrators are well, judged by their leases and by what they report of their runners. Pure."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rrq_cli.shapes import OrchestratorInfo, RunnerInfo
 from rrq_cli.words import plural
 
-__all__ = ["judge"]
+if TYPE_CHECKING:
+    from rrq_protocol.settings import CronTarget
+
+__all__ = ["judge", "judge_cron"]
 
 _FULL_OUTBOX = 10_000
 """Where an orchestrator stops to claim (its settle.py)."""
@@ -45,6 +49,33 @@ def judge(found: Sequence[OrchestratorInfo], *, start: str) -> tuple[list[str], 
             elif isinstance(runner.stale, int):
                 remarks.append(_stale(runner, runner.stale, each.id))
     return reasons, remarks
+
+
+def judge_cron(targets: "Sequence[CronTarget]", found: Sequence[OrchestratorInfo]) -> Iterator[str]:
+    """Yield a remark for each cron entry whose jobs no live orchestrator executes.
+
+    Nothing is said where none lives, nor about the runners of one that does not report them.
+
+    Args:
+        targets: Where the jobs of the entries in the settings go.
+        found: Every orchestrator, its queues by their bare names.
+    """
+    live = [each for each in found if each.state == "live"]
+    for target in targets if live else ():
+        serving = [each for each in live if target.queue in each.queues]
+        known = [each.runners for each in serving]
+        if not serving:
+            yield (
+                f"cron entry {target.name}: no live orchestrator serves its queue {target.queue}, so its "
+                "jobs wait"
+            )
+        elif target.runner is not None and all(
+            runners is not None and target.runner not in (each.name for each in runners) for runners in known
+        ):
+            yield (
+                f"cron entry {target.name}: no live orchestrator that serves {target.queue} has its runner "
+                f"{target.runner}, so its jobs go to the dead letters"
+            )
 
 
 def _leases(found: Sequence[OrchestratorInfo]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`rrq check`, called as people call it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,18 @@ def test_leases_that_are_no_time_are_findings(world: World, lease: str) -> None:
     assert (answer.code, "∞" in answer.out, "no live orchestrator" in answer.out) == (1, True, True)
     found = json.loads(world.rrq("check", "--json").out, parse_constant=pytest.fail)
     assert found["orchestrators"][0]["state"] == ("lapsed" if lease.startswith("-") else "stray")
+
+
+def test_a_cron_entry_for_a_queue_that_nobody_serves_is_told(world: World) -> None:
+    """A remark with the entry and the queue: jobs of others run."""
+    entry = '[[rrq.cron_jobs]]\nfunction_name = "f"\nschedule = "@daily"\nqueue_name = "{}"\n'
+    text = "[rrq]\n" + entry.format("monitoring") + entry.format("default")
+    Path(world.folder, "rrq.toml").write_text(text)
+    world.register()
+    answer = world.rrq("check")
+    assert answer.code == 0
+    assert "no live orchestrator serves its queue monitoring, so its jobs wait" in answer.words
+    assert len(world.rrq("check", "--json").json["findings"]) == 1
 
 
 def test_lists_of_the_wrong_type_are_findings(world: World) -> None:

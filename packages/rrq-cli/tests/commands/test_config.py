@@ -219,3 +219,19 @@ def test_an_entry_that_is_no_table_hides_no_others(world: World) -> None:
         "rrq.cron_jobs[0]",
         "rrq.cron_jobs[1].schedule",
     ]
+
+
+def test_cron_into_nowhere_is_told(world: World) -> None:
+    """A runner that is not configured is a problem; a queue that is not served may be served by others, and
+    is a warning. Both name the entry."""
+    entry = '[[rrq.cron_jobs]]\nname = "{}"\nfunction_name = "{}"\nschedule = "@daily"\nqueue_name = "{}"\n'
+    file = Path(world.folder, "rrq.toml")
+    file.write_text("[rrq]\n" + entry.format("lost", "f", "monitoring"))
+    answer = world.rrq("config", "check", "--json")
+    (warning,) = answer.json["warnings"]
+    assert (answer.code, warning.startswith("rrq.cron_jobs[0].queue_name: the queue monitoring")) == (0, True)
+    assert "entry lost" in warning
+    file.write_text("[rrq]\n" + entry.format("spook", "ghost#a", "default"))
+    answer = world.rrq("config", "check", "--json")
+    (problem,) = answer.json["problems"]
+    assert (answer.code, "got ghost in the entry spook" in problem) == (78, True)

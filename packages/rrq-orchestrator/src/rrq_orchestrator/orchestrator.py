@@ -18,7 +18,7 @@ from rrq_orchestrator.arrival import arrive
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
 from rrq_orchestrator.correlation import correlating
-from rrq_orchestrator.cron import cron_entries
+from rrq_orchestrator.cron import cron_entries, strays, watched_queues
 from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
@@ -33,7 +33,6 @@ from rrq_orchestrator.plan import (
     heartbeat_times,
     recovery_policy,
     routes,
-    served_queues,
 )
 from rrq_orchestrator.reconciler import Reconciler
 from rrq_orchestrator.recovery import Janitor
@@ -57,7 +56,7 @@ from rrq_protocol import (
     script_names,
     script_sha,
 )
-from rrq_protocol.settings import RedisTarget, resolve_redis
+from rrq_protocol.settings import RedisTarget, resolve_redis, served_queues
 from rrq_protocol.transitions import deregister
 
 __all__ = ["EXIT_FORCED", "EXIT_OK", "EXIT_UNEXPECTED", "Orchestrator", "RunnerFactory"]
@@ -228,7 +227,7 @@ class Orchestrator:
             settings.http.address,
             View(
                 version=self._version,
-                queues=list(served_queues(settings)),
+                queues=watched_queues(settings),
                 dlqs=[settings.default_dlq_name],
                 keyspace=keyspace,
                 link=self._links.make("http"),
@@ -299,6 +298,8 @@ class Orchestrator:
                 )
                 if keys := without_effect(self._settings):
                     self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
+                for entry, fields in () if self._burst else strays(self._settings, self.runners):
+                    self._log.warning("cron.unserved", entry=entry, **fields)
                 await self._until_stop()
                 in_vain = self._burst and bool(self.runners) and self.dispatcher.hopeless
                 code = await self._wind_down(claiming)

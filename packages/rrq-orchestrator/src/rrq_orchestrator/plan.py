@@ -1,13 +1,12 @@
 """From the settings to what each part needs: pure, one function per part."""
 
-from collections.abc import Mapping
-
 from rrq_orchestrator.audit import Rules
 from rrq_orchestrator.claim import ClaimPlan
 from rrq_orchestrator.dispatch import DispatchLimits
 from rrq_orchestrator.heartbeat import HeartbeatTimes
 from rrq_orchestrator.routing import Routes
 from rrq_protocol import Settings
+from rrq_protocol.settings import served_queues
 from rrq_protocol.transitions import RecoveryPolicy
 
 __all__ = [
@@ -17,21 +16,11 @@ __all__ = [
     "heartbeat_times",
     "recovery_policy",
     "routes",
-    "served_queues",
 ]
 
 _REPORT_BEATS = 3
 """Beats to a report, if that is often enough for the settings. More would save little: a beat without a
 report costs Redis three quarters of one with it."""
-
-
-def served_queues(settings: Settings) -> Mapping[str, int]:
-    """Return the queues to serve with their weights: those named, else the default one and those with a
-    route.
-    """
-    if settings.worker.queues:
-        return settings.worker.queues
-    return {settings.default_queue_name: 1, **dict.fromkeys(settings.runner_routes, 1)}
 
 
 def routes(settings: Settings) -> Routes:

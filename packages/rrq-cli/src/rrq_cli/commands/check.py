@@ -11,8 +11,9 @@ from rrq_cli.params import GlobalOptions, common
 from rrq_cli.shapes import Health
 from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.orchestrators import list_orchestrators, wrong_indexes
-from rrq_cli.verdict import judge
+from rrq_cli.verdict import judge, judge_cron
 from rrq_cli.views.health import show_health
+from rrq_protocol.settings import cron_targets
 
 __all__ = ["check", "look"]
 
@@ -60,7 +61,7 @@ def look(store: Store) -> Health:
         redis=store.display,
         redis_version=_version(store),
         ping_ms=ping_ms,
-        findings=[*broken, *reasons, *remarks],
+        findings=[*broken, *reasons, *remarks, *judge_cron(cron_targets(store.settings), found)],
         orchestrators=found,
     )
 

@@ -100,8 +100,9 @@ def check(options: GlobalOptions) -> None:
     """Check the settings without connecting to anything; exit code 78 when something is wrong.
 
     Every problem is named, with the key, where it was set, and the nearest known key. Warnings (old names,
-    secrets that other users can read) leave the exit code 0. The other wheels that are installed judge what
-    they alone know: rrq-orchestrator the cron entries.
+    secrets that other users can read, cron entries for queues that these settings do not serve) leave the
+    exit code 0. The other wheels that are installed judge what they alone know: rrq-orchestrator the cron
+    entries.
 
     JSON: {"ok", "file", "problems": [text], "warnings": [text]}
     """
@@ -131,7 +132,7 @@ def _judged(options: GlobalOptions) -> tuple[str | None, list[str], list[str]]:
     import warnings
 
     from rrq_protocol import SettingsError
-    from rrq_protocol.settings import find_exposed
+    from rrq_protocol.settings import find_exposed, find_unserved
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeprecationWarning)
@@ -143,4 +144,5 @@ def _judged(options: GlobalOptions) -> tuple[str | None, list[str], list[str]]:
     found = [*draft.problems, *draft.concerning(problems_of_others(draft.settings))]
     problems = list(SettingsError(found).problems)  # each on one line, whatever stands in a name
     exposed = find_exposed(draft.settings, draft.origins)
-    return draft.settings.provenance.config_file, problems, [*old, *exposed]
+    lost = draft.concerning(find_unserved(draft.settings))
+    return draft.settings.provenance.config_file, problems, [*old, *exposed, *lost]

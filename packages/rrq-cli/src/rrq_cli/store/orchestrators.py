@@ -88,6 +88,7 @@ def list_orchestrators(store: Store) -> list[OrchestratorInfo]:
     for i, name in enumerate(names):
         report, active = replies[2 * i], replies[2 * i + 1]
         info = read_report(name, report)
+        info.queues = [store.keys.queue_name(each) for each in info.queues]
         info.active_jobs = active if isinstance(active, int) else 0
         info.state = lease_state(live[name], now) if name in live else "reaping"
         info.lease_seconds_left = (live[name] - now) / 1000 if name in live else None

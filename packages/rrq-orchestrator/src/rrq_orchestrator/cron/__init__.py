@@ -2,10 +2,11 @@
 and the service that enqueues one job for each.
 
 Pure are ``expression`` (the text), ``schedule`` (its ticks in a time zone), ``ticks`` (what is due now, and
-what becomes of what was missed) and ``entries`` (from the settings to these). ``service`` asks Redis and
-acts.
+what becomes of what was missed), ``entries`` (from the settings to these) and ``strays`` (jobs that nobody
+would execute). ``service`` asks Redis and acts.
 """
 
 from rrq_orchestrator.cron.entries import CronEntry, cron_entries, cron_problems
+from rrq_orchestrator.cron.strays import strays, watched_queues
 
-__all__ = ["CronEntry", "cron_entries", "cron_problems"]
+__all__ = ["CronEntry", "cron_entries", "cron_problems", "strays", "watched_queues"]

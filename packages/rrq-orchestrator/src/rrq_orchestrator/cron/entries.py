@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from rrq_orchestrator.cron.strays import unknown_runners
 from rrq_protocol import InvalidJob, Job, Settings, SettingsError
 from rrq_protocol.settings import CronJob, cron_entry_names
 from rrq_protocol.transitions import EnqueueDefaults, Guard, PreparedJob, prepare
@@ -80,8 +81,11 @@ def tick_id(name: str, tick: int) -> str:
 
 def cron_problems(settings: Settings) -> Sequence[str]:
     """Return what is wrong with the cron entries, each with its key path (entry point
-    ``rrq.settings_checks``)."""
-    return _read(settings)[1]
+    ``rrq.settings_checks``).
+
+    Those about runners do not keep an orchestrator from its start: it may have been given one by code.
+    """
+    return [*_read(settings)[1], *unknown_runners(settings)]
 
 
 def cron_entries(settings: Settings) -> tuple[CronEntry, ...]:

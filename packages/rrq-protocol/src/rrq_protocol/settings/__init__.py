@@ -24,6 +24,7 @@ from rrq_protocol.settings.redis_target import (
     resolve_redis,
 )
 from rrq_protocol.settings.secret import Secret, mask_url
+from rrq_protocol.settings.serving import CronTarget, cron_targets, find_unserved, served_queues
 from rrq_protocol.settings.source import draft_settings, load_settings, load_settings_with_origins
 from rrq_protocol.settings.tables import available_cpus
 from rrq_protocol.settings.tree import Origin
@@ -31,6 +32,7 @@ from rrq_protocol.settings.values import parse_duration, parse_size
 
 __all__ = [
     "CronJob",
+    "CronTarget",
     "DEFAULT_HTTP_ADDRESS",
     "DEFAULT_REDIS_DSN",
     "Draft",
@@ -50,8 +52,10 @@ __all__ = [
     "available_cpus",
     "connection_pool",
     "cron_entry_names",
+    "cron_targets",
     "draft_settings",
     "find_exposed",
+    "find_unserved",
     "load_settings",
     "load_settings_with_origins",
     "lone_connection",
@@ -60,4 +64,5 @@ __all__ = [
     "parse_settings",
     "parse_size",
     "resolve_redis",
+    "served_queues",
 ]

@@ -122,6 +122,21 @@ def test_mistakes_wait_for_the_next_change(
         assert sum("gen.py" in event["files"] for event in watch.named("watch.changed")) <= 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_settings_file_that_is_gone_is_waited_for(
+    project: Path, producer: Producer, environment: dict[str, str], named: bool
+) -> None:
+    """Found or named at the start, it does not become "no file" with the defaults, which mean another Redis;
+    once it is back the worker runs."""
+    arguments = ("--config", "rrq.toml") if named else ()
+    with Command("-c", WATCH, "watch", *arguments, cwd=project, env=environment) as watch:
+        assert _result(producer) == "one"
+        (project / "rrq.toml").rename(project / "rrq.away")
+        assert "rrq.toml: the settings file is gone" in watch.wait_for("watch.not_started")
+        (project / "rrq.away").rename(project / "rrq.toml")
+        assert _result(producer) == "one"
+
+
 def test_options_say_which_files_count(
     project: Path, producer: Producer, environment: dict[str, str]
 ) -> None:

@@ -163,6 +163,7 @@ def watching(
     from rrq_orchestrator.watch import watched_folder
 
     folder = watched_folder(first)
+    reload = partial(_from_the_same_file, reload, first.provenance.config_file)
 
     def make(
         settings: "Settings", target: "RedisTarget", burst: bool, log: "FilteringBoundLogger"
@@ -173,6 +174,22 @@ def watching(
         return _Watching(life, first.watch, folder, log)
 
     return make
+
+
+def _from_the_same_file(reload: "Callable[[], Settings]", file: str | None) -> "Settings":
+    """Return the settings, while the file of the start is there.
+
+    A file that is gone, as while git switches branches, does not mean "no settings": with the defaults, jobs
+    would be taken from another Redis.
+
+    Raises:
+        SettingsError: It is gone, or says something wrong.
+    """
+    from rrq_protocol import SettingsError
+
+    if file is not None and not Path(file).exists():
+        raise SettingsError([f"{file}: the settings file is gone: bring it back, or start anew without it"])
+    return reload()
 
 
 class _Watching:

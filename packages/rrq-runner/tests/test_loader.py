@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from rrq_protocol import SettingsError
 from rrq_runner.errors import LoadError
-from rrq_runner.loader import add_working_directory, load_runner_settings, split_reference
+from rrq_runner.loader import (
+    add_working_directory,
+    load_app_settings,
+    load_runner_settings,
+    split_reference,
+)
 
 APP = """
 from rrq_runner import Registry, RunnerSettings
@@ -39,6 +45,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_both_forms_load(reference: str) -> None:
     """A colon or a dot before the attribute; a bare registry counts as settings."""
     assert load_runner_settings(reference).registry.names == []
+
+
+def test_settings_of_rrq_are_found(folder: Path) -> None:
+    """The object itself, or what handlers hold; handlers alone have none, and anything else is a mistake."""
+    (folder / "shop" / "config.py").write_text(
+        "from rrq_protocol import Settings\n"
+        "from rrq_runner import Registry\n"
+        "from rrq_runner.compat import PythonRunnerSettings\n"
+        "rrq_settings = Settings(key_prefix='mine')\n"
+        "handlers = PythonRunnerSettings(Registry(), rrq_settings=rrq_settings)\n"
+    )
+    for name in ("rrq_settings", "handlers"):
+        found = load_app_settings(f"shop.config.{name}")
+        assert found is not None
+        assert found.key_prefix == "mine"
+    assert load_app_settings("shop.app:settings") is None
+    assert load_app_settings("shop.app:registry") is None
+    with pytest.raises(SettingsError, match="expected RRQSettings or a RunnerSettings, but number is an int"):
+        load_app_settings("shop.app:number")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`rrq check`, called as people call it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,9 +111,40 @@ def test_the_command_to_start_one_has_the_options(world: World) -> None:
     assert "`rrq --prefix other worker run`" in world.rrq("--prefix", "other", "check").words
 
 
-def test_the_settings_of_earlier_versions_are_no_mistake(world: World) -> None:
-    """`rrq check --settings …` answers as without it, and says on stderr that it is not looked at."""
+def test_the_settings_of_a_program_say_where_to_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rrq check --settings …` asks the server that the object names, be it RRQSettings or handlers that hold
+    them; options of the command line stand above it. Handlers alone leave it to the file and the environment,
+    which is told."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path(world.folder, "checked_app.py").write_text(
+        "from rrq_protocol.old_names import RRQSettings\n"
+        "from rrq_runner import Registry\n"
+        "from rrq_runner.compat import PythonRunnerSettings\n"
+        f"here = RRQSettings(redis_dsn={world.url!r}, key_prefix={world.keys.prefix!r})\n"
+        "away = RRQSettings(redis_dsn='redis://127.0.0.1:1/0')\n"
+        "handlers = PythonRunnerSettings(Registry(), rrq_settings=here)\n"
+        "alone = Registry()\n"
+    )
     world.register(host="h", pid=7)
-    answer = world.rrq("check", "--settings", "app.config.settings", "--json")
-    assert (answer.code, answer.json["healthy"]) == (0, True)
-    assert "--settings is not needed" in answer.err
+    empty = {"RRQ_REDIS_DSN": "redis://127.0.0.1:2/0", "RRQ_KEY_PREFIX": "none"}
+    for name in ("here", "handlers"):
+        answer = world.rrq("check", "--settings", f"checked_app.{name}", "--json", environment=empty)
+        assert (answer.code, answer.json["healthy"], answer.err) == (0, True, "")
+    answer = world.rrq("check", "--settings", "checked_app:away")
+    assert (answer.code, "127.0.0.1:1/0" in answer.err) == (1, True)
+    above = ("--redis-dsn", world.url, "--prefix", world.keys.prefix)
+    assert world.rrq(*above, "check", "--settings", "checked_app:away", environment=empty).code == 0
+    answer = world.rrq("check", "--settings", "checked_app:alone")
+    assert (answer.code, "holds handlers alone" in answer.err) == (0, True)
+
+
+@pytest.mark.parametrize("reference", ["no.such.thing", "json:dumps", "json:nothing", "nonsense"])
+def test_settings_that_are_none_are_told_in_one_line(
+    world: World, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    """Exit code 78, with what was expected; nothing is asked of the default server."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    answer = world.rrq("check", "--settings", reference)
+    assert (answer.code, answer.out) == (78, "")
+    assert reference in answer.err
+    assert len(answer.err.strip().splitlines()) <= 2

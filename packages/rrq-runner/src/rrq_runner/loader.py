@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rrq_protocol import install_old_modules
+from rrq_protocol import Settings, SettingsError, install_old_modules
 from rrq_runner.errors import LoadError
 from rrq_runner.failures import location, type_name
 from rrq_runner.registry import Registry
@@ -28,13 +28,7 @@ def load_runner_settings(reference: str) -> RunnerSettings:
         LoadError: The reference is malformed, the module is missing or fails, or the attribute is missing or
             of a wrong type. The text is one line.
     """
-    module_name, attribute = split_reference(reference)
-    found: Any = _import(reference, module_name)
-    for name in attribute.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise LoadError(reference, _no_attribute(found, module_name, name)) from None
+    found, attribute = _find(reference)
     if isinstance(found, Registry):
         return RunnerSettings(registry=found)
     if not isinstance(found, RunnerSettings):
@@ -44,6 +38,42 @@ def load_runner_settings(reference: str) -> RunnerSettings:
             "write settings = RunnerSettings(registry=registry) and name that",
         )
     return found
+
+
+def load_app_settings(reference: str) -> Settings | None:
+    """Import the module named in ``reference`` and return the settings of RRQ that the object is or holds;
+    None where handlers have none.
+
+    The current directory is on the import path. Entry point ``python`` of the group ``rrq.app_settings``.
+
+    Raises:
+        SettingsError: As LoadError of :func:`load_runner_settings`.
+    """
+    add_working_directory()
+    try:
+        found, attribute = _find(reference)
+        if not isinstance(found, (Settings, RunnerSettings, Registry)):
+            raise LoadError(
+                reference,
+                f"expected RRQSettings or a RunnerSettings, but {attribute} is "
+                f"{_article(type(found).__name__)}",
+            )
+    except LoadError as error:
+        raise SettingsError([str(error)]) from error
+    held = found if isinstance(found, Settings) else getattr(found, "rrq_settings", None)
+    return held if isinstance(held, Settings) else None
+
+
+def _find(reference: str) -> tuple[Any, str]:
+    """Return the object and the name of its attribute."""
+    module_name, attribute = split_reference(reference)
+    found: Any = _import(reference, module_name)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise LoadError(reference, _no_attribute(found, module_name, name)) from None
+    return found, attribute
 
 
 def split_reference(reference: str) -> tuple[str, str]:

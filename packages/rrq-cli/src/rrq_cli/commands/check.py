@@ -1,9 +1,11 @@
 """``rrq check``: is Redis there, and does an orchestrator live that can execute jobs?"""
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
+from rrq_cli.app_settings import app_settings
 from rrq_cli.exits import ExitCode, explain
 from rrq_cli.hints import command
 from rrq_cli.output import emit, note, note_if_none
@@ -15,13 +17,22 @@ from rrq_cli.verdict import judge, judge_cron
 from rrq_cli.views.health import show_health
 from rrq_protocol.settings import cron_targets
 
+if TYPE_CHECKING:
+    from rrq_protocol import Settings
+
 __all__ = ["check", "look"]
 
 
 @click.command()
 @common
-@click.option("--settings", "handlers", metavar="MODULE:ATTR", hidden=True)  # of earlier versions
-def check(options: GlobalOptions, handlers: str | None) -> int:
+@click.option(
+    "--settings",
+    "reference",
+    metavar="MODULE:ATTR",
+    help="Go by the settings that this Python object is (RRQSettings) or holds (a RunnerSettings with "
+    "rrq_settings), not by rrq.toml.",
+)
+def check(options: GlobalOptions, reference: str | None) -> int:
     """Check that Redis answers and that orchestrators live whose runners take jobs; exit code 1 when not.
 
     An orchestrator whose lease is past by the server's clock is shown as lapsed: it died, hangs, or lost its
@@ -30,10 +41,8 @@ def check(options: GlobalOptions, handlers: str | None) -> int:
     JSON: {"healthy", "redis", "redis_version", "ping_ms", "findings": [text], "orchestrators": [{"id",
     "state", "runners": […], …}]}, also where Redis does not answer
     """
-    if handlers is not None:
-        note("check reads rrq.toml and the environment only: --settings is not needed, and not looked at")
     try:
-        with open_store(options) as store:
+        with open_store(options, _settings_of(reference, options)) as store:
             health = look(store)
             remark = store.remark
     except Exception as error:
@@ -46,6 +55,15 @@ def check(options: GlobalOptions, handlers: str | None) -> int:
     emit(options.as_json, health, show_health)
     note_if_none(health.orchestrators, remark)
     return ExitCode.OK if health.healthy else ExitCode.FINDING
+
+
+def _settings_of(reference: str | None, options: GlobalOptions) -> "Settings | None":
+    if reference is None:
+        return None
+    settings = app_settings(reference, options)
+    if settings is None:
+        note(f"{reference} holds handlers alone: rrq.toml and the environment say which Redis is meant")
+    return settings
 
 
 def look(store: Store) -> Health:

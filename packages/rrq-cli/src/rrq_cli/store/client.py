@@ -97,14 +97,18 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def open_store(options: GlobalOptions) -> Iterator[Store]:
+def open_store(options: GlobalOptions, settings: Settings | None = None) -> Iterator[Store]:
     """Connect to the Redis the command line means, and close the connection afterwards.
+
+    Args:
+        options: Those of the command line.
+        settings: What to go by in place of the settings that they mean.
 
     Raises:
         CliError: Nothing answers there.
         SettingsError: The settings have problems.
     """
-    settings = settings_for(options)
+    settings = settings or settings_for(options)
     target = resolve_redis(settings)
     missing = no_file(settings)
     if target.problem is not None or target.url is None:

@@ -177,6 +177,50 @@ def test_worker_run_with_settings(shop: Shop) -> None:
     assert [job.status for job in shop.jobs()] == [JobStatus.COMPLETED]
 
 
+FIRST = """
+from rrq.exc import RetryJob
+from rrq.registry import JobRegistry
+from rrq.settings import RRQSettings
+
+async def process_message(ctx, message: str):
+    return {"result": f"{message} {ctx['started']} {ctx['rrq_settings'].default_max_retries}"}
+
+async def on_startup(ctx):
+    ctx["started"] = "started"
+
+job_registry = JobRegistry()
+job_registry.register("process_message", process_message)
+rrq_settings = RRQSettings(
+    job_registry=job_registry, on_startup=on_startup, redis_dsn="URL", default_max_retries=7
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "stop"),
+    [
+        ("rrq worker run --burst --settings myapp.worker_config.rrq_settings", None),
+        ("rrq worker watch --path . --settings myapp.worker_config.rrq_settings", signal.SIGINT),
+    ],
+)
+def test_settings_with_handlers(line: str, stop: signal.Signals | None, shop: Shop) -> None:
+    """`RRQSettings(job_registry=…, on_startup=…)` is what `--settings` names in the first library: its
+    handlers run, at the Redis that it names, whatever the environment says; `rrq check` takes it too.
+    """
+    shop.write("myapp/__init__.py", "")
+    shop.write("myapp/worker_config.py", FIRST.replace("URL", shop.url))
+    shop.write("enqueue_script.py", ENQUEUE.replace("from config", "from myapp.worker_config"))
+    shop.environment["RRQ_REDIS_DSN"] = "redis://127.0.0.1:1/0"
+    shop.run(f"{OLD} enqueue_script.py")
+    if stop is None:
+        shop.run(line)
+        assert "no live orchestrator" in shop.run("rrq check --settings myapp.worker_config.rrq_settings", 1)
+    else:
+        with shop.running(line, stop=stop):
+            shop.wait_until(JobStatus.COMPLETED, 2)
+    assert _answers(shop) == ["Hello RRQ! started 7", "retry_me started 7"]
+
+
 def test_options_of_enqueue(shop: Shop) -> None:
     """A unique key with a deferral makes one job of many calls; a prefix names the runner."""
     shop.write("script.py", DEFER)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rrq_protocol import SettingsError
+from rrq_protocol import Settings, SettingsError
 from rrq_protocol.old_names import RRQSettings, load_toml_settings
 
 
@@ -23,3 +23,14 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     """By its name."""
     (tmp_path / "shop.toml").write_text("[rrq]\ndefault_max_retries = 9\n")
     assert load_toml_settings(tmp_path / "shop.toml").default_max_retries == 9
+
+
+def test_handlers_may_be_among_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept beside the settings, which are those of any program; without them nothing is there."""
+    monkeypatch.chdir(tmp_path)
+    registry, hook = object(), print
+    settings = RRQSettings(job_registry=registry, on_startup=hook, default_max_retries=2)
+    assert isinstance(settings, Settings)
+    assert (settings.job_registry, settings.on_startup, settings.on_shutdown) == (registry, hook, None)
+    assert settings.default_max_retries == 2
+    assert RRQSettings().job_registry is None

@@ -47,6 +47,26 @@ def test_both_forms_load(reference: str) -> None:
     assert load_runner_settings(reference).registry.names == []
 
 
+def test_handlers_beside_settings_load(folder: Path) -> None:
+    """`RRQSettings` of the first library are taken with their handlers and hooks; without handlers, or with
+    something else, what to write is told."""
+    (folder / "shop" / "first.py").write_text(
+        "from rrq_protocol.old_names import RRQSettings\n"
+        "from rrq_runner import Registry\n"
+        "def hook(): ...\n"
+        "full = RRQSettings(job_registry=Registry(), on_startup=hook, on_shutdown=hook)\n"
+        "empty = RRQSettings()\n"
+        "odd = RRQSettings(job_registry=5)\n"
+    )
+    loaded = load_runner_settings("shop.first.full")
+    hooks = [loaded.on_startup, loaded.on_shutdown]
+    assert [getattr(hook, "__name__", None) for hook in hooks] == ["hook", "hook"]
+    with pytest.raises(LoadError, match=r"write RRQSettings\(job_registry=job_registry"):
+        load_runner_settings("shop.first.empty")
+    with pytest.raises(LoadError, match="registry: expected a Registry, got int"):
+        load_runner_settings("shop.first.odd")
+
+
 def test_settings_of_rrq_are_found(folder: Path) -> None:
     """The object itself, or what handlers hold; handlers alone have none, and anything else is a mistake."""
     (folder / "shop" / "config.py").write_text(

@@ -14,7 +14,7 @@ class RRQWorker:
 
     Args:
         settings: Everything configured; by default as :func:`rrq_protocol.load_settings` reads it.
-        job_registry: The handlers: a Registry, or a RunnerSettings.
+        job_registry: The handlers: a Registry, or a RunnerSettings; by default those that ``settings`` hold.
         queues: What it serves, in place of the queues of the settings.
         burst: End once no job is left.
     """
@@ -28,7 +28,9 @@ class RRQWorker:
         burst: bool = False,
     ) -> None:
         if job_registry is None:
-            raise TypeError("RRQWorker: give the handlers as job_registry")
+            if getattr(settings, "job_registry", None) is None:
+                raise TypeError("RRQWorker: give the handlers as job_registry")
+            job_registry = settings
         self._settings, self._handlers, self._burst = settings or load_settings(), job_registry, burst
         if queues is not None:
             import msgspec

@@ -173,7 +173,8 @@ def test_handlers_named_on_the_command_line(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--settings", "no attribute"), 78, "rrq.runners.python.app: expected"),
+        (("--settings", "no attribute"), 78, "expected pkg.module:attr"),
+        (("--settings", "no.such.module"), 78, "no module named 'no'"),
         (("--path", "none"), 78, "rrq.watch.path: expected a folder, got 'none'"),
         (("--pre-restart-cmd", "'open"), 2, "--pre-restart-cmd"),
     ],

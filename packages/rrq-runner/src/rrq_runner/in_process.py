@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rrq_protocol import ExecutionOutcome, ExecutionRequest, SettingsError
+from rrq_protocol import ExecutionOutcome, ExecutionRequest, Settings, SettingsError
 from rrq_runner.context import State
 from rrq_runner.engine import Engine
 from rrq_runner.errors import LoadError
 from rrq_runner.lifespan import running_hooks
-from rrq_runner.loader import add_working_directory, load_runner_settings
+from rrq_runner.loader import add_working_directory, load_runner_settings, runner_settings_of
 from rrq_runner.registry import Registry
 from rrq_runner.settings import RunnerSettings
 
@@ -63,7 +63,7 @@ class LoadedHandlers:
         return executing(self.settings)
 
 
-def load_handlers(reference: str | RunnerSettings | Registry) -> LoadedHandlers:
+def load_handlers(reference: str | RunnerSettings | Registry | Settings) -> LoadedHandlers:
     """Import the settings object named by ``pkg.module:attr``, with the current directory on the import path;
     or take the object itself.
 
@@ -74,6 +74,8 @@ def load_handlers(reference: str | RunnerSettings | Registry) -> LoadedHandlers:
         return LoadedHandlers(reference)
     if isinstance(reference, Registry):
         return LoadedHandlers(RunnerSettings(registry=reference))
+    if isinstance(reference, Settings):
+        return LoadedHandlers(runner_settings_of(reference))
     if not isinstance(reference, str):  # a program without types
         raise SettingsError(
             [f"handlers: expected a Registry or RunnerSettings, got {type(reference).__name__}"]

@@ -23,6 +23,9 @@ async def running_hooks(settings: RunnerSettings, state: State) -> AsyncIterator
     Raises:
         StartupError: A start-up hook failed; the text names the exception and the place.
     """
+    held = getattr(settings, "rrq_settings", None)
+    if held is not None:  # of earlier versions: handlers find them there
+        state["rrq_settings"] = held
     async with AsyncExitStack() as stack:
         if settings.lifespan is not None:
             try:

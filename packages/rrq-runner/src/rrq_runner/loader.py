@@ -22,7 +22,8 @@ _FORM = "expected pkg.module:attr or pkg.module.attr"
 def load_runner_settings(reference: str) -> RunnerSettings:
     """Import the module named in ``reference`` and return its settings object.
 
-    A bare :class:`Registry` counts as settings with nothing else set.
+    A bare :class:`Registry` counts as settings with nothing else set; ``RRQSettings`` of the first library
+    count with the handlers and hooks they hold.
 
     Raises:
         LoadError: The reference is malformed, the module is missing or fails, or the attribute is missing or
@@ -31,6 +32,11 @@ def load_runner_settings(reference: str) -> RunnerSettings:
     found, attribute = _find(reference)
     if isinstance(found, Registry):
         return RunnerSettings(registry=found)
+    if isinstance(found, Settings):
+        try:
+            return runner_settings_of(found)
+        except SettingsError as error:
+            raise LoadError(reference, str(error)) from error
     if not isinstance(found, RunnerSettings):
         raise LoadError(
             reference,
@@ -38,6 +44,21 @@ def load_runner_settings(reference: str) -> RunnerSettings:
             "write settings = RunnerSettings(registry=registry) and name that",
         )
     return found
+
+
+def runner_settings_of(settings: Settings) -> RunnerSettings:
+    """Return the handlers that settings of the first library hold; they find the settings in their state.
+
+    Raises:
+        SettingsError: They hold none, or something else.
+    """
+    from rrq_runner.compat import PythonRunnerSettings
+
+    registry = getattr(settings, "job_registry", None)
+    if registry is None:
+        raise SettingsError(["expected handlers too: write RRQSettings(job_registry=job_registry, …)"])
+    hooks = {name: getattr(settings, name, None) for name in ("on_startup", "on_shutdown")}
+    return PythonRunnerSettings(registry, rrq_settings=settings, **hooks)
 
 
 def load_app_settings(reference: str) -> Settings | None:

@@ -14,10 +14,30 @@ if TYPE_CHECKING:
     from rrq_orchestrator.runners.in_process import InProcessRunner
     from rrq_protocol import Settings
 
-__all__ = ["load_in_process"]
+__all__ = ["app_settings", "load_in_process"]
 
 _GROUP: Final = "rrq.in_process"
+_SETTINGS_GROUP: Final = "rrq.app_settings"
 _RUNTIME: Final = "python"
+
+
+def app_settings(reference: str) -> "Settings | None":
+    """Return the settings of RRQ that the object ``reference`` names is or holds; None for handlers alone.
+
+    Raises:
+        SettingsError: It cannot be loaded.
+        click.exceptions.Exit: No installed wheel runs handlers; told on standard error.
+    """
+    load: Any = _of_the_wheel(_SETTINGS_GROUP)
+    settings: Settings | None = load(reference)
+    return settings
+
+
+def _of_the_wheel(group: str) -> Any:
+    found = [each for each in entry_points(group=group) if each.name == _RUNTIME]
+    if not found:
+        fail("--settings: install rrq-runner, which runs handlers: pip install rrq-runner", ExitCode.USAGE)
+    return found[0].load()
 
 
 def load_in_process(reference: object, settings: "Settings") -> "dict[str, InProcessRunner]":
@@ -29,10 +49,7 @@ def load_in_process(reference: object, settings: "Settings") -> "dict[str, InPro
     """
     from rrq_orchestrator.runners.in_process import DEFAULT_SLOTS, InProcessRunner
 
-    found = [each for each in entry_points(group=_GROUP) if each.name == _RUNTIME]
-    if not found:
-        fail("--settings: install rrq-runner, which runs handlers: pip install rrq-runner", ExitCode.USAGE)
-    handlers: Any = found[0].load()(reference)
+    handlers: Any = _of_the_wheel(_GROUP)(reference)
     name = settings.default_runner_name
     configured = settings.runners.get(name)
     limits = [] if configured is None else [configured.max_in_flight]

@@ -55,13 +55,20 @@ def log_options(command: F) -> F:
     )(command)
 
 
-def load(config: str | None, overrides: Mapping[str, Any], queues: Sequence[str] = ()) -> "Settings":
+def load(
+    config: str | None,
+    overrides: Mapping[str, Any],
+    queues: Sequence[str] = (),
+    app: "Settings | None" = None,
+) -> "Settings":
     """Return the settings, with the options of the command line on top.
 
     Args:
         config: ``--config``.
         overrides: Settings by key; None means not given.
         queues: ``--queue``, as given. They replace the queues of the settings.
+        app: Settings that a program holds, in place of those of a file that nobody named and of the
+            environment.
 
     Raises:
         SettingsError: With every problem found.
@@ -73,11 +80,17 @@ def load(config: str | None, overrides: Mapping[str, Any], queues: Sequence[str]
 
     weights = _weights(queues)
     settings = load_settings(config, overrides=overrides)
+    if app is not None and config is None:
+        given = [key for key, value in overrides.items() if value is not None]
+        settings = replace(app, **{key: getattr(settings, key) for key in given})
     return replace(settings, worker=replace(settings.worker, queues=weights)) if weights else settings
 
 
 def load_noting(
-    config: str | None, overrides: Mapping[str, Any], queues: Sequence[str] = ()
+    config: str | None,
+    overrides: Mapping[str, Any],
+    queues: Sequence[str] = (),
+    app: "Settings | None" = None,
 ) -> tuple["Settings", list[str]]:
     """Return the settings as :func:`load` does, and what it found of names of earlier versions.
 
@@ -87,7 +100,7 @@ def load_noting(
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeprecationWarning)
-        settings = load(config, overrides, queues)
+        settings = load(config, overrides, queues, app)
     return settings, [str(each.message) for each in caught if issubclass(each.category, DeprecationWarning)]
 
 

@@ -64,8 +64,9 @@ Exit codes: 0 stopped, 2 wrong usage, 78 wrong configuration at the start.
     "--settings",
     "app",
     metavar="MODULE:ATTR",
-    help="Serve these Python handlers (a RunnerSettings or a Registry) as the default runner; the same as "
-    "its app in the settings.",
+    help="Serve these Python handlers (a RunnerSettings, a Registry, or RRQSettings with a job_registry) as "
+    "the default runner; the same as its app in the settings. Settings of RRQ that the object holds at the "
+    "start take the place of ./rrq.toml.",
 )
 @redis_options
 @log_options
@@ -84,14 +85,16 @@ def watch(
     from msgspec.structs import replace
 
     from rrq_orchestrator.commands.exits import explained
+    from rrq_orchestrator.commands.in_process import app_settings
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
 
     exit_cleanly_on_signal()
     keep_standard_streams()
     overrides["key_prefix"] = overrides.pop("prefix")
-    reload = partial(_load, config, overrides, queues, app)
     with explained():
+        held = None if app is None else app_settings(app)
+        reload = partial(_load, config, overrides, queues, app, held)
         settings = reload()
         chosen = _chosen(settings.watch, path, patterns, ignore_patterns, no_gitignore, _split(commands))
         code = run_orchestrator(
@@ -101,19 +104,29 @@ def watch(
 
 
 def _load(
-    config: str | None, overrides: Mapping[str, Any], queues: Sequence[str], app: str | None
+    config: str | None,
+    overrides: Mapping[str, Any],
+    queues: Sequence[str],
+    app: str | None,
+    held: "Settings | None" = None,
 ) -> "Settings":
     """Return the settings; handlers that ``--settings`` names are run in a process that can be replaced."""
     if app is None:
         return load(config, overrides, queues)
+    from msgspec.structs import replace
+
     from rrq_orchestrator.runners.environment import app_command
 
-    settings = load(config, overrides)
+    settings = load(config, overrides, queues, held)
     name = settings.default_runner_name
     configured = settings.runners.get(name)
     # A command in the file gives way, as it does to the handlers of `rrq worker run --settings`.
     served = {"app": app} if configured is None or not configured.cmd else {"cmd": app_command(app)}
-    return load(config, {**overrides, "runners": {name: {**served, "mode": "managed"}}}, queues)
+    runner = {name: {**served, "mode": "managed"}}
+    if held is None or config is not None:
+        return load(config, {**overrides, "runners": runner}, queues)
+    served_by = load(None, {"runners": runner}).runners[name]
+    return replace(settings, runners={**settings.runners, name: served_by})
 
 
 def _split(commands: Sequence[str]) -> list[tuple[str, ...]]:

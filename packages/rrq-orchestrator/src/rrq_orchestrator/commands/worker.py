@@ -36,6 +36,7 @@ def _run(
     **overrides: Any,
 ) -> None:
     from rrq_orchestrator.commands.exits import explained
+    from rrq_orchestrator.commands.in_process import app_settings
     from rrq_orchestrator.commands.process import keep_standard_streams, run_orchestrator
     from rrq_orchestrator.commands.signals import exit_cleanly_on_signal
 
@@ -44,7 +45,8 @@ def _run(
     names = {"runner_mode": "runner_management_mode", "prefix": "key_prefix"}
     with explained():
         given = {names.get(key, key): value for key, value in overrides.items()}
-        settings, old_names = load_noting(config, given, queues)
+        held = None if in_process is None else app_settings(in_process)
+        settings, old_names = load_noting(config, given, queues, held)
     if supervised:
         from rrq_orchestrator import logs
         from rrq_orchestrator.commands.supervise import supervise
@@ -89,8 +91,9 @@ def _command(name: str) -> click.Command:
         "--settings",
         "in_process",
         metavar="MODULE:ATTR",
-        help="Run these Python handlers (a RunnerSettings or a Registry) in this process, as the default "
-        "runner: no second process, but also nothing that could end a handler which does not end.",
+        help="Run these Python handlers (a RunnerSettings, a Registry, or RRQSettings with a job_registry) "
+        "in this process, as the default runner: no second process, but also nothing that could end a "
+        "handler which does not end. Settings of RRQ that the object holds take the place of ./rrq.toml.",
     )(command)
     command = queue_option(command)
     command = config_option(command)

@@ -119,7 +119,8 @@ def test_commands_as_they_were_written(myapp: Shop) -> None:
     myapp.call("rrq debug submit send_email --job-id waiting_1 --defer 1h")
     for line, code in COMMANDS:
         myapp.call(line, code)
-    myapp.run(f"rrq-executor {SETTINGS}")  # nobody speaks to it, and its input ends
+    for launcher in ("rrq-executor", "rrq executor python"):
+        myapp.run(f"{launcher} {SETTINGS}")  # nobody speaks to it, and its input ends
 
 
 def test_watching(myapp: Shop) -> None:

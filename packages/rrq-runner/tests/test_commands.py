@@ -121,17 +121,24 @@ def test_the_old_name_of_the_script_is_understood(
         ("rrq-executor", {"RRQ_RUNNER_TCP_SOCKET": "nonsense"}, 2, "no TCP address"),
         ("rrq-executor", {"RRQ_EXECUTOR_TCP_SOCKET": "nonsense"}, 2, "no TCP address"),
         ("rrq-runner", {}, 2, "no address"),
+        ("rrq executor python", {}, 0, "rrq-executor without an address is deprecated"),
+        ("rrq executor python", {"RRQ_RUNNER_TCP_SOCKET": "nonsense"}, 2, "no TCP address"),
+        ("rrq runner python", {}, 2, "no address"),
     ],
 )
-def test_the_old_script_speaks_stdio_without_an_address(
+def test_the_old_names_speak_stdio_without_an_address(
     name: str, address: dict[str, str], code: int, said: str, tmp_path: Path
 ) -> None:
-    """As earlier versions did, with a warning. An address that is given counts; the new name asks for one."""
+    """As earlier versions did, with a warning: the script, and the command that launches it. An address that
+    is given counts; the new names ask for one."""
     (tmp_path / "handlers.py").write_text("from rrq_runner import Registry\nregistry = Registry()\n")
     program = f"import sys; sys.argv[0] = {name!r}; from rrq_runner.__main__ import main; main()"
+    words = name.split()
+    if len(words) > 1:
+        program = f"from rrq_runner.commands import {words[1]}; {words[1]}(prog_name='rrq {words[1]}')"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}
     done = subprocess.run(
-        [sys.executable, "-c", program, "--settings", "handlers:registry"],
+        [sys.executable, "-c", program, *words[2:], "--settings", "handlers:registry"],
         cwd=tmp_path,
         env={**kept, **address},
         stdin=subprocess.DEVNULL,  # its end is the end of the runner

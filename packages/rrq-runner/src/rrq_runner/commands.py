@@ -23,6 +23,9 @@ __all__ = ["OLD_COMMAND", "executor", "python", "runner"]
 OLD_COMMAND: Final = "rrq-executor"
 """Context object of a call by the old name, which without any address speaks over stdin and stdout."""
 
+_OLD_GROUP: Final = "rrq_runner.old_group"
+"""Key in ``Context.meta`` of a call by ``rrq executor``, which launches what ``rrq-executor`` is."""
+
 
 @click.command("python")
 @click.option("--settings", "reference", metavar="MODULE:ATTR", help="The RunnerSettings object to serve.")
@@ -68,7 +71,8 @@ def python(
         return load_runner_settings(named)
 
     options = AddressOptions(tcp_socket, unix_socket, stdio)
-    if context.find_root().obj == OLD_COMMAND and is_without_address(options, os.environ):
+    old = context.find_root().obj == OLD_COMMAND or _OLD_GROUP in context.meta
+    if old and is_without_address(options, os.environ):
         warn_old_name("rrq-executor without an address", "rrq-runner --stdio")
         options = AddressOptions(stdio=True)
     context.exit(run_process(load, endpoint_from(options)))
@@ -83,8 +87,10 @@ runner.add_command(python)
 
 
 @click.group("executor")
-def executor() -> None:
+@click.pass_context
+def executor(context: click.Context) -> None:
     """The old name of runner."""
+    context.meta[_OLD_GROUP] = True
     warn_old_name("rrq executor", "rrq runner")
 
 

@@ -77,6 +77,17 @@ async def test_a_culprit_dies_alone() -> None:
         await pool.recorder.until(lambda: "innocent" in pool.recorder.outcomes)
 
 
+async def test_every_restart_is_counted_and_every_process_wanted() -> None:
+    """Also of those for suspects; as many are wanted as there are."""
+    async with opened() as (pool, isolation):
+        assert (pool.runner.processes, len(pool.runner.pids())) == (2, 2)
+        for number in (1, 2):
+            isolation.submit(make_request(f"poison{number}", "kill"))
+            await pool.loss(f"poison{number}")
+            await pool.recorder.until(lambda: isolation.free == 1)
+            assert pool.runner.history.restarts == number
+
+
 async def test_an_unresponsive_suspect_is_replaced() -> None:
     """A quarantine reaches the process, whichever pool it is of."""
     async with opened() as (pool, isolation):

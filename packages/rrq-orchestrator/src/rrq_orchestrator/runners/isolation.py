@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 import anyio
+from msgspec.structs import replace
 
 from rrq_orchestrator.runners.base import (
     Isolation,
@@ -49,12 +50,18 @@ class OnDemandPool:
         self._pool: Pool | None = None
         self._wanted = anyio.Event()
         self._uses = 0
+        self._restarts = 0
         self._stopping = False
 
     @property
     def pool(self) -> Pool | None:
         """The pool, while there is one."""
         return self._pool
+
+    @property
+    def restarts(self) -> int:
+        """Processes that came up in the place of earlier ones, in all of its pools so far."""
+        return self._restarts + (self._pool.history.restarts if self._pool is not None else 0)
 
     # As an Isolation.
 
@@ -116,6 +123,7 @@ class OnDemandPool:
                     self._wanted = anyio.Event()
                     await pool.stop()
             finally:
+                self._restarts = self.restarts
                 self._pool = None
 
     async def _unused(self, pool: Pool) -> None:
@@ -189,12 +197,13 @@ class IsolatingRunner:
     @property
     def history(self) -> RunnerHistory:
         """See :class:`.base.Runner`."""
-        return self._ordinary.history
+        ordinary = self._ordinary.history
+        return replace(ordinary, restarts=ordinary.restarts + self._isolation.restarts)
 
     @property
     def processes(self) -> int:
-        """See :class:`.base.Runner`."""
-        return self._ordinary.processes
+        """See :class:`.base.Runner`. Those for suspects are wanted while they are there."""
+        return sum(pool.processes for pool in self._pools())
 
     def has_handler(self, name: str) -> bool:
         """See :class:`.base.Runner`."""

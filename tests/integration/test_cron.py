@@ -100,13 +100,14 @@ def test_a_death_at_a_tick(ticking: Road, label: str) -> None:
     assert 0 <= min(_ticks(ticking)) * 1000 - int(anchor) <= 1000
 
 
-def test_wrong_entries_end_the_process_at_its_start(road: Road) -> None:
-    """With 78, and with each key path; nothing is fired of the others."""
+def test_a_wrong_entry_keeps_none_of_the_others(road: Road) -> None:
+    """It is told as an error with its key path; the others are fired, while the check ends with 78."""
     road.configure(RUNNER)
     with (road.folder / "rrq.toml").open("a") as file:
-        file.write(ENTRY.replace("* * * * * *", "0 0 30 2 *") + ENTRY.replace('"tick"', '"other"'))
-    done = road.command("rrq_orchestrator", "--config", "rrq.toml")
-    assert done.returncode == 78
-    assert "rrq.cron_jobs[0].schedule: expected a schedule that comes" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert road.client.exists(road.keyspace.cron("other")) == 0
+        file.write(ENTRY.replace("* * * * * *", "0 0 30 2 *").replace('"tick"', '"never"') + ENTRY)
+    with road.running() as daemon:
+        (told,) = daemon.told("cron.entry_refused")
+        assert told["problem"].startswith("rrq.cron_jobs[0].schedule: expected a schedule that comes")
+        eventually(lambda: _ticks(road), "a tick of the other entry")
+    done = road.command("rrq_cli", "config", "check", "--config", "rrq.toml")
+    assert (done.returncode, "in the entry never" in done.stdout + done.stderr) == (78, True)

@@ -286,11 +286,34 @@ async def test_an_entry_for_a_queue_nobody_serves_is_told_and_measured(bench: Be
     assert (told["cron.unserved"]["entry"], told["cron.unserved"]["queue"]) == ("lost", "monitoring")
 
 
-async def test_a_wrong_entry_is_no_orchestrator(bench: Bench) -> None:
-    """It is told with its key path before anything is connected to."""
-    entry = CronJob(function_name="work", schedule="0 0 30 2 *")
-    with pytest.raises(SettingsError, match=r"rrq\.cron_jobs\[0\]\.schedule"):
-        Orchestrator(Settings(cron_jobs=(entry,)), url=bench.url, log=LOG)
+async def test_a_wrong_entry_keeps_none_of_the_others(bench: Bench) -> None:
+    """It is told as an error, with its key path and name; the other one is fired (F55)."""
+    entries = (
+        CronJob(function_name="never", schedule="0 0 30 2 *"),
+        CronJob(function_name="work", schedule="* * * * * *", missed="all"),
+    )
+    log: Any = structlog.testing.CapturingLogger()
+    fired = asyncio.Event()
+    runner: list[StandInRunner] = []
+
+    def runners(listener: RunnerListener) -> dict[str, Runner]:
+        runner.append(StandInRunner(listener))
+        runner[0].auto = lambda request: (fired.set(), succeeded(request))[1]
+        return {"python": runner[0]}
+
+    orchestrator = Orchestrator(
+        Settings(key_prefix=bench.keyspace.prefix, cron_jobs=entries),
+        url=bench.url,
+        runners=runners,
+        log=structlog.wrap_logger(log, processors=[]),
+    )
+    task = asyncio.create_task(orchestrator.run())
+    await fired.wait()
+    orchestrator.request_stop()
+    assert await task == 0
+    (told,) = [call.kwargs for call in log.calls if call.kwargs["event"] == "cron.entry_refused"]
+    assert told["problem"].startswith("rrq.cron_jobs[0].schedule: ")
+    assert told["problem"].endswith("(in the entry never)")
 
 
 async def test_a_burst_without_a_runner_that_works_ends_with_1(bench: Bench) -> None:

@@ -68,6 +68,8 @@ _CLEAN_UP_S = 0.5
 
 _WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
 
+_REFUSED_ENTRY = "it is not fired, the others are: correct it, and ask `rrq config check` before a start"
+
 
 class Orchestrator:
     """One orchestrator process.
@@ -85,8 +87,8 @@ class Orchestrator:
         rng: Randomness of backoff and jitter.
 
     Raises:
-        SettingsError: The settings name an embedded Redis that is not running, a runner that cannot work, or
-            a cron entry that never comes; or a runner is given under what cannot be the name of one.
+        SettingsError: The settings name an embedded Redis that is not running, or a runner that cannot work;
+            or a runner is given under what cannot be the name of one.
         TypeError: ``runners`` holds something else than runners.
     """
 
@@ -195,8 +197,9 @@ class Orchestrator:
             rng=self._rng,
             log=self._log,
         )
+        entries, self._bad_entries = cron_entries(settings)
         self.cron = Cron(
-            cron_entries(settings),
+            entries,
             keyspace=keyspace,
             link=self._links.make("cron"),
             links=self._links,
@@ -298,6 +301,8 @@ class Orchestrator:
                 )
                 if keys := without_effect(self._settings):
                     self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
+                for problem in self._bad_entries:
+                    self._log.error("cron.entry_refused", problem=problem, action=_REFUSED_ENTRY)
                 for entry, fields in () if self._burst else strays(self._settings, self.runners):
                     self._log.warning("cron.unserved", entry=entry, **fields)
                 await self._until_stop()

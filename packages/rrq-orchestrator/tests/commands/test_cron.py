@@ -60,7 +60,7 @@ def call(
 def fire(t: Transitions, index: int, tick_ms: int) -> str:
     """Fire a tick of an entry of the file; return the job's id."""
     (reply,) = t.run(
-        enqueue(t.keyspace, [cron_entries(load_settings("rrq.toml"))[index].job_at(tick_ms // 1000)])
+        enqueue(t.keyspace, [cron_entries(load_settings("rrq.toml"))[0][index].job_at(tick_ms // 1000)])
     )
     assert reply.kind == "created"
     return reply.job_id

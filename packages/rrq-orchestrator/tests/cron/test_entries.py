@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from rrq_orchestrator.cron.entries import CronEntry, cron_entries, cron_problems
-from rrq_protocol import SettingsError
 from rrq_protocol.settings import parse_settings
 from rrq_protocol.transitions import Guard, prepare
 
@@ -18,9 +17,9 @@ def problems(*jobs: dict[str, Any], **settings: Any) -> list[str]:
 
 def entry(**job: Any) -> CronEntry:
     """Return one entry of the function ``f``."""
-    (found,) = cron_entries(
-        parse_settings({"cron_jobs": [{"function_name": "f", "schedule": "@daily", **job}]})
-    )
+    given = {"function_name": "f", "schedule": "@daily", **job}
+    ((found,), problems) = cron_entries(parse_settings({"cron_jobs": [given]}))
+    assert problems == []
     return found
 
 
@@ -43,13 +42,18 @@ def test_every_problem_has_its_key_path() -> None:
     assert "never" in found[2]
 
 
-def test_entries_with_a_problem_are_refused_together() -> None:
-    """Nothing is fired of settings that are wrong."""
+def test_entries_with_a_problem_keep_none_of_the_others() -> None:
+    """Those are fired (F55); what is wrong is told with key path and name."""
     bad = {"function_name": "f", "schedule": "99 * * * *"}
-    with pytest.raises(SettingsError, match=r"cron_jobs\[0\]\.schedule") as refusal:
-        cron_entries(parse_settings({"cron_jobs": [bad, {**bad, "name": "g"}]}))
-    assert len(refusal.value.problems) == 2
-    assert cron_entries(parse_settings({})) == ()
+    good = {"function_name": "f", "schedule": "@daily", "name": "good"}
+    entries, found = cron_entries(parse_settings({"cron_jobs": [bad, good, {**bad, "name": "g"}]}))
+    assert [each.name for each in entries] == ["good"]
+    assert [each.partition(":")[0] for each in found] == [
+        "rrq.cron_jobs[0].schedule",
+        "rrq.cron_jobs[2].schedule",
+    ]
+    assert found[1].endswith("(in the entry g)")
+    assert cron_entries(parse_settings({})) == ((), [])
 
 
 def test_the_tick_is_the_identity_of_its_job() -> None:
@@ -85,7 +89,7 @@ def test_what_an_entry_leaves_open_comes_from_the_settings() -> None:
             "cron_jobs": [{"function_name": "f", "schedule": "@daily"}],
         }
     )
-    (found,) = cron_entries(settings)
+    (found,), _ = cron_entries(settings)
     job = found.job_at(0)
     assert (found.queue, job.queue_name) == ("q", "q")
     assert job.args[3:7] == ("q", 2, "7", "8")

@@ -31,7 +31,7 @@ def cron(bench: Bench, *jobs: dict[str, Any], log: Any = LOG, **more: Any) -> Cr
         {"function_name": f"f{index}", "schedule": "* * * * * *", **job} for index, job in enumerate(jobs)
     ]
     return Cron(
-        cron_entries(parse_settings({"cron_jobs": given})),
+        cron_entries(parse_settings({"cron_jobs": given}))[0],
         keyspace=bench.keyspace,
         link=bench.links.make("cron"),
         links=bench.links,
@@ -139,6 +139,9 @@ async def test_missed_ticks_follow_the_policy(bench: Bench, policy: str, expecte
     assert await fired(bench) == expected
     missed = [call.kwargs for call in log.calls if call.kwargs["event"] == "cron.missed"]
     assert [each["made_up_for"] for each in missed] == [len(expected)]
+    # One unit: what is left out lies behind the last tick that was fired.
+    assert all(each["latest_ms"] > each["since_ms"] for each in missed)
+    assert all("latest" not in each for each in missed)
 
 
 async def test_many_missed_ticks_go_in_pieces(bench: Bench) -> None:

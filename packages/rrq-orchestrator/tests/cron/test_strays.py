@@ -25,7 +25,7 @@ def test_a_runner_that_is_not_configured_is_a_problem_of_the_settings() -> None:
     (said,) = cron_problems(SETTINGS)
     assert said.startswith("rrq.cron_jobs[2].function_name: expected a runner of the settings (go, python), ")
     assert "got ghost in the entry spook" in said
-    assert len(cron_entries(SETTINGS)) == 4
+    assert [len(each) for each in cron_entries(SETTINGS)] == [4, 0]
 
 
 def test_fed_queues_are_watched() -> None:

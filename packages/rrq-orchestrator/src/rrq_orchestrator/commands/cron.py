@@ -125,8 +125,12 @@ def trigger(name: str, config: str | None, redis_dsn: str | None, prefix: str | 
 
 def _entries(settings: "Settings") -> "tuple[CronEntry, ...]":
     from rrq_orchestrator.cron.entries import cron_entries
+    from rrq_protocol import SettingsError
 
-    return cron_entries(settings)
+    entries, problems = cron_entries(settings)
+    if problems:
+        raise SettingsError(problems)
+    return entries
 
 
 def _named(name: str, entries: "tuple[CronEntry, ...]") -> "CronEntry":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from rrq_orchestrator.cron.strays import unknown_runners
-from rrq_protocol import InvalidJob, Job, Settings, SettingsError
+from rrq_protocol import InvalidJob, Job, Settings
 from rrq_protocol.settings import CronJob, cron_entry_names
 from rrq_protocol.transitions import EnqueueDefaults, Guard, PreparedJob, prepare
 
@@ -88,16 +88,10 @@ def cron_problems(settings: Settings) -> Sequence[str]:
     return [*_read(settings)[1], *unknown_runners(settings)]
 
 
-def cron_entries(settings: Settings) -> tuple[CronEntry, ...]:
-    """Return the entries of the settings.
-
-    Raises:
-        SettingsError: With everything that is wrong with them.
-    """
-    entries, problems = _read(settings)
-    if problems:
-        raise SettingsError(problems)
-    return entries
+def cron_entries(settings: Settings) -> tuple[tuple[CronEntry, ...], Sequence[str]]:
+    """Return the entries that can be fired, and what is wrong with the others: one that never comes keeps
+    none of the others from their ticks (F55)."""
+    return _read(settings)
 
 
 def _read(settings: Settings) -> tuple[tuple[CronEntry, ...], list[str]]:
@@ -116,7 +110,9 @@ def _read(settings: Settings) -> tuple[tuple[CronEntry, ...], list[str]]:
         if isinstance(found, CronEntry):
             entries.append(found)
         else:
-            problems += [f"rrq.cron_jobs[{index}].{field}: {text}" for field, text in found]
+            problems += [
+                f"rrq.cron_jobs[{index}].{field}: {text} (in the entry {name})" for field, text in found
+            ]
     return tuple(entries), problems
 
 

@@ -140,7 +140,7 @@ class Cron:
             self._log.warning(
                 "cron.missed",
                 entry=entry.name,
-                latest=now.dropped,
+                latest_ms=now.dropped * 1000,
                 since_ms=last_ms,
                 made_up_for=now.late,
                 missed=entry.missed.policy,

@@ -196,6 +196,17 @@ def test_an_id_that_looks_like_an_option(world: World) -> None:
     assert "after --" not in world.rrq("queue", "list", "-x").err
 
 
+def test_a_list_where_all_jobs_have_completed(world: World) -> None:
+    """Nothing runs or waits; that completed ones are found by --scan is told, and so they are."""
+    job_id = world.completed()
+    answer = world.rrq("job", "list")
+    assert answer.code == 0
+    assert "none runs, waits or is a dead letter" in answer.words
+    assert "completed and cancelled jobs are in no index; --scan reads every record" in answer.err
+    answer = world.rrq("job", "list", "--scan", "--json")
+    assert ([job["id"] for job in answer.json["jobs"]], answer.err) == ([job_id], "")
+
+
 def test_a_list_of_an_unknown_queue(world: World) -> None:
     """An empty answer for a name that nobody knows comes with the one that was meant."""
     world.enqueue(queue_name="media")

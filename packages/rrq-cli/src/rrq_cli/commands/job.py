@@ -98,8 +98,9 @@ def list_(
         missing = store.remark
     emit(options.as_json, found, show_list)
     note_if_none(found.jobs, missing)
-    if wanted.status in _NO_INDEX and not scan:
-        note(f"{status} jobs are in no index; --scan reads every record to find them")
+    if not scan and (wanted.status in _NO_INDEX or (wanted.status is None and not found.jobs)):
+        which = status or "completed and cancelled"
+        note(f"{which} jobs are in no index; --scan reads every record to find them")
     elif not found.complete and len(found.jobs) < limit:
         note(f"stopped after {MOST_LOOKED_AT:,} records; --scan reads all of them")
 

@@ -97,7 +97,9 @@ def print_problems(out: "Console", rows: Sequence[JobRow]) -> None:
 def show_list(out: "Console", found: JobList) -> None:
     """Print a list of jobs."""
     if not found.jobs:
-        out.print(shown(f"no such job among the {number(found.looked_at)} looked at", "dim"))
+        looked_at = f"no such job among the {number(found.looked_at)} looked at"
+        said = looked_at if found.looked_at else "no such job: none runs, waits or is a dead letter"
+        out.print(shown(said, "dim"))
         return
     print_rows(out, found.jobs, when="age")
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from rrq_cli.commands.check import ANSWER_S
 from rrq_cli.exits import CliError
 from rrq_cli.params import GlobalOptions
 from rrq_cli.store.client import connect, open_store
@@ -83,6 +84,16 @@ def test_nothing_there_says_what_to_do() -> None:
         connect(target),
     ):
         pass
+
+
+def test_a_server_that_never_answers_is_given_up() -> None:
+    """As one that is frozen: it takes the connection, and that is all. Whoever asks says for how long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        target = RedisTarget(url=Secret(url), display=url)
+        with pytest.raises(CliError, match="cannot reach Redis"), connect(target, answer_s=0.2):
+            pass
+    assert ANSWER_S < 5  # `rrq check` ends within about five seconds
 
 
 def test_a_missing_settings_file_is_told_where_it_may_matter(

@@ -20,7 +20,10 @@ from rrq_protocol.settings import cron_targets
 if TYPE_CHECKING:
     from rrq_protocol import Settings
 
-__all__ = ["check", "look"]
+__all__ = ["ANSWER_S", "check", "look"]
+
+ANSWER_S = 4.0
+"""A server that takes longer is not well, and probes wait for us."""
 
 
 @click.command()
@@ -42,7 +45,7 @@ def check(options: GlobalOptions, reference: str | None) -> int:
     "state", "runners": […], …}]}, also where Redis does not answer
     """
     try:
-        with open_store(options, _settings_of(reference, options)) as store:
+        with open_store(options, _settings_of(reference, options), answer_s=ANSWER_S) as store:
             health = look(store)
             remark = store.remark
     except Exception as error:

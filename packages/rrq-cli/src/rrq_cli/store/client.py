@@ -97,12 +97,15 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def open_store(options: GlobalOptions, settings: Settings | None = None) -> Iterator[Store]:
+def open_store(
+    options: GlobalOptions, settings: Settings | None = None, *, answer_s: float = ANSWER_TIMEOUT_S
+) -> Iterator[Store]:
     """Connect to the Redis the command line means, and close the connection afterwards.
 
     Args:
         options: Those of the command line.
         settings: What to go by in place of the settings that they mean.
+        answer_s: How long an answer is waited for.
 
     Raises:
         CliError: Nothing answers there.
@@ -114,12 +117,14 @@ def open_store(options: GlobalOptions, settings: Settings | None = None) -> Iter
     if target.problem is not None or target.url is None:
         problem = target.problem or f"there is no Redis at {target.display}"
         fail(problem if missing is None else f"{problem}\n{missing}")
-    with connect(target, missing) as client:
+    with connect(target, missing, answer_s=answer_s) as client:
         yield Store(client, settings, target.display, missing)
 
 
 @contextmanager
-def connect(target: RedisTarget, remark: str | None = None) -> Iterator["Redis"]:
+def connect(
+    target: RedisTarget, remark: str | None = None, *, answer_s: float = ANSWER_TIMEOUT_S
+) -> Iterator["Redis"]:
     """Connect to a target, and say what to do, and the ``remark``, where nothing answers.
 
     Raises:
@@ -131,7 +136,7 @@ def connect(target: RedisTarget, remark: str | None = None) -> Iterator["Redis"]
             target,
             redis,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
+            socket_timeout=answer_s,
             retry=Retry(NoBackoff(), 0),  # whoever typed the command waits for the answer
             client_name="rrq-cli",
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rrq_protocol.settings import CronJob, HttpConfig, RunnerConfig, Secret, Settings
@@ -213,6 +214,15 @@ def test_a_key_needs_its_certificate() -> None:
     (problem,) = _problems(redis_dsn=Secret("rediss://h"), redis_tls_key_file="k")
     assert "redis_tls_cert_file" in problem
     assert _problems(redis_dsn=Secret("rediss://h"), redis_tls_cert_file="c") == []
+
+
+def test_cron_entries_do_not_contradict_themselves() -> None:
+    """`unique` says that ticks do not overlap; who writes that they may is told."""
+    job = CronJob(function_name="f", schedule="@daily", unique=True)
+    assert _problems(cron_jobs=(job,)) == []
+    assert _problems(cron_jobs=(msgspec.structs.replace(job, overlap="skip"),)) == []
+    (problem,) = _problems(cron_jobs=(msgspec.structs.replace(job, overlap="allow"),))
+    assert problem.startswith('cron_jobs.[0].overlap: expected "skip", or nothing, beside unique = true')
 
 
 def test_cron_entries_have_names_of_their_own() -> None:

@@ -52,7 +52,7 @@ class CronEntry(msgspec.Struct, frozen=True):
     def may_overlap(self) -> bool:
         """Whether a tick is fired while the job of the one before has not ended; ``unique`` is another way to
         say that it is not."""
-        return self.job.overlap == "allow" and not self.job.unique
+        return self.job.overlap != "skip" and not self.job.unique
 
     def job_at(self, tick: int) -> PreparedJob:
         """Return the job of a tick (epoch seconds), which is accepted once, whoever asks for it."""

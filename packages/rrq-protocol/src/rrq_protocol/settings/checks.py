@@ -284,5 +284,7 @@ def _cron_problems(job: CronJob) -> Iterator[tuple[str, str]]:
         6,
     ):
         yield "schedule", f"expected 5 fields, or 6 with seconds first, got {job.schedule[:60]!a}"
+    if job.overlap == "allow" and job.unique:
+        yield "overlap", 'expected "skip", or nothing, beside unique = true, which says the same; got "allow"'
     if job.name is not None and (not job.name.strip() or not job.name.isprintable() or len(job.name) > 128):
         yield "name", "expected 1 to 128 printable characters"

@@ -155,9 +155,12 @@ class CronJob(msgspec.Struct, frozen=True, kw_only=True):
     params: Annotated[dict[str, Any], doc("Parameters of the job.")] = {}
     queue_name: Annotated[QueueName | None, doc("Queue of the job.", default="`default_queue_name`")] = None
     overlap: Annotated[
-        Literal["allow", "skip"],
-        doc("With `skip`, a tick is left out while the previous job of this entry has not ended."),
-    ] = "allow"
+        Literal["allow", "skip"] | None,
+        doc(
+            "With `skip`, a tick is left out while the previous job of this entry has not ended.",
+            default="`allow`, or `skip` with `unique`",
+        ),
+    ] = None
     unique: Annotated[bool, doc('The same as `overlap = "skip"`.')] = False
     timezone: Annotated[str, doc("Time zone of the schedule, e.g. `Europe/Berlin`.")] = "UTC"
     missed: Annotated[

@@ -23,7 +23,7 @@ async def _run(
 ) -> tuple[bool, str]:
     with structlog.testing.capture_logs() as events:
         good = await run_commands(commands, cwd=cwd, timeout_s=timeout_s, log=structlog.get_logger())
-    return good, "".join(str(event["problem"]) for event in events)
+    return good, "".join(str(event["problem"]) for event in events if "problem" in event)
 
 
 async def test_they_run_in_their_order_in_their_folder(tmp_path: Path) -> None:
@@ -51,6 +51,24 @@ async def test_one_that_fails_is_explained_and_the_last(
     assert not good
     assert problem in said
     assert not (tmp_path / "made").exists()
+
+
+async def test_what_one_prints_becomes_events(tmp_path: Path) -> None:
+    """Of both streams, with the command, as the output of runners does: a log of JSON stays one."""
+    said = ["print('made 3 files')", "print('{\"a\": 1}')", "print('careful', file=sys.stderr, end='')"]
+    program = "; ".join(["import sys", *said])
+    with structlog.testing.capture_logs() as events:
+        assert await run_commands(
+            [(*PYTHON, program)], cwd=tmp_path, timeout_s=None, log=structlog.get_logger()
+        )
+    told = [event for event in events if event["event"] == "watch.command_output"]
+    lines = {(event["stream"], event.get("line"), str(event.get("command_event"))) for event in told}
+    assert lines == {
+        ("stdout", "made 3 files", "None"),
+        ("stdout", None, "{'a': 1}"),
+        ("stderr", "careful", "None"),
+    }
+    assert {event["command"] for event in told} == {sys.executable}
 
 
 async def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:

@@ -47,6 +47,21 @@ def test_a_pattern_that_cannot_be_read_is_refused() -> None:
         Selection(["*.py"], ["!"])
 
 
+@pytest.mark.parametrize("pattern", ["[", "*.[ch", "[]", "a[!]", "[a]["])
+def test_a_set_that_is_not_closed_is_refused(pattern: str) -> None:
+    """It would match nothing, ever."""
+    with pytest.raises(SettingsError, match=r"rrq\.watch\.include_patterns: expected a pattern"):
+        Selection([pattern], [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"), [("*.[ch]", "a.c"), (r"\[x", "[x"), ("[]x].py", "].py"), ("[!a].py", "b.py")]
+)
+def test_sets_that_are_closed_match(pattern: str, path: str) -> None:
+    """Also one with a bracket in it; an escaped bracket is one."""
+    assert _wants(path, (pattern,))
+
+
 def test_a_bad_line_of_a_gitignore_is_passed_over() -> None:
     """The other lines hold, as for git."""
     assert ignored_by_git(["a.py"], [[tolerant_spec(["!", "a.py"])]])

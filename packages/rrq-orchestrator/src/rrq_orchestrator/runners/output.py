@@ -41,6 +41,8 @@ class OutputRelay(asyncio.Protocol):
         stream: Which stream it is.
         limits: See :class:`OutputLimits`.
         quiet: Relay below the usual level, for a runner that keeps failing with the same words.
+        event: What a line is called.
+        key: Where a line that is a JSON object stands in it.
 
     Attributes:
         closed: Set at the end of the stream.
@@ -53,7 +55,10 @@ class OutputRelay(asyncio.Protocol):
         limits: OutputLimits | None = None,
         *,
         quiet: bool = False,
+        event: str = "runner.output",
+        key: str = "runner_event",
     ) -> None:
+        self._event, self._key = event, key
         self.closed = asyncio.Event()
         self._log = log.bind(stream=stream)
         self._relay = self._log.debug if quiet else self._log.info
@@ -131,10 +136,10 @@ class OutputRelay(asyncio.Protocol):
             return
         text = raw.decode("utf-8", "replace")
         self._tail.append(text[:_TAIL_LINE_CHARS])
-        fields = _fields(raw, text)
+        fields = _fields(raw, text, self._key)
         if cut:
             fields["truncated"] = True
-        self._relay("runner.output", **fields)
+        self._relay(self._event, **fields)
 
     def _within_rate(self, size: int) -> bool:
         now = asyncio.get_running_loop().time()
@@ -157,7 +162,8 @@ class OutputRelay(asyncio.Protocol):
             self._telling.cancel()
             self._telling = None
         if self._dropped_lines:
-            self._log.warning("runner.output_dropped", lines=self._dropped_lines, bytes=self._dropped_bytes)
+            dropped = {"lines": self._dropped_lines, "bytes": self._dropped_bytes}
+            self._log.warning(f"{self._event}_dropped", **dropped)
             self._dropped_lines = self._dropped_bytes = 0
 
 
@@ -174,12 +180,12 @@ def _whole_characters(text: bytearray) -> int:
     return len(text)
 
 
-def _fields(raw: bytes, text: str) -> dict[str, Any]:
+def _fields(raw: bytes, text: str, key: str) -> dict[str, Any]:
     """Return the event's fields for one line: a JSON object nested under one key, anything else as text."""
     if raw.lstrip().startswith(b"{"):
         try:
             event = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {"line": text}
-        return {"runner_event": event}
+        return {key: event}
     return {"line": text}

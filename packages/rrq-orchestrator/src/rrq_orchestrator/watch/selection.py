@@ -1,5 +1,6 @@
 """Which changed file counts: patterns in the syntax of ``.gitignore``, and git's own rules. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,9 @@ from rrq_protocol import SettingsError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
+
+# What is escaped, and a set that is closed; its first character may be a bracket.
+_of_no_meaning = re.compile(r"\\.|\[[!^]?+\]?+(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 __all__ = ["Selection", "ignored_by_git", "tolerant_spec"]
 
@@ -73,10 +77,15 @@ def _is_readable(line: str) -> bool:
     return True
 
 
+def _has_open_set(pattern: str) -> bool:
+    """Whether a ``[`` of a pattern has no ``]``: that matches nothing."""
+    return "[" in _of_no_meaning.sub("", pattern)
+
+
 def _strict_spec(key: str, patterns: Iterable[str]) -> "GitIgnoreSpec":
     from pathspec import GitIgnoreSpec
 
     given = list(patterns)
-    if wrong := [pattern for pattern in given if not _is_readable(pattern)]:
+    if wrong := [pattern for pattern in given if not _is_readable(pattern) or _has_open_set(pattern)]:
         raise SettingsError([f"{key}: expected a pattern as in .gitignore, got {each!r}" for each in wrong])
     return GitIgnoreSpec.from_lines(given)

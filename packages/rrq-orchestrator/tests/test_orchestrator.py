@@ -21,6 +21,8 @@ from rrq_protocol import (
     Secret,
     Settings,
     SettingsError,
+    WireOutcome,
+    WireRequest,
 )
 from rrq_protocol.settings import CronJob, HttpConfig
 from rrq_protocol.transitions import DrainReply, drain
@@ -296,9 +298,13 @@ async def test_a_wrong_entry_keeps_none_of_the_others(bench: Bench) -> None:
     fired = asyncio.Event()
     runner: list[StandInRunner] = []
 
+    def answer(request: WireRequest) -> WireOutcome:
+        fired.set()
+        return succeeded(request)
+
     def runners(listener: RunnerListener) -> dict[str, Runner]:
         runner.append(StandInRunner(listener))
-        runner[0].auto = lambda request: (fired.set(), succeeded(request))[1]
+        runner[0].auto = answer
         return {"python": runner[0]}
 
     orchestrator = Orchestrator(

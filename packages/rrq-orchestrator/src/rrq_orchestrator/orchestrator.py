@@ -18,7 +18,7 @@ from rrq_orchestrator.arrival import arrive
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
 from rrq_orchestrator.correlation import correlating
-from rrq_orchestrator.cron import cron_entries, strays, watched_queues
+from rrq_orchestrator.cron import cron_entries, strays, tell_of_entries, watched_queues
 from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
@@ -67,8 +67,6 @@ _CLEAN_UP_S = 0.5
 """What is cancelled at the end of the grace has so long: a stop takes the grace and a second (G19)."""
 
 _WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
-
-_REFUSED_ENTRY = "it is not fired, the others are: correct it, and ask `rrq config check` before a start"
 
 
 class Orchestrator:
@@ -301,10 +299,8 @@ class Orchestrator:
                 )
                 if keys := without_effect(self._settings):
                     self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
-                for problem in self._bad_entries:
-                    self._log.error("cron.entry_refused", problem=problem, action=_REFUSED_ENTRY)
-                for entry, fields in () if self._burst else strays(self._settings, self.runners):
-                    self._log.warning("cron.unserved", entry=entry, **fields)
+                if not self._burst:
+                    tell_of_entries(self._log, self._bad_entries, strays(self._settings, self.runners))
                 await self._until_stop()
                 in_vain = self._burst and bool(self.runners) and self.dispatcher.hopeless
                 code = await self._wind_down(claiming)

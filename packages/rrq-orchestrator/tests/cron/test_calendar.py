@@ -2,7 +2,9 @@
 
 import calendar
 import random
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import pytest
 
@@ -52,16 +54,16 @@ def test_all_combinations_of_days(rng: random.Random) -> None:
         text = f"0 0 {day} {month} {weekday}"
         times = Calendar(read_expression(text))
         expected = [date for date in dates if is_day(day, month, weekday, date)]
-        wall: int | None = _seconds(begin) - 1
-        found = []
-        while wall is not None and (wall := times.after(wall)) is not None and wall < _seconds(end):
-            found.append(EPOCH + timedelta(seconds=wall))
-        assert found == expected, text
-        wall = _seconds(end)
-        back = []
-        while wall is not None and (wall := times.before(wall)) is not None and wall >= _seconds(begin):
-            back.append(EPOCH + timedelta(seconds=wall))
-        assert back[::-1] == expected, text
+        forth = list(takewhile(lambda wall: wall < _seconds(end), _chain(times.after, _seconds(begin) - 1)))
+        assert [EPOCH + timedelta(seconds=wall) for wall in forth] == expected, text
+        back = list(takewhile(lambda wall: wall >= _seconds(begin), _chain(times.before, _seconds(end))))
+        assert back[::-1] == forth, text
+
+
+def _chain(step: Callable[[int], int | None], wall: int) -> Iterator[int]:
+    """Yield what each answer leads to."""
+    while (found := step(wall)) is not None:
+        yield (wall := found)
 
 
 @pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 4,6,9,11 *"])
@@ -74,7 +76,7 @@ def test_days_that_no_month_has(text: str) -> None:
 def test_all_hours_are_told() -> None:
     """An interval is told from times of day by its hours."""
     assert Calendar(read_expression("*/5 0-23 * * *")).hours is None
-    assert Calendar(read_expression("0 9-11 * * *")).hours == {9, 10, 11}
+    assert Calendar(read_expression("0 9-11 * * *")).hours == frozenset({9, 10, 11})
 
 
 def _seconds(wall: datetime) -> int:

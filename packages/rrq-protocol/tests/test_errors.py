@@ -133,6 +133,8 @@ def test_a_problem_of_the_settings_stays_on_its_line() -> None:
         ("/etc/redis:/u:canary@h cannot be read", "/etc/redis:/u:***@h cannot be read"),
         ("got str 'postgres://u:ca/na?ry@h/db'", "got str 'postgres://u:***@h/db'"),
         ("https://canary@h", "https://***@h"),
+        ("redis:/u:ca@nary@h/0", "redis:/u:***@h/0"),
+        ("redis://h/0?db=1&password=canary&x=1", "redis://h/0?db=1&password=***&x=1"),
         ("a://b:c@d e://f:g@h", "a://b:***@d e://f:***@h"),
         ("write redis://h:6379/0 or unix:///run/x", "write redis://h:6379/0 or unix:///run/x"),
     ],

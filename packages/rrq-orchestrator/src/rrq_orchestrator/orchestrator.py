@@ -110,10 +110,9 @@ class Orchestrator:
         self._log: FilteringBoundLogger = log if log is not None else structlog.get_logger()
         self._rng = rng or random.Random()
         clock = clock or SystemClock()
-        keyspace = Keyspace(settings.key_prefix)
+        self._keyspace = keyspace = Keyspace(settings.key_prefix)
         address = address or (RedisTarget.of(url) if isinstance(url, str) else url).display
         self._links = RedisLinks(url, address, self._log, self._rng, advice)
-        self._keyspace = keyspace
         self._pools: list[asyncio.Task[None]] = []
         self._perseverance = Perseverance(self._links.pauses, self._log, burst=burst)
         self._status = "running"
@@ -223,7 +222,6 @@ class Orchestrator:
             clock=clock,
             log=self._log,
         )
-
         self.endpoint = Endpoint(
             settings.http.address,
             View(

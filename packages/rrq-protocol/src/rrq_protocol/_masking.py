@@ -6,10 +6,12 @@ from typing import Final
 __all__ = ["hide_passwords"]
 
 _MASK: Final = "***"
-# `scheme://user:password@` and `scheme://token@`; with one slash too, as a path folds two into one.
-_credentials = re.compile(r"(:/{1,2}(?:[^\s/@:'\"]*:)?)[^\s'\"@]+(?=@)")
+# `scheme://user:password@` and `scheme://token@`; with one slash too, as a path folds two into one. To the
+# last `@`, for it may be part of a password that was not escaped.
+_credentials = re.compile(r"(:/{1,2}(?:[^\s/@:'\"]*:)?)[^\s'\"]+(?=@)")
+_in_query = re.compile(r"([?&][^\s=&'\"]*(?:pass|token|secret|key)[^\s=&'\"]*=)[^\s&'\"]+", re.IGNORECASE)
 
 
 def hide_passwords(text: str) -> str:
     """Return ``text`` with the passwords in its URLs masked (RELIABILITY.md S8)."""
-    return _credentials.sub(rf"\1{_MASK}", text)
+    return _in_query.sub(rf"\1{_MASK}", _credentials.sub(rf"\1{_MASK}", text))

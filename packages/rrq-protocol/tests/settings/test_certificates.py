@@ -1,5 +1,6 @@
 """Files of TLS are looked into before anything connects."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,28 @@ def test_files_of_another_kind(good: Certificates, tmp_path: Path) -> None:
     broken.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
     assert "cannot be read" in _problems(**{CA: broken})[CA]
     assert "cannot be read" in _problems(**{CERT: broken, KEY: good.client_key})[CERT]
+
+
+def test_certificates_by_their_other_names(good: Certificates, tmp_path: Path) -> None:
+    """As some tools write them."""
+    other = tmp_path / "x509.pem"
+    other.write_text(good.ca.read_text().replace("CERTIFICATE", "X509 CERTIFICATE"))
+    assert _problems(**{CA: other}) == {}
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe would be waited for."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "no ordinary file" in _problems(**{CA: pipe})[CA]
+    assert "no ordinary file" in _problems(**{CA: tmp_path})[CA]
+
+
+def test_settings_name_an_authority_alone(tmp_path: Path) -> None:
+    """Without a certificate of our own too."""
+    variables = {"RRQ_REDIS_DSN": "rediss://h", "RRQ_REDIS_TLS_CA_FILE": "gone.pem"}
+    with pytest.raises(SettingsError, match=rf"rrq.{CA}: .*No such file.* \(.*RRQ_REDIS_TLS_CA_FILE"):
+        load_settings(environ=variables, cwd=tmp_path)
 
 
 def test_settings_name_them(good: Certificates, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Whether the files of TLS can be used, without a connection (RELIABILITY.md S20)."""
 
+import errno
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,7 @@ _KEY: Final = "redis_tls_key_file"
 CERTIFICATES: Final = (_CA, _CERT, _KEY)
 _MAX_PEM_BYTES: Final = 4 * 1024 * 1024
 _KEY_MARK: Final = b"PRIVATE KEY-----"
+_a_certificate = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----").search
 _LOCKED: Final = "is protected by a passphrase, which nobody could type; store the key without one"
 
 
@@ -24,6 +27,9 @@ def certificate_problems(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]
     texts: dict[str, bytes] = {}
     for key, path in files.items():
         try:
+            if not path.is_file():
+                path.stat()  # says why, where nothing is there
+                raise OSError(errno.EINVAL, "it is no ordinary file")
             with path.open("rb") as file:
                 texts[key] = file.read(_MAX_PEM_BYTES)
         except (OSError, ValueError) as error:
@@ -47,7 +53,7 @@ def _content_problem(key: str, text: bytes) -> str | None:
         return _LOCKED
     if key == _KEY and _KEY_MARK not in text:
         return "holds no private key"
-    if key != _KEY and b"-----BEGIN CERTIFICATE-----" not in text:
+    if key != _KEY and _a_certificate(text) is None:
         return "holds no certificate"
     return None
 
@@ -70,7 +76,10 @@ def _pair_problems(cert: Path, key: Path | None) -> Iterator[tuple[str, str]]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None)
         if reason == "KEY_VALUES_MISMATCH":
-            yield _KEY, f"{key or cert} is the key of another certificate than {cert}"
+            yield (
+                (_CERT if key is None else _KEY),
+                f"{key or cert} is the key of another certificate than {cert}",
+            )
         elif key is None and _KEY_MARK not in cert.read_bytes():
             yield _CERT, f"{cert} holds no key: add it there, or set {_KEY}"
         else:

@@ -176,8 +176,7 @@ def _check_certificates(table: Table, cwd: Path, config_folder: Path | None) -> 
             path = str(_absolute(node, cwd, config_folder))
             table.entries[key] = leaves[key] = Leaf(path, node.origin, node.text)
     found = certificate_problems({key: Path(str(leaf.value)) for key, leaf in leaves.items()})
-    # The key of a pair may stand in the file of the certificate.
-    return [f"rrq.{key}: {text} ({leaves.get(key, leaves[CERTIFICATES[1]]).origin})" for key, text in found]
+    return [f"rrq.{key}: {text} ({leaves[key].origin})" for key, text in found]
 
 
 def _absolute(node: Leaf, cwd: Path, config_folder: Path | None) -> Path:

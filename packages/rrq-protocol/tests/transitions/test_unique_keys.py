@@ -10,7 +10,7 @@ from support.audit import read_keys
 from support.transitions import Transitions
 
 HOUR_MS = 3_600_000
-SHORT = {"unique_key": "u", "unique_ttl_seconds": 1}
+SHORT: dict[str, Any] = {"unique_key": "u", "unique_ttl_seconds": 1}
 
 
 def left_ms(t: Transitions, key: str = "u") -> int:

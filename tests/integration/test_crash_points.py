@@ -35,8 +35,6 @@ LABELS = (
     "settle.before",
     "settle.after",
     "settle.after:2",
-    "time.after",
-    "blpop.before",
     "blpop.after",
 )
 IMPATIENT: dict[str, Any] = {"worker_shutdown_grace_period_seconds": 0.5, "base_retry_delay_seconds": 0.1}

@@ -281,15 +281,13 @@ class Orchestrator:
             await self._links.aclose()
 
     async def _work(self) -> int:
-        services = self._services()
         code = EXIT_UNEXPECTED
         try:
             async with asyncio.TaskGroup() as tasks:
                 claiming = tasks.create_task(self._perseverance.of(self.claims).run(), name="claim")
-                running = [tasks.create_task(service.run(), name=service.name) for service in services]
-                self._pools = [
-                    tasks.create_task(r.run(), name=f"runner {name}") for name, r in self.runners.items()
-                ]
+                running = [tasks.create_task(each.run(), name=each.name) for each in self._services()]
+                named = [(f"runner {name}", runner) for name, runner in self.runners.items()]
+                self._pools = [tasks.create_task(runner.run(), name=name) for name, runner in named]
                 self._log.info(
                     "orchestrator.started",
                     queues=list(served_queues(self._settings)),

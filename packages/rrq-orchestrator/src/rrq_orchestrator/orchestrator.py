@@ -45,7 +45,7 @@ from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store import Advice, RedisLinks
 from rrq_orchestrator.telling import Narrator
 from rrq_orchestrator.tracing import AttemptTracing
-from rrq_orchestrator.unused import without_effect
+from rrq_orchestrator.unused import WITHOUT_EFFECT, without_effect
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import (
     Clock,
@@ -65,8 +65,6 @@ EXIT_OK, EXIT_UNEXPECTED, EXIT_FORCED = 0, 1, 3
 _LAST_CALL_S, _SHORTEST_LAST_CALL_S = 6.0, 1.0
 _CLEAN_UP_S = 0.5
 """What is cancelled at the end of the grace has so long: a stop takes the grace and a second (G19)."""
-
-_WITHOUT_EFFECT = "they are accepted and do nothing in this version: remove them, or do not rely on them"
 
 
 class Orchestrator:
@@ -294,7 +292,7 @@ class Orchestrator:
                     runners=sorted(self.runners),
                 )
                 if keys := without_effect(self._settings):
-                    self._log.warning("settings.without_effect", keys=list(keys), action=_WITHOUT_EFFECT)
+                    self._log.warning("settings.without_effect", keys=list(keys), action=WITHOUT_EFFECT)
                 if not self._burst:
                     tell_of_entries(self._log, self._bad_entries, strays(self._settings, self.runners))
                 await self._until_stop()

@@ -5,10 +5,16 @@ effect.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from rrq_protocol import Settings
 
-__all__ = ["without_effect"]
+__all__ = ["WITHOUT_EFFECT", "without_effect"]
+
+WITHOUT_EFFECT: Final = (
+    "they are accepted and do nothing in this version: remove them, or do not rely on them"
+)
+"""What to do about them."""
 
 _LOCK_MARGINS = ("default_lock_timeout_extension_seconds", "expected_job_ttl")
 

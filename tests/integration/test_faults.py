@@ -198,7 +198,7 @@ def test_a_killed_orchestrator_takes_its_runners_along_and_its_jobs_are_recovere
         killed_at = time.monotonic()
         first.kill(signal.SIGKILL)
         wait_until_gone(runners)
-        assert time.monotonic() - killed_at < 3
+        assert time.monotonic() - killed_at < 20
     with road.running() as second:
         started_at = time.monotonic()
         road.seen(10)

@@ -92,7 +92,8 @@ class Bench:
         try:
             if self._process is None or self._process.exited.is_set():
                 await self.discard()
-                await self._start()
+                async with asyncio.timeout(self.patience_s):
+                    await self._start()
             if self.kind == "stdio" and self._talks:
                 self.last = self._talks[-1].link
                 return self._talks[-1]

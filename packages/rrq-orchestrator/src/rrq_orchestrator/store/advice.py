@@ -79,6 +79,6 @@ class Advice(msgspec.Struct, frozen=True):
                 return action
         if self.embedded_dir is not None:
             return f"start the embedded server in {self.embedded_dir}: `rrq dev`, or `rrq embedded start`"
-        if self.hint is None and _hung_up(problem):
-            return "is there a server that wants TLS? Then write rediss:// in place of redis:// in redis_dsn"
-        return self.hint or "check that a Redis or Valkey server runs there, and that redis_dsn names it"
+        known = "check that a Redis or Valkey server runs there, and that redis_dsn names it"
+        # It may have been restarted, too.
+        return self.hint or (f"{known}: rediss:// where it wants TLS" if _hung_up(problem) else known)

@@ -6,77 +6,15 @@ from typing import Any
 
 import pytest
 
-from rrq_orchestrator.attempts import Stage
-from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
+from rrq_orchestrator.claim import ClaimPlan
 from rrq_orchestrator.errors import RedisGone
-from rrq_orchestrator.routing import Routes
-from rrq_orchestrator.runners.base import Runner
 from rrq_orchestrator.store import RedisLink
-from rrq_orchestrator.waker import Waker
 from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
-from support.orchestrating import LOG, WITHIN_S, Bench, StandInPlaces, StandInRunner, T, succeeded
+from support.claiming import PATIENT, Claiming
+from support.orchestrating import WITHIN_S, Bench, StandInRunner, T, succeeded
 
 pytestmark = pytest.mark.anyio
-
-
-class Member:
-    """A membership without a heartbeat."""
-
-    def __init__(self) -> None:
-        self.orchestrator_id = "o1"
-        self.told: list[str] = []
-        self._ok = asyncio.Event()
-        self._ok.set()
-
-    @property
-    def is_registered(self) -> bool:
-        return self._ok.is_set()
-
-    async def registered(self) -> None:
-        await self._ok.wait()
-
-    def fenced(self, orchestrator_id: str) -> None:
-        self.told.append(orchestrator_id)
-        self._ok.clear()
-
-
-class Claiming:
-    """A claim loop on a bench, with whatever runs beside it."""
-
-    def __init__(self, bench: Bench, plan: ClaimPlan, **runners: StandInRunner) -> None:
-        self.member = Member()
-        waker = Waker(bench.keyspace, bench.links.make("wake"), bench.links, self._wake)
-        self.loop = ClaimLoop(
-            plan,
-            keyspace=bench.keyspace,
-            link=bench.links.make("claim"),
-            links=bench.links,
-            membership=self.member,
-            waker=waker,
-            dispatcher=bench.dispatcher,
-            settler=bench.settler,
-            routes=Routes("python"),
-            clock=bench.clock,
-            rng=bench.rng,
-            log=LOG,
-        )
-        there: dict[str, Runner] = {**runners} or {"python": bench.runner}
-        bench.dispatcher.connect(there, self.loop.capacity_freed)
-        self.tasks = [asyncio.create_task(run()) for run in (self.loop.run, waker.run, bench.settler.run)]
-
-    def _wake(self, queue: str) -> None:
-        self.loop.wake(queue)
-
-    async def stop(self) -> None:
-        self.loop.stop()
-        await self.tasks[0]
-        for task in self.tasks:
-            task.cancel()
-
-
-PATIENT = ClaimPlan({"default": 1}, poll_s=30.0)
-"""Would not look again by itself while a test runs: what happens, happens because of an event."""
 
 
 async def test_a_marker_starts_a_job_that_comes_later(bench: Bench) -> None:
@@ -137,32 +75,6 @@ async def test_a_full_runner_hides_nobody(bench: Bench) -> None:
     claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.001), python=bench.runner, slow=slow)
     assert (await bench.runner.requests(1))[0].job_id == last
     assert len(slow.open) == 1
-    await claiming.stop()
-
-
-async def test_suspects_stay_in_the_queue_until_there_is_a_place(bench: Bench) -> None:
-    """One that waits in nobody's hands can be taken by whoever has a place first, and is not held up by a
-    death; ordinary jobs behind it start meanwhile.
-    """
-    await bench.register()
-    places = StandInPlaces(bench.dispatcher, capacity=1)
-    bench.runner.isolation = places
-    suspects = await bench.enqueue(*(Job("work") for _ in range(3)))
-    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01))
-    await bench.runner.requests(3)
-    bench.runner.crash("killed by SIGKILL with 3 in flight")
-    while not places.held:
-        await claiming.loop.passes.next()
-    await bench.enqueue(Job("work"))
-    await bench.runner.requests(1)
-    assert {attempt.stage for attempt in bench.dispatcher.attempts} == {Stage.RUNNING}
-    ran = []
-    for _ in suspects:
-        while not places.held:
-            await claiming.loop.passes.next()
-        ran += [request.job_id for request in places.held]
-        places.answer()
-    assert sorted(ran) == sorted(suspects)
     await claiming.stop()
 
 

@@ -37,6 +37,15 @@ async def test_what_gathers_is_written_in_one_call(bench: Bench) -> None:
     assert bench.settler.replies == {SettleReply.OK: 100}
 
 
+async def test_queues_that_suspects_go_back_to_are_noted(bench: Bench) -> None:
+    """As soon as the end is put; of those that go back otherwise, or not at all, nothing is noted."""
+    settlements = await claimed_settlements(bench, 4)
+    kinds = (SettleKind.COMPLETE, SettleKind.RELEASE, SettleKind.SUSPECT, SettleKind.CRASH)
+    for n, (settlement, kind) in enumerate(zip(settlements, kinds, strict=True)):
+        bench.settler.put("o1", replace(settlement, kind=kind, queue=f"q{n}"))
+    assert bench.settler.suspected == {"q2", "q3"}
+
+
 async def test_batches_hold_attempts_of_one_owner_and_keep_their_order(bench: Bench) -> None:
     """After being fenced, an orchestrator still has ends of attempts claimed under its former id."""
     first, second = await claimed_settlements(bench, 1, "o1"), await claimed_settlements(bench, 1, "o2")

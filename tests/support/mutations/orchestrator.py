@@ -157,6 +157,14 @@ def _named() -> Iterator[Mutant]:
         "test_settle.py::test_an_end_that_came_too_late_is_told",
     )
     yield _py(
+        "suspects-held-up",
+        "suspects wait until an ordinary slot is free, though places for them are",
+        "claim",
+        "        if not room:\n            book.no_place()",
+        "        if room:\n            book.no_place()",
+        "test_suspect_book.py::test_suspects_are_taken_while_no_ordinary_slot_is_free",
+    )
+    yield _py(
         "lost-claim",
         "jobs of a claim whose answer was lost stay claimed, and nobody runs them",
         "claim",

@@ -8,6 +8,8 @@ the poll slows down to a second.
 Jobs of a full runner are left in their queue. When the head of a queue holds nothing else, the next look goes
 on behind them (``after``), so that they never hide other runners' jobs; a slot that becomes free starts again
 from the head.
+
+While no ordinary slot is free, places for suspects may be: then suspects alone are claimed (suspect_book.py).
 """
 
 import asyncio
@@ -29,6 +31,7 @@ from rrq_orchestrator.server_clock import ServerClock
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink, RedisLinks
+from rrq_orchestrator.suspect_book import SuspectBook
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Clock, Keyspace, ScriptCall
 from rrq_protocol.transitions import Claim, ClaimRequest, claim, rescore
@@ -97,6 +100,7 @@ class ClaimLoop:
         self._dispatcher, self._settler = dispatcher, settler
         self._routes, self._clock, self._rng, self._log = routes, clock, rng, log
         self._book = QueueBook(plan.weights, plan.poll_s)
+        self._suspects = SuspectBook(plan.weights, plan.poll_s)
         self._server_clock = ServerClock()
         self._review = Review(
             keyspace=keyspace, link=link, dispatcher=dispatcher, settler=settler, clock=clock, log=log
@@ -171,10 +175,13 @@ class ClaimLoop:
         self._full = room <= 0
         if self._full:
             self._waker.listen(())
+            rest_s = await self._pass_full(owner, free)
             self.passes.done()
             if self._plan.burst and self._dispatcher.hopeless:
                 self.exhausted.set()
-            await self._changed_within(_SLOWEST_POLL_S)
+            # What was told during the call is not told again.
+            if rest_s > 0 and self._room()[1] <= 0:
+                await self._changed_within(rest_s)
             return
         if self._freed:
             self._freed = False
@@ -185,24 +192,8 @@ class ClaimLoop:
             self.passes.done()
             await self._rest(taken=0)
             return
-        plan = self._plan
-        call = claim(
-            self._keyspace,
-            owner,
-            requests,
-            free,
-            alone=self._dispatcher.alone(),
-            dlq_name=plan.dlq_name,
-            failed_ttl_seconds=plan.failed_ttl_s,
-            lock_extension_seconds=plan.lock_extension_s,
-            max_payload_bytes=plan.max_payload_bytes,
-        )
         asked_s = self._clock.monotonic()
-        reply = await self._ask(call)
-        if reply.fenced:
-            raise Fenced(owner)
-        self._dispatcher.refuse(reply.malformed, owner)
-        self._dispatcher.dispatch(reply.jobs, owner)
+        reply = await self._take(owner, requests, free, self._dispatcher.alone())
         taken = len(reply.jobs) + len(reply.malformed)
         self._book.rest(idle=not taken)
         now_s = self._clock.monotonic()
@@ -213,6 +204,56 @@ class ClaimLoop:
             await self._rescore(before_ms, reply.now_ms)
         self.passes.done()
         await self._rest(taken)
+
+    async def _pass_full(self, owner: str, free: Mapping[str, int]) -> float:
+        """Take suspects, for there is no room for others: long work does not hold them up (ADR 0017). Return
+        how long to wait then.
+        """
+        book = self._suspects
+        for queue in self._settler.suspected:
+            book.seen(queue)
+        self._settler.suspected.clear()
+        places = self._places()
+        room = sum(places.values())
+        if not room:
+            book.no_place()
+            return _SLOWEST_POLL_S
+        requests = [
+            ClaimRequest(queue, self._routes.of_queue(queue), room, after)
+            for queue, after in book.to_ask(self._clock.monotonic())
+        ]
+        if requests:
+            reply = await self._take(owner, requests, dict.fromkeys(free, 0), places)
+            now_s = self._clock.monotonic()
+            for request, gave in zip(requests, reply.queues, strict=True):
+                book.learn(request.queue, gave, now_s)
+        return min(_SLOWEST_POLL_S, book.next_look_s() - self._clock.monotonic())
+
+    async def _take(
+        self, owner: str, requests: list[ClaimRequest], free: Mapping[str, int], alone: Mapping[str, int]
+    ) -> Claim:
+        """Claim, and hand over what was claimed."""
+        plan = self._plan
+        call = claim(
+            self._keyspace,
+            owner,
+            requests,
+            free,
+            alone=alone,
+            dlq_name=plan.dlq_name,
+            failed_ttl_seconds=plan.failed_ttl_s,
+            lock_extension_seconds=plan.lock_extension_s,
+            max_payload_bytes=plan.max_payload_bytes,
+        )
+        reply = await self._ask(call)
+        if reply.fenced:
+            raise Fenced(owner)
+        self._dispatcher.refuse(reply.malformed, owner)
+        self._dispatcher.dispatch(reply.jobs, owner)
+        for job in reply.jobs:
+            if job.suspect:
+                self._suspects.seen(job.queue)
+        return reply
 
     async def _rescore(self, before_ms: float, now_ms: float) -> None:
         """Make good what a step of the server's clock did to due times (F49)."""
@@ -237,6 +278,20 @@ class ClaimLoop:
                 free[name] = min(slots, left)
                 left -= free[name]
         return free, 0 if self._settler.is_full else room
+
+    def _places(self) -> dict[str, int]:
+        """Return the places for suspects, of runners that work: of one without a process none is claimed."""
+        if self._settler.is_full:
+            return {}
+        runners, left = self._dispatcher.runners, _BATCH
+        if self._plan.concurrency is not None:
+            left = max(0, self._plan.concurrency - len(self._dispatcher.attempts))
+        places: dict[str, int] = {}
+        for name, count in self._dispatcher.alone().items():
+            if runners[name].capacity:
+                places[name] = min(count, left)
+                left -= places[name]
+        return places
 
     def _requests(self, room: int) -> list[ClaimRequest]:
         ready, others = self._book.to_ask(self._clock.monotonic())

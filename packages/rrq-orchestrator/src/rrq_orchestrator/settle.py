@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.store.redis import RedisLink
 from rrq_protocol import Keyspace
-from rrq_protocol.transitions import Settlement, SettleReply, settle
+from rrq_protocol.transitions import SettleKind, Settlement, SettleReply, settle
 
 __all__ = ["Settler"]
 
@@ -23,12 +23,13 @@ _BATCH, _BATCH_BYTES = 256, 1024 * 1024
 _FULL, _FULL_BYTES = 10_000, 64 * 1024 * 1024
 _ENTRY_BYTES = 200
 _TRIES, _TRY_AGAIN_S = 3, 0.2
+_SUSPECTED = frozenset({SettleKind.SUSPECT, SettleKind.CRASH})
 _LOUD = frozenset({SettleReply.STALE, SettleReply.GONE, SettleReply.WRONG_TYPE})
 
 
 class Settler:
     """Writes the ends of attempts. ``_outbox`` is appended to by the dispatcher and drained by :meth:`run`
-    only.
+    only. ``suspected`` are the queues that suspects go back to, until the claim loop has taken note of them.
     """
 
     name = "settle"
@@ -44,6 +45,7 @@ class Settler:
     ) -> None:
         self.passes = PassSignal()
         self.replies: Counter[SettleReply] = Counter()
+        self.suspected: set[str] = set()
         self._keyspace, self._link, self._log = keyspace, link, log
         self._job_events, self._compat_job_locks = job_events, compat_job_locks
         self._outbox: deque[tuple[str, Settlement]] = deque()
@@ -76,6 +78,8 @@ class Settler:
     def put(self, owner: str, settlement: Settlement) -> None:
         """Have an attempt settled that was claimed under the orchestrator id ``owner``."""
         self._outbox.append((owner, settlement))
+        if settlement.kind in _SUSPECTED:
+            self.suspected.add(settlement.queue)
         self._bytes += _weight(settlement)
         self._filled.set()
         self._empty.clear()

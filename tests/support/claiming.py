@@ -1,0 +1,70 @@
+"""For tests of the claim loop: one on a bench, with what it needs beside it."""
+
+import asyncio
+
+from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
+from rrq_orchestrator.routing import Routes
+from rrq_orchestrator.runners.base import Runner
+from rrq_orchestrator.waker import Waker
+from support.orchestrating import LOG, Bench, StandInRunner
+
+__all__ = ["PATIENT", "Claiming", "Member"]
+
+
+class Member:
+    """A membership without a heartbeat."""
+
+    def __init__(self) -> None:
+        self.orchestrator_id = "o1"
+        self.told: list[str] = []
+        self._ok = asyncio.Event()
+        self._ok.set()
+
+    @property
+    def is_registered(self) -> bool:
+        return self._ok.is_set()
+
+    async def registered(self) -> None:
+        await self._ok.wait()
+
+    def fenced(self, orchestrator_id: str) -> None:
+        self.told.append(orchestrator_id)
+        self._ok.clear()
+
+
+class Claiming:
+    """A claim loop on a bench, with whatever runs beside it."""
+
+    def __init__(self, bench: Bench, plan: ClaimPlan, **runners: StandInRunner) -> None:
+        self.member = Member()
+        waker = Waker(bench.keyspace, bench.links.make("wake"), bench.links, self._wake)
+        self.loop = ClaimLoop(
+            plan,
+            keyspace=bench.keyspace,
+            link=bench.links.make("claim"),
+            links=bench.links,
+            membership=self.member,
+            waker=waker,
+            dispatcher=bench.dispatcher,
+            settler=bench.settler,
+            routes=Routes("python"),
+            clock=bench.clock,
+            rng=bench.rng,
+            log=LOG,
+        )
+        there: dict[str, Runner] = {**runners} or {"python": bench.runner}
+        bench.dispatcher.connect(there, self.loop.capacity_freed)
+        self.tasks = [asyncio.create_task(run()) for run in (self.loop.run, waker.run, bench.settler.run)]
+
+    def _wake(self, queue: str) -> None:
+        self.loop.wake(queue)
+
+    async def stop(self) -> None:
+        self.loop.stop()
+        await self.tasks[0]
+        for task in self.tasks:
+            task.cancel()
+
+
+PATIENT = ClaimPlan({"default": 1}, poll_s=30.0)
+"""Would not look again by itself while a test runs: what happens, happens because of an event."""

@@ -12,7 +12,7 @@ from rrq_orchestrator.store import RedisLink
 from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
 from support.claiming import PATIENT, Claiming
-from support.orchestrating import WITHIN_S, Bench, StandInRunner, T, succeeded
+from support.orchestrating import WITHIN_S, Bench, StandInPlaces, StandInRunner, T, succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -190,6 +190,55 @@ async def test_burst_ends_when_nothing_is_ready_and_nothing_runs(bench: Bench) -
     claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.01, burst=True))
     await claiming.loop.exhausted.wait()
     assert await bench.client.zcard(bench.keyspace.queue("default")) == 1
+    await claiming.stop()
+
+
+async def test_burst_does_not_end_before_what_comes_back_has_run(bench: Bench) -> None:
+    """A job whose end is not yet written may be put back into its queue: until it is written, and the queue
+    looked at after that, nobody can say that no job is ready.
+    """
+    await bench.register()
+    claiming = Claiming(bench, ClaimPlan({"default": 1}, poll_s=0.005, burst=True))
+    claiming.tasks[2].cancel()  # the settler: it does not get to write
+    (job_id,) = await bench.enqueue(Job("work"))
+    await bench.runner.requests(1)
+    bench.runner.crash()
+    await claiming.loop.passes.next(5)
+    assert not claiming.loop.exhausted.is_set()
+    claiming.tasks.append(asyncio.create_task(bench.settler.run()))
+    (again,) = await bench.runner.requests(1)
+    assert again.job_id == job_id
+    bench.runner.answer(succeeded(again))
+    await claiming.loop.exhausted.wait()
+    assert (await bench.record(job_id)).status is JobStatus.COMPLETED
+    await claiming.stop()
+
+
+async def test_burst_does_not_end_while_a_process_comes_up_for_a_ready_job(bench: Bench) -> None:
+    """A suspect waits for a place, whose process was killed by another one; an ordinary job for its runner's
+    processes, while another runner has slots.
+    """
+    await bench.register()
+    places, other = StandInPlaces(bench.dispatcher, capacity=0), StandInRunner(bench.dispatcher, "other")
+    bench.runner.isolation = places
+    other.state = "starting"
+    suspect, ordinary = await bench.enqueue(Job("work"), Job("other#work"))
+    await bench.client.hset(bench.keyspace.job(suspect), "suspect", "1")
+    plan = ClaimPlan({"default": 1}, poll_s=0.005, burst=True)
+    claiming = Claiming(bench, plan, python=bench.runner, other=other)
+    await claiming.loop.passes.next(5)
+    assert not claiming.loop.exhausted.is_set()
+    places.capacity = 1
+    while not places.held:
+        await claiming.loop.passes.next()
+    places.answer()
+    await claiming.loop.passes.next(5)
+    assert not claiming.loop.exhausted.is_set()
+    other.state = "ready"
+    (request,) = await other.requests(1)
+    assert request.job_id == ordinary
+    other.answer(succeeded(request))
+    await claiming.loop.exhausted.wait()
     await claiming.stop()
 
 

@@ -165,6 +165,14 @@ def _named() -> Iterator[Mutant]:
         "test_suspect_book.py::test_suspects_are_taken_while_no_ordinary_slot_is_free",
     )
     yield _py(
+        "burst-ends-early",
+        "a burst ends while the end of an attempt, which puts its job back, is not yet written",
+        "claim",
+        "not self._dispatcher.attempts and not self._settler.waiting",
+        "not self._dispatcher.attempts",
+        "test_claim.py::test_burst_does_not_end_before_what_comes_back_has_run",
+    )
+    yield _py(
         "lost-claim",
         "jobs of a claim whose answer was lost stay claimed, and nobody runs them",
         "claim",

@@ -187,13 +187,19 @@ class ClaimLoop:
             self._freed = False
             self._book.freed()
         self._woken = False
+        alone = self._dispatcher.alone()
+        quiet = self._is_quiet()
+        if quiet:
+            # The last word is that of a claim which asked all queues when every end was written.
+            for queue in self._plan.weights:
+                self._book.woken(queue)
         requests = self._requests(room)
         if not requests:
             self.passes.done()
             await self._rest(taken=0)
             return
         asked_s = self._clock.monotonic()
-        reply = await self._take(owner, requests, free, self._dispatcher.alone())
+        reply = await self._take(owner, requests, free, alone)
         taken = len(reply.jobs) + len(reply.malformed)
         self._book.rest(idle=not taken)
         now_s = self._clock.monotonic()
@@ -202,6 +208,8 @@ class ClaimLoop:
         before_ms = self._server_clock.told(reply.now_ms, asked_s, now_s)
         if before_ms is not None:
             await self._rescore(before_ms, reply.now_ms)
+        if quiet and not taken and not self._book.ready and not self._held_up(free, alone):
+            self.exhausted.set()
         self.passes.done()
         await self._rest(taken)
 
@@ -304,11 +312,19 @@ class ClaimLoop:
             for queue, wanted in asked
         ]
 
+    def _is_quiet(self) -> bool:
+        """Whether a burst may end if nothing is ready: nothing runs, and nothing that ended may come back."""
+        return self._plan.burst and not self._dispatcher.attempts and not self._settler.waiting
+
+    def _held_up(self, free: Mapping[str, int], alone: Mapping[str, int]) -> bool:
+        """Whether ready jobs were left while nothing runs because a process for them is yet to come up."""
+        runners = self._dispatcher.runners
+        coming = (name for name, slots in free.items() if slots <= 0 and runners[name].state != "broken")
+        return bool(self._book.hidden) and (any(coming) or 0 in alone.values())
+
     async def _rest(self, taken: int) -> None:
         """Wait for a reason to look again."""
         book = self._book
-        if self._plan.burst and not taken and not book.ready and not self._dispatcher.attempts:
-            self.exhausted.set()
         if book.ready:
             # More is ready. Slots come free in quick succession; a moment's patience makes one call of many.
             if self._room()[1] < max(1, len(self._dispatcher.attempts) // 4):

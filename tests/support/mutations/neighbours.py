@@ -24,6 +24,14 @@ def _beside() -> Iterator[Mutant]:
         "test_ending.py::test_purge_deletes_what_has_ended",
     )
     yield _lua(
+        "doubled",
+        "of a dead letter that is listed twice one entry stays",
+        "include/dead.lua",
+        "  for at = 1, #entries do\n",
+        "  for at = 1, 0 do\n",
+        "test_ending.py::test_all_entries_of_an_id_go",
+    )
+    yield _lua(
         "suspects-anywhere",
         "a claim brings suspects there is no place for",
         "claim.lua",

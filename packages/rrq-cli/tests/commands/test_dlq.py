@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from support.cli import HOSTILE, World
 
 
@@ -76,6 +78,19 @@ def test_requeue(world: World) -> None:
     answer = world.rrq("dlq", "requeue", "--all")
     assert (answer.code, "no dead letter fits" in answer.err) == (1, True)
     assert "in none of the dead letter queues" in world.rrq("dlq", "requeue", "--job-id", first).err
+
+
+@pytest.mark.parametrize(
+    ("words", "done"), [(["requeue"], "1 job requeued"), (["purge", "--yes"], "1 job deleted")]
+)
+def test_entries_that_are_left_in_the_list_are_told(world: World, words: list[str], done: str) -> None:
+    """The code is 1 where some stay in the list that were meant, whatever was done to the others."""
+    world.dead()
+    world.redis.lpush(world.keys.dlq("default"), b"\xff")
+    answer = world.rrq("dlq", *words, "--all")
+    assert (answer.code, answer.out.splitlines()[0]) == (1, done)
+    assert "still in the list" in answer.out
+    assert world.rrq("dlq", *words, "--all", "--json").json["results"] == {"moved": 1}
 
 
 def test_requeue_in_small_batches(world: World) -> None:

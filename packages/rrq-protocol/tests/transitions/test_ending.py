@@ -215,3 +215,16 @@ def test_purge_can_be_kept_to_what_waits(t: Transitions) -> None:
     busy = RequeueReply.BUSY
     assert t.purge("done", "active", "pending", waiting_only=True) == (busy, busy, OK)
     assert (t.record("done")["status"], t.queued()) == ("COMPLETED", [])
+
+
+def test_all_entries_of_an_id_go(t: Transitions) -> None:
+    """Of an id that is listed more than once all places are told; all its entries are taken out, or none."""
+    names = bury(t, 40)
+    for name in (names[5], names[30], names[5]):
+        t.client.lpush(t.keyspace.dlq("default"), name)
+    wrong = [[41, 5], [42, 40, 5]]
+    assert t.requeue(names[30], names[5], places=wrong) == (RequeueReply.MOVED, OK)
+    assert t.purge(names[2], names[20], names[30], places=[2, 19, [39, 29]]) == (OK, OK, OK)
+    assert t.dead() == [each for each in reversed(names) if each not in {names[at] for at in (2, 5, 20, 30)}]
+    assert t.queued() == [names[5]]
+    assert t.audit() == ()

@@ -291,7 +291,8 @@ class _Choice:
 def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -> int:
     """Give dead letters a fresh start, with all their attempts, in the order they failed in.
 
-    JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}}; exit code 1 when nothing was requeued
+    JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}}; exit code 1 when nothing was
+    requeued, or when some are left that moved
     """
     from rrq_protocol import validate_queue_name
 
@@ -317,7 +318,8 @@ def _code(
     if not ids:
         note(choice.none_found())
         note_if_none(ids, missing)
-    return ExitCode.OK if (ids if dry_run else results.get("ok", 0)) else ExitCode.FINDING
+    fine = ids if dry_run else results.get("ok", 0) and not results.get("moved", 0)
+    return ExitCode.OK if fine else ExitCode.FINDING
 
 
 @dlq.command()
@@ -327,7 +329,8 @@ def _code(
 def purge(options: GlobalOptions, choice: _Choice, yes: bool) -> int:
     """Delete dead letters for good: the entries and the job records.
 
-    JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}, "problem"}; exit code 1 when nothing was deleted
+    JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}, "problem"}; exit code 1 when nothing was
+    deleted, or when some are left that moved
     """
     with open_store(options) as store:
         names = _names(store, choice.dlq_name, choice.queue)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rrq_cli.shapes import Purged
-from rrq_cli.store.choosing import Chosen, Progress, carry_out, ids_of, ordered
+from rrq_cli.store.choosing import Chosen, Progress, ids_of
 from rrq_cli.store.client import Store
+from rrq_cli.store.handling import carry_out, ordered
 from rrq_cli.store.records import key_problem, text_of
 from rrq_protocol import transitions
 from rrq_protocol.transitions import RequeueReply
@@ -54,7 +55,7 @@ def purge_dead(
 ) -> Purged:
     """Delete dead letters, entries and records, oldest first."""
 
-    def call(name: str, ids: Sequence[str], places: Sequence[int]) -> Any:
+    def call(name: str, ids: Sequence[str], places: Sequence[Sequence[int]]) -> Any:
         return transitions.purge(store.keys, name, ids, places=places)
 
     done = Purged(ids=ids_of(chosen))

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rrq_cli.shapes import Requeued
-from rrq_cli.store.choosing import Chosen, Progress, carry_out, ids_of
+from rrq_cli.store.choosing import Chosen, Progress, ids_of
 from rrq_cli.store.client import Store
+from rrq_cli.store.handling import carry_out
 from rrq_protocol import transitions
 
 __all__ = ["requeue_dead"]
@@ -21,7 +22,7 @@ def requeue_dead(
 ) -> Requeued:
     """Give dead letters a fresh start, in the order they failed in."""
 
-    def call(name: str, ids: Sequence[str], places: Sequence[int]) -> Any:
+    def call(name: str, ids: Sequence[str], places: Sequence[Sequence[int]]) -> Any:
         return transitions.requeue(store.keys, name, ids, places=places, target_queue=target_queue)
 
     done = Requeued(ids=ids_of(chosen))

@@ -86,6 +86,9 @@ def _is_id(text: str) -> bool:
     return True
 
 
+_LEFT = {"moved": "still in the list, but somewhere else each time they were looked for; run it again"}
+
+
 def show_requeued(out: "Console", done: Requeued) -> None:
     """Print what was requeued."""
     from rich.text import Text
@@ -101,4 +104,5 @@ def show_requeued(out: "Console", done: Requeued) -> None:
     out.print(shown(f"{plural(moved, 'job')} requeued", "green" if moved else ""))
     for answer, count in done.results.items():
         if answer != "ok":
-            out.print(shown(f"{plural(count, 'job')} left alone: {answer.replace('_', ' ')}", "yellow"))
+            said = f"{plural(count, 'job')} left alone: {_LEFT.get(answer, answer.replace('_', ' '))}"
+            out.print(shown(said, "yellow"), overflow="fold")

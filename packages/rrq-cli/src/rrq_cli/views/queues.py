@@ -153,6 +153,8 @@ def show_content(out: "Console", content: QueueContent) -> None:
 _LEFT = {
     "busy": "started meanwhile",
     "gone": "had no record any more; orchestrators clear such entries away",
+    "moved": "still in the list, but somewhere else each time they were looked for; run it again",
+    "not_in_dlq": "no longer in the list",
     "wrong_type": "whose key holds something else; `rrq doctor` says which",
 }
 

@@ -4,10 +4,10 @@ purge: delete jobs that no longer run: dead-lettered ones (T13) and other termin
 
 KEYS[1] LIST, the DLQ
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] "terminal", "all" or "waiting"
-ARGV[4..] pairs: job id, its place in the DLQ, or empty
+ARGV[4..] pairs: job id, its places in the DLQ, or empty
 The keys of jobs, queues, other DLQs, events, unique keys and counters are spelled from the prefix as in
   keys.py.
-Returns one of "ok", "busy" (ACTIVE, or not of the state asked for), "moved" (not at its place), "gone",
+Returns one of "ok", "busy" (ACTIVE, or not of the state asked for), "moved" (not at its places), "gone",
   "wrong_type" per job, in order
 Invariant: record, queue entry, DLQ entry and unique key go together; a job in a runner's hands is never
   deleted (I1, I3).
@@ -29,7 +29,7 @@ local function purge(job_id, place)
   if not status then return take_out_stray(KEYS[1], job_id, place) end
   if status == "ACTIVE" or (not is_terminal(status) and which == "terminal") then return "busy" end
   if is_terminal(status) and which == "waiting" then return "busy" end
-  if status == "FAILED" then
+  if status == "FAILED" or (is_terminal(status) and place ~= "") then
     if take_out(KEYS[1], job_id, place, from_end) == "moved" then return "moved" end
     local own = held[4] and prefix .. ":dlq:" .. held[4]
     if own and own ~= KEYS[1] then redis.pcall("LREM", own, 0, job_id) end

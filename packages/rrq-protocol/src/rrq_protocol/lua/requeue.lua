@@ -3,11 +3,11 @@ requeue: give dead-lettered jobs a fresh start in the queue they came from, or i
 
 KEYS[1] LIST, the DLQ  KEYS[2] SET of queue names
 ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3] target queue, empty = each job's own
-ARGV[4] TTL in ms of a unique key that is taken again  ARGV[5..] pairs: job id, its place in the DLQ, or empty;
+ARGV[4] TTL in ms of a unique key that is taken again  ARGV[5..] pairs: job id, its places in the DLQ, or empty;
   they become due in this order
 The keys of jobs, queues, wake lists, unique keys and counters are spelled from the prefix as in keys.py.
 Returns one of "ok", "unique" (another job holds its unique key now), "not_failed", "not_in_dlq", "moved" (not at
-  its place), "gone", "wrong_type" per job, in order
+  its places), "gone", "wrong_type" per job, in order
 Invariant: DLQ entry, status, spent attempts, TTL, unique key and queue entry change in one step (I1, I2, I4,
   I9).
 ]]

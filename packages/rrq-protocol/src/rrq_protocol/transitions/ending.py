@@ -57,9 +57,13 @@ def _decode_each(reply: object) -> tuple[RequeueReply, ...]:
     return tuple(RequeueReply(as_text(answer)) for answer in as_list(reply))
 
 
-def _placed(job_ids: Sequence[str], places: Sequence[int] | None) -> Iterator[str | int]:
-    """Yield each id with its place, or with nothing."""
-    known: Iterable[str | int] = repeat("") if places is None else places
+def _placed(job_ids: Sequence[str], places: Sequence[int | Sequence[int]] | None) -> Iterator[str | int]:
+    """Yield each id with its places, or with nothing."""
+    known: Iterable[str | int] = (
+        repeat("")
+        if places is None
+        else (each if isinstance(each, int) else " ".join(map(str, each)) for each in places)
+    )
     return chain.from_iterable(zip(job_ids, known, strict=False))
 
 
@@ -68,7 +72,7 @@ def requeue(
     dlq_name: str,
     job_ids: Sequence[str],
     *,
-    places: Sequence[int] | None = None,
+    places: Sequence[int | Sequence[int]] | None = None,
     target_queue: str | None = None,
     unique_ttl_seconds: float = 21_600,
     now_ms: int | None = None,
@@ -83,7 +87,8 @@ def requeue(
         dlq_name: Bare name of the DLQ they are in.
         job_ids: The jobs, at most some hundred per call.
         places: How many older entries stand behind each in the DLQ. They rise, so jobs come oldest first;
-            what is not at its place is left alone (``MOVED``).
+            what is not at its place is left alone (``MOVED``). For an id that is listed more than once,
+            the places of all its entries, newest first: that of the newest counts, and all are taken out.
         target_queue: Bare name of the queue they go to; None is each job's own.
         unique_ttl_seconds: The longest time a unique key is held that is taken again.
         now_ms: The time to go by; None is the server's.
@@ -98,7 +103,7 @@ def purge(
     dlq_name: str,
     job_ids: Sequence[str],
     *,
-    places: Sequence[int] | None = None,
+    places: Sequence[int | Sequence[int]] | None = None,
     waiting_too: bool = False,
     waiting_only: bool = False,
     now_ms: int | None = None,

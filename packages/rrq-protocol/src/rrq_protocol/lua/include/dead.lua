@@ -3,33 +3,49 @@ include/dead: taking ids out of a DLQ, many in one call. Redis finds an entry of
 it; whoever has read the list says where each entry stands, and then a call costs the same wherever they are.
 
 A place is the number of entries behind an id, older ones, so that new dead letters change none. Ids come oldest
-first, their places rise.
+first, their places rise. An id that is listed more than once has all its places, newest first, blanks between.
 ]]
 -- No job has an empty id. Entries are marked with it, and all marked ones taken out together.
 local MARK, NEAR = "", 16
-local taken_before, marked, farthest = 0, 0, 0
+local removed, marked, farthest = {}, 0, 0
 
--- Take one id out: "ok", "not_in_dlq", "wrong_type"; "moved" where it does not stand at `place`, and nothing was
--- done. Without a place it is looked for from the end, 1 or -1, that `from_end` says.
-local function take_out(key, job_id, place, from_end)
-  local stands = tonumber(place)
-  if not stands then
-    local removed = redis.pcall("LREM", key, from_end, job_id)
-    if is_wrong_type(removed) then return "wrong_type" end
-    return removed == 0 and "not_in_dlq" or "ok"
+-- Where what stood at `place` before this call stands now.
+local function now_at(place)
+  local stands = place
+  for at = 1, #removed do
+    if removed[at] < place then stands = stands - 1 end
   end
-  stands = stands - taken_before
-  local there = redis.pcall("LINDEX", key, -1 - stands)
-  if is_wrong_type(there) then return "wrong_type" end
-  if there ~= job_id then return "moved" end
+  return stands
+end
+
+-- Take one id out, all its entries: "ok", "not_in_dlq", "wrong_type"; "moved" where one does not stand at its
+-- place, and nothing was done. Without a place one is looked for from the end, 1 or -1, that `from_end` says.
+local function take_out(key, job_id, places, from_end)
+  if places == "" then
+    local found = redis.pcall("LREM", key, from_end, job_id)
+    if is_wrong_type(found) then return "wrong_type" end
+    return found == 0 and "not_in_dlq" or "ok"
+  end
+  local entries = {}
+  for text in string.gmatch(places, "%d+") do
+    local place = tonumber(text)
+    local there = redis.pcall("LINDEX", key, -1 - now_at(place))
+    if is_wrong_type(there) then return "wrong_type" end
+    if there ~= job_id then return "moved" end
+    entries[#entries + 1] = place
+  end
   -- The first change of all must be one that full memory allows, and LSET is none.
-  if taken_before == 0 or stands < NEAR then
-    local near = stands < NEAR or stands * 2 < redis.call("LLEN", key)
+  local oldest = entries[#entries]
+  local stands = now_at(oldest)
+  if #removed == 0 or stands < NEAR then
+    local near = #entries > 1 or stands < NEAR or stands * 2 < redis.call("LLEN", key)
     redis.call("LREM", key, near and -1 or 1, job_id)
-    taken_before = taken_before + 1
-  else
+    removed[#removed + 1], entries[#entries] = oldest, nil
+  end
+  for at = 1, #entries do
+    stands = now_at(entries[at])
     redis.call("LSET", key, -1 - stands, MARK)
-    marked, farthest = marked + 1, stands
+    marked, farthest = marked + 1, math.max(farthest, stands)
   end
   return "ok"
 end

@@ -3,7 +3,7 @@
 import pytest
 
 from rrq_cli.shapes import JobRow, QueueStats
-from rrq_cli.top import Action, Overview, State, press, selected
+from rrq_cli.top import Action, Overview, State, follow, press, selected
 
 SEEN = Overview(
     queues=[QueueStats(name="a"), QueueStats(name="b", paused=True)],
@@ -83,3 +83,12 @@ def test_a_key_nobody_knows_does_nothing() -> None:
 def test_quitting() -> None:
     """q, Esc, or the end of the input."""
     assert {pressed([key])[1] for key in ("q", "Q", "escape", "eof")} == {Action("quit")}
+
+
+def test_the_cursor_follows_what_it_stands_on() -> None:
+    """A list in another order does not put another queue under it; what is gone leaves it where it is."""
+    other = Overview(queues=[QueueStats(name="c"), *SEEN.queues[::-1]])
+    assert selected(follow(State(cursor=1), SEEN, other), other) == "b"
+    assert selected(follow(State(cursor=0), SEEN, other), other) == "a"
+    assert follow(State("running", 1), SEEN, other) == State("running", 1)
+    assert follow(State("dead"), other, SEEN) == State("dead")

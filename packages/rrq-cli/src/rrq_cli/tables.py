@@ -32,6 +32,7 @@ class Column(msgspec.Struct, frozen=True):
         whole: Whether its cells must never be cut; they are folded where there is no room.
         elastic: Whether it gives way before other texts do.
         tail: Whether the end of its cells says more than their beginning, as with paths.
+        named: Whether its heading must be whole, for it names the table.
         most: The most room it takes, 0 for any.
         keep: Where there is no room for all, columns of the least ``keep`` go first, of equal ones the last.
         style: A style of rich.
@@ -42,6 +43,7 @@ class Column(msgspec.Struct, frozen=True):
     whole: bool = False
     elastic: bool = False
     tail: bool = False
+    named: bool = False
     most: int = 0
     keep: int = 0
     style: str = ""
@@ -149,7 +151,8 @@ def _need(column: Column, contents: Sequence[int], room: int) -> _Need:
     if column.right:
         return _Need(column, max(widest, title), max(widest, min(title, _LEAST_TITLE)))
     wanted = min(max(widest, title), column.most or room, room)
-    return _Need(column, wanted, min(wanted, _LEAST_WHOLE if column.whole else _LEAST_TEXT))
+    least = max(_LEAST_WHOLE if column.whole else _LEAST_TEXT, title if column.named else 0)
+    return _Need(column, wanted, min(wanted, least))
 
 
 def _giving_way(needs: dict[int, _Need], room: int) -> Iterator[dict[int, int]]:

@@ -11,7 +11,7 @@ import msgspec
 
 from rrq_cli.shapes import JobRow, OrchestratorInfo, QueueStats
 
-__all__ = ["PANES", "Action", "Overview", "State", "press", "selected"]
+__all__ = ["PANES", "Action", "Overview", "State", "follow", "press", "selected"]
 
 PANES = ("queues", "running", "dead")
 _FAR = 10**9
@@ -59,6 +59,14 @@ def selected(state: State, seen: Overview) -> str | None:
     """Return what the cursor stands on; lists shrink under it."""
     names = names_of(state.pane, seen)
     return names[min(state.cursor, len(names) - 1)] if names else None
+
+
+def follow(state: State, before: Overview, after: Overview) -> State:
+    """Return the state for another look: the cursor stays on what it stood on, wherever that is now."""
+    name, names = selected(state, before), names_of(state.pane, after)
+    if name is None or name not in names:
+        return state
+    return msgspec.structs.replace(state, cursor=names.index(name))
 
 
 def press(state: State, key: str, seen: Overview) -> tuple[State, Action | None]:

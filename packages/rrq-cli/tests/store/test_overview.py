@@ -24,3 +24,14 @@ def test_one_look(world: World) -> None:
     assert [each.id for each in seen.orchestrators] == [WORKER]
     assert [row.id for row in seen.running] == [second, first]
     assert ([row.id for row in seen.dead], seen.dead_total) == ([dead], 1)
+
+
+def test_queues_to_look_at_come_first(world: World) -> None:
+    """Paused ones, then busy ones, then those with jobs for later, then the others; by name among equals."""
+    store = Store(world.redis, Settings(key_prefix=world.keys.prefix), "test")
+    world.enqueue(queue_name="zebra")
+    world.enqueue(queue_name="yak")
+    world.enqueue(queue_name="later", defer_by=600)
+    world.redis.sadd(world.keys.paused, "shut")
+    seen = look_over(store, Throughput())
+    assert [each.name for each in seen.queues] == ["shut", "yak", "zebra", "later", "default"]

@@ -151,6 +151,18 @@ def test_where_room_is_scarce_the_title_is_among_the_headings() -> None:
     assert not any("─" in word for line in lines for word in line)
 
 
+def test_a_number_of_thousands_is_whole_in_the_headings() -> None:
+    """However long the list and narrow its first column, the heading says how many there are."""
+    seen = many()
+    seen.dead_total, seen.dead = (
+        1523,
+        [JobRow(id="0198f3c2-1c5e-7a31-9a52-6d0ef4a1b001", function_name="f" * 30)],
+    )
+    seen.dead[0].last_error = "e" * 90
+    lines = [line.split() for line in drawn(seen).splitlines()]
+    assert ["1,523", "dead", "letters", "Function", "Age", "Error"] in lines
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10), (20, 5)])
 @pytest.mark.parametrize("text", ["x", HOSTILE, "日本語"])
 def test_a_picture_fits_its_window(size: tuple[int, int], text: str) -> None:

@@ -13,7 +13,7 @@ from rrq_cli.store.client import Store, open_store
 from rrq_cli.store.dead_letters import dlq_names
 from rrq_cli.store.overview import look_over
 from rrq_cli.store.throughput import HOUR, Throughput
-from rrq_cli.top import Action, Overview, State, press
+from rrq_cli.top import Action, Overview, State, follow, press
 from rrq_cli.views.top import draw_top
 
 __all__ = ["top"]
@@ -71,7 +71,9 @@ class _Top:
 
     def _look(self) -> None:
         try:
-            self._seen, self._trouble = look_over(self._store, self._flow), None
+            seen = look_over(self._store, self._flow)
+            self._state = follow(self._state, self._seen, seen)
+            self._seen, self._trouble = seen, None
         except exceptions.RedisError as error:
             self._trouble = _told(error)
 

@@ -1,6 +1,6 @@
 """Everything ``rrq top`` shows, in a handful of round trips."""
 
-from rrq_cli.shapes import OrchestratorInfo
+from rrq_cli.shapes import OrchestratorInfo, QueueStats
 from rrq_cli.store.client import Store
 from rrq_cli.store.dead_letters import dlq_names, list_dead
 from rrq_cli.store.orchestrators import active_ids, list_orchestrators
@@ -15,7 +15,9 @@ _MOST_ROWS = 100
 
 
 def look_over(store: Store, flow: Throughput) -> Overview:
-    """Return queues, orchestrators, the jobs that run longest, and the newest dead letters."""
+    """Return queues (paused and busy ones first), orchestrators, the jobs that run longest, and the newest
+    dead letters.
+    """
     orchestrators: list[OrchestratorInfo] = list_orchestrators(store)
     held = [job_id for ids in active_ids(store).values() for job_id in ids[:_MOST_ROWS]]
     running = [row for row in read_rows(store, held[:_MOST_ROWS]) if row.status == "ACTIVE"]
@@ -25,9 +27,19 @@ def look_over(store: Store, flow: Throughput) -> Overview:
     return Overview(
         at=time_of(store.now_ms()),
         redis=store.display,
-        queues=queue_stats(store, queue_names(store), flow=flow),
+        queues=sorted(queue_stats(store, queue_names(store), flow=flow), key=_rank),
         orchestrators=orchestrators,
         running=running,
         dead=dead.jobs,
         dead_total=dead.total or 0,
     )
+
+
+def _rank(queue: QueueStats) -> tuple[int, str]:
+    """Order queues so that a small window has those to look at; by name among equals."""
+    if queue.problem or queue.paused:
+        return 0, queue.name
+    # The last minute counts too: a queue that is served at once would come and go else.
+    if queue.ready or queue.active or queue.per_second_1m:
+        return 1, queue.name
+    return 2 if queue.later else 3, queue.name

@@ -94,7 +94,8 @@ def _list(
     if not rows:
         return
     if overhead == _TITLED:
-        columns = [msgspec.structs.replace(columns[0], title=title.partition(",")[0]), *columns[1:]]
+        name = title.partition(", ")[0]  # no comma between thousands
+        columns = [msgspec.structs.replace(columns[0], title=name, named=True), *columns[1:]]
     window = _window(len(cells), rows, cursor)
     marked = None if cursor is None else min(cursor, len(cells) - 1)
     picked = [[_cell(cell, at == marked) for cell in cells[at][: len(columns)]] for at in window]

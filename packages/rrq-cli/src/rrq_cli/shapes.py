@@ -155,7 +155,8 @@ class JobList(msgspec.Struct, kw_only=True):
     Attributes:
         jobs: The entries.
         looked_at: Records read to find them.
-        complete: False where looking stopped at a limit before all records were read.
+        complete: False where looking stopped at a limit before all records were read, or where no index leads
+            to what was asked for (``job list --status completed`` without ``--scan``).
         total: ``dlq list``: ids in the dead letter queues, whatever the filters; null elsewhere.
     """
 

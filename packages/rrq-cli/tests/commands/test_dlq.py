@@ -156,3 +156,16 @@ def test_an_unknown_dead_letter_queue_is_told(world: World) -> None:
         assert (answer.code, hint in answer.err) == (int("--all" in words), True)
     world.redis.lpush(world.keys.dlq("foreign"), world.enqueue())
     assert "is known" not in world.rrq("dlq", "list", "--dlq-name", "foreign").err
+
+
+def test_counts_of_what_fits(world: World) -> None:
+    """What fits is not called all there is, nor an answer without any an empty queue."""
+    for error in ("boom", "boom", "other"):
+        world.dead(error)
+    assert "2 of 3 dead letters fit\n" in world.rrq("dlq", "list", "--error", "boom").out
+    assert "1 that fit, of " in world.rrq("dlq", "list", "--error", "boom", "--limit", "1").out
+    assert "2 dead letters  in" in world.rrq("dlq", "stats", "--max-scan", "2").out
+    for words in (("list", "--queue", "nope"), ("stats", "--queue", "nope"), ("stats", "--function", "nope")):
+        assert world.rrq("dlq", *words).out == "None of the 3 dead letters fits.\n", words
+    for what in ("list", "stats"):
+        assert world.rrq("dlq", what, "--dlq-name", "nope").out == "Dead letter queue nope is empty.\n"

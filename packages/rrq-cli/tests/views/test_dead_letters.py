@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rrq_cli.shapes import DeadLetterGroup, DeadLetterStats, JobList, JobRow, Requeued
-from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
+from rrq_cli.views.dead_letters import Asked, show_dead, show_groups, show_requeued
 from support.cli import HOSTILE
 
 Show = Callable[..., str]
@@ -33,13 +33,48 @@ def test_nothing_to_show_says_why(shown_at_80: Show) -> None:
     assert "empty" in shown_at_80(show_groups, DeadLetterStats(total=0, looked_at=0, complete=True))
 
 
+def test_a_count_says_of_what_it_is(shown_at_80: Show) -> None:
+    """Those shown are told apart from those that fit, were looked at, and are there."""
+    jobs = [JobRow(id=name, status="FAILED") for name in "abc"]
+
+    def last(asked: Asked, *, complete: bool, looked_at: int = 9) -> str:
+        found = JobList(jobs=jobs, total=1480, looked_at=looked_at, complete=complete)
+        return " ".join(shown_at_80(lambda out, each: show_dead(out, each, asked), found).split("\n")[6:])
+
+    some = Asked(filtered=True)
+    assert last(some, complete=False).startswith("3 that fit, of 9 looked at of 1,480; more: --offset")
+    assert last(some, complete=True, looked_at=1480) == "3 of 1,480 dead letters fit "
+    paged = Asked(filtered=True, offset=2)
+    assert last(paged, complete=True) == "5 of 1,480 dead letters fit; shown from offset 2 on "
+    assert last(Asked(), complete=False).startswith("3 of 1,480 dead letters; more:")
+
+
+def test_nothing_that_fits_is_not_nothing(shown_at_80: Show) -> None:
+    """Empty queues are called so only if they are; the name of one that is goes with it."""
+
+    def none(asked: Asked, found: JobList) -> str:
+        return shown_at_80(lambda out, each: show_dead(out, each, asked), found)
+
+    def no_groups(stats: DeadLetterStats) -> str:
+        return shown_at_80(lambda out, each: show_groups(out, each, Asked(filtered=True)), stats)
+
+    assert none(Asked("mails"), JobList(total=0)) == "Dead letter queue mails is empty.\n"
+    assert none(Asked(offset=7), JobList(total=5)) == "There is no dead letter from offset 7 on.\n"
+    whole = DeadLetterStats(total=10, looked_at=10, complete=True)
+    assert no_groups(whole) == "None of the 10 dead letters fits.\n"
+    part = DeadLetterStats(total=1480, looked_at=100, complete=False)
+    assert no_groups(part) == (
+        "None of 100 looked at fits, of 1,480 dead letters.\n100 of 1,480 looked at; all: --max-scan 0\n"
+    )
+
+
 def test_groups(shown_at_80: Show) -> None:
     """Each group has its count, its error, and a command that shows its newest job."""
-    group = DeadLetterGroup(count=12, queue_name="q", function_name="f", error="KeyError: …", newest_id="j")
+    group = DeadLetterGroup(count=10, queue_name="q", function_name="f", error="KeyError: …", newest_id="j")
     text = shown_at_80(show_groups, DeadLetterStats(total=12, looked_at=10, complete=False, groups=[group]))
     assert text == (
-        "12 dead letters  in 1 group\n"
-        "     12  f in q\n"
+        "10 dead letters  in 1 group\n"
+        "     10  f in q\n"
         "         KeyError: …\n"
         "         rrq job trace j\n"
         "10 of 12 looked at; all: --max-scan 0\n"

@@ -31,7 +31,7 @@ from rrq_cli.store.purging import purge_dead
 from rrq_cli.store.queues import unknown_queues, wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.store.requeueing import requeue_dead
-from rrq_cli.views.dead_letters import show_dead, show_groups, show_requeued
+from rrq_cli.views.dead_letters import Asked, show_dead, show_groups, show_requeued
 from rrq_cli.views.jobs import show_detail
 from rrq_cli.views.queues import show_purged
 from rrq_cli.words import plural
@@ -117,7 +117,7 @@ def list_(
     """List dead letters, newest first, with their errors.
 
     JSON: {"jobs": [{"id", "function_name", "queue_name", "attempts", "last_error", …}], "total", "looked_at",
-    "complete"}
+    "complete"}; "total" counts all in these queues, whether they fit or not
     """
     if raw:
         require_no_terminal()
@@ -131,7 +131,9 @@ def list_(
                 print_raw(read_hash(store, row.id)[0])
                 click.echo()
             return
-    emit(options.as_json, found, show_dead)
+    filtered = any(each is not None for each in (queue, function, since, until, error))
+    asked = Asked(dlq_name, filtered, offset)
+    emit(options.as_json, found, lambda out, _: show_dead(out, found, asked))
     note_if_none(found.jobs, missing)
 
 
@@ -182,13 +184,14 @@ def stats(
     """Group dead letters by queue, function and kind of error.
 
     JSON: {"total", "looked_at", "complete", "groups": [{"count", "queue_name", "function_name", "error",
-    "newest_at", "newest_id"}]}
+    "newest_at", "newest_id"}]}; "total" counts all in these queues, whether they fit or not
     """
     with open_store(options) as store:
         names, accepts = _names(store, dlq_name, queue), JobFilter(None, queue, function).accepts
         found = group_dead(store, names, most=max_scan, batch_size=batch_size, accepts=accepts)
         missing = store.remark
-    emit(options.as_json, found, show_groups)
+    asked = Asked(dlq_name, filtered=queue is not None or function is not None)
+    emit(options.as_json, found, lambda out, _: show_groups(out, found, asked))
     note_if_none(found.groups, missing)
 
 

@@ -15,7 +15,7 @@ from rrq_cli.shapes import Waited
 from rrq_cli.store.client import open_store
 from rrq_cli.store.enqueueing import enqueue_one, replay_of
 from rrq_cli.store.facts import gather, running_on
-from rrq_cli.store.jobs import MOST_LOOKED_AT, JobFilter, find_jobs
+from rrq_cli.store.jobs import MOST_LOOKED_AT, UNINDEXED, JobFilter, find_jobs, no_jobs
 from rrq_cli.store.queues import unknown_queues, wrong_sets
 from rrq_cli.store.records import read_detail, read_hash
 from rrq_cli.store.waiting import TERMINAL, wait_for_end
@@ -26,7 +26,6 @@ from rrq_cli.why import explain_wait
 __all__ = ["job"]
 
 _STATUSES = ("pending", "active", "retrying", "completed", "failed", "cancelled")
-_NO_INDEX = {"COMPLETED", "CANCELLED"}
 
 
 @click.group()
@@ -86,7 +85,8 @@ def list_(
 
     Completed and cancelled jobs are in no index; --scan finds them.
 
-    JSON: {"jobs": [{"id", "status", "function_name", "queue_name", "attempts", …}], "looked_at", "complete"}
+    JSON: {"jobs": [{"id", "status", "function_name", "queue_name", "attempts", …}], "looked_at", "complete"};
+    "complete" is false where a limit was reached, or only --scan finds what was asked for
     """
     wanted = JobFilter(status.upper() if status else None, queue, function)
     with open_store(options) as store:
@@ -95,12 +95,18 @@ def list_(
         for name, known in unknown_queues(store, [queue] if queue else []):
             note(unknown_queue(name, known))
         found = find_jobs(store, wanted, limit=limit, scan=scan)
+        empty = not found.jobs and not found.looked_at and no_jobs(store)
         missing = store.remark
-    emit(options.as_json, found, show_list)
-    note_if_none(found.jobs, missing)
-    if not scan and (wanted.status in _NO_INDEX or (wanted.status is None and not found.jobs)):
+    unseen = None
+    if not (scan or empty or found.jobs) and wanted.status in (None, *UNINDEXED):
         which = status or "completed and cancelled"
-        note(f"{which} jobs are in no index; --scan reads every record to find them")
+        unseen = f"{which} jobs are in no index; --scan reads every record to find them"
+    found.complete = empty or (found.complete and unseen is None)
+    emit(options.as_json, found, lambda out, _: show_list(out, found, unseen=unseen, empty=empty))
+    note_if_none(found.jobs, missing)
+    if unseen is not None:
+        if options.as_json:
+            note(unseen)
     elif not found.complete and len(found.jobs) < limit:
         note(f"stopped after {MOST_LOOKED_AT:,} records; --scan reads all of them")
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from redis import exceptions
+
 from rrq_cli.shapes import JobList, JobRow
 from rrq_cli.store.client import Store
 from rrq_cli.store.dead_letters import dead_ids, dlq_names
@@ -12,10 +14,14 @@ from rrq_cli.store.queues import batches, glob_escaped, queue_names, scan_keys
 from rrq_cli.store.records import read_rows, text_of
 from rrq_protocol import JobStatus
 
-__all__ = ["JobFilter", "find_jobs"]
+__all__ = ["UNINDEXED", "JobFilter", "find_jobs", "no_jobs"]
 
 MOST_LOOKED_AT = 10_000
 _PAGE = 200
+UNINDEXED = frozenset({JobStatus.COMPLETED.value, JobStatus.CANCELLED.value})
+"""What no index leads to."""
+
+_KEYS_FOR_NONE = 1000
 _WAITING = {JobStatus.PENDING.value, JobStatus.RETRYING.value}
 
 
@@ -67,7 +73,7 @@ def find_jobs(store: Store, wanted: JobFilter, *, limit: int, scan: bool) -> Job
         limit: Jobs at most.
         scan: Read all records instead, also those that no index leads to: completed and cancelled ones.
     """
-    result = JobList()
+    result = JobList(complete=scan or wanted.status not in UNINDEXED)
     seen: set[str] = set()
     for page in batches(_scanned(store) if scan else _indexed(store, wanted), _PAGE):
         fresh = [job_id for job_id in page if job_id not in seen]
@@ -83,6 +89,17 @@ def find_jobs(store: Store, wanted: JobFilter, *, limit: int, scan: bool) -> Job
             break
     del result.jobs[limit:]
     return result
+
+
+def no_jobs(store: Store) -> bool:
+    """Whether there is no job record. Some keys are looked at: where there are more, the answer is no."""
+    (size,) = store.ask(("DBSIZE",))
+    if not isinstance(size, int) or size > _KEYS_FOR_NONE:
+        return False
+    try:
+        return next(_scanned(store), None) is None
+    except exceptions.ResponseError:  # this user may not look at keys
+        return False
 
 
 def _scanned(store: Store) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Dead letters on the terminal."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rrq_cli.hints import command, remark
 from rrq_cli.output import shown, titled
@@ -13,7 +13,7 @@ from rrq_cli.words import clock_time, number, plural, since
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["show_dead", "show_groups", "show_requeued"]
+__all__ = ["Asked", "show_dead", "show_groups", "show_requeued"]
 
 
 def first_line(job: JobRow) -> str:
@@ -22,18 +22,37 @@ def first_line(job: JobRow) -> str:
     return error.split("\n")[0] or "(no error recorded)"
 
 
-def show_dead(out: "Console", found: JobList) -> None:
+class Asked(NamedTuple):
+    """What was asked for: in which queue (None: all), whether some only, and from which on."""
+
+    dlq_name: str | None = None
+    filtered: bool = False
+    offset: int = 0
+
+
+EVERYTHING = Asked()
+
+
+def _none(asked: Asked, total: int, looked_at: int) -> str:
+    """Return why there is nothing to show."""
+    if total == 0:
+        name = asked.dlq_name
+        return "The dead letter queues are empty." if name is None else f"Dead letter queue {name} is empty."
+    if asked.offset:
+        which = "that fits " if asked.filtered else ""
+        return f"There is no dead letter {which}from offset {number(asked.offset)} on."
+    if looked_at < total:
+        return f"None of {number(looked_at)} looked at fits, of {plural(total, 'dead letter')}."
+    return f"None of the {plural(total, 'dead letter')} fits."
+
+
+def show_dead(out: "Console", found: JobList, asked: Asked = EVERYTHING) -> None:
     """Print dead letters, two lines each: which job, and why."""
     from rich.text import Text
 
     total = found.total or 0
     if not found.jobs:
-        none = (
-            "The dead letter queues are empty."
-            if total == 0
-            else f"None of the {plural(total, 'dead letter')} fits."
-        )
-        out.print(shown(none, "dim"))
+        out.print(shown(_none(asked, total, total), "dim"), overflow="fold")
         return
     now = datetime.now(UTC)
     for job in found.jobs:
@@ -46,18 +65,31 @@ def show_dead(out: "Console", found: JobList) -> None:
         out.print(head, overflow="fold")
         out.print(Text("  " + cut(escape(first_line(job)), out.width - 2), style="red"))
     if not found.complete or len(found.jobs) < total:
-        hint = f"more: --offset, --limit; grouped: {command('dlq', 'stats')}{remark()}"
-        out.print(shown(f"{number(len(found.jobs))} of {number(total)} dead letters; {hint}", "dim"))
+        out.print(shown(_how_many(found, asked, total), "dim"), overflow="fold")
 
 
-def show_groups(out: "Console", stats: DeadLetterStats) -> None:
+def _how_many(found: JobList, asked: Asked, total: int) -> str:
+    count = len(found.jobs)
+    if asked.filtered and found.complete:
+        fit = f"{number(count + asked.offset)} of {plural(total, 'dead letter')} fit"
+        return f"{fit}; shown from offset {number(asked.offset)} on" if asked.offset else fit
+    hint = f"more: --offset, --limit; grouped: {command('dlq', 'stats')}{remark()}"
+    if asked.filtered:
+        return f"{number(count)} that fit, of {number(found.looked_at)} looked at of {number(total)}; {hint}"
+    return f"{number(count)} of {number(total)} dead letters; {hint}"
+
+
+def show_groups(out: "Console", stats: DeadLetterStats, asked: Asked = EVERYTHING) -> None:
     """Print dead letters grouped by queue, function and kind of error."""
     from rich.text import Text
 
     if not stats.groups:
-        out.print(shown("The dead letter queues are empty.", "dim"))
+        out.print(shown(_none(asked, stats.total, stats.looked_at), "dim"), overflow="fold")
+        _print_unseen(out, stats)
         return
-    titled(out, plural(stats.total, "dead letter"), f"in {plural(len(stats.groups), 'group')}")
+    count = sum(group.count for group in stats.groups)
+    among = "" if count == stats.looked_at else f" of {number(stats.looked_at)} looked at"
+    titled(out, plural(count, "dead letter") + among, f"in {plural(len(stats.groups), 'group')}")
     for group in stats.groups:
         newest = "" if group.newest_at is None else f", newest {clock_time(group.newest_at)[:19]}"
         line = Text(f"{number(group.count):>7}  ", style="bold")
@@ -69,6 +101,10 @@ def show_groups(out: "Console", stats: DeadLetterStats) -> None:
             out.print(shown(" " * 9 + command("job", "trace", group.newest_id), "dim"), soft_wrap=True)
     if said := remark().strip():
         out.print(shown(said, "dim"), overflow="fold")
+    _print_unseen(out, stats)
+
+
+def _print_unseen(out: "Console", stats: DeadLetterStats) -> None:
     if not stats.complete:
         out.print(
             shown(f"{number(stats.looked_at)} of {number(stats.total)} looked at; all: --max-scan 0", "dim")

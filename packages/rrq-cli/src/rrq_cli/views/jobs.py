@@ -94,12 +94,15 @@ def print_problems(out: "Console", rows: Sequence[JobRow]) -> None:
             out.print(Text(f"! {short_id(row.id, out.width)}: {problem}", "red"), overflow="fold")
 
 
-def show_list(out: "Console", found: JobList) -> None:
-    """Print a list of jobs."""
+def show_list(out: "Console", found: JobList, *, unseen: str | None = None, empty: bool = False) -> None:
+    """Print a list of jobs; or, where there is none, which were not looked at, or that there is no job at
+    all.
+    """
     if not found.jobs:
-        looked_at = f"no such job among the {number(found.looked_at)} looked at"
-        said = looked_at if found.looked_at else "no such job: none runs, waits or is a dead letter"
-        out.print(shown(said, "dim"))
+        among = f" among the {number(found.looked_at)} looked at" if found.looked_at else ""
+        out.print(shown("there are no jobs" if empty else f"no such job{among}", "dim"))
+        if unseen is not None:
+            out.print(shown(unseen, "dim"), overflow="fold")
         return
     print_rows(out, found.jobs, when="age")
 

@@ -9,6 +9,7 @@ import pytest
 from rrq_cli.exits import CliError
 from rrq_cli.params import GlobalOptions
 from rrq_cli.store.client import Store, open_store
+from rrq_cli.store.dead_letters import list_dead
 from rrq_cli.store.generating import STATUSES, Plan, fake_orchestrators, generate
 from rrq_cli.store.jobs import JobFilter, find_jobs
 from rrq_cli.store.orchestrators import list_orchestrators
@@ -60,6 +61,16 @@ def test_a_seed_makes_the_same_choices(world: World, store: Store) -> None:
     """Two runs with one seed differ in ids and times only."""
     first, second = (generate(store, plan(count=40), Random(7)) for _ in range(2))
     assert first == second
+
+
+def test_dead_letters_lie_in_the_order_they_failed_in(world: World, store: Store) -> None:
+    """The newest first is the latest to fail, as with real ones."""
+    generate(store, plan(count=100, statuses=["failed"]), Random(3))
+    found = list_dead(store, ["default"], lambda row: True, limit=100, offset=0, batch_size=100).jobs
+    ends = [row.finished_at for row in found if row.finished_at is not None]
+    assert len(ends) == 100
+    assert ends == sorted(ends, reverse=True)
+    assert ends[0] > ends[-1]
 
 
 def test_a_queue_that_is_none_is_told(world: World, store: Store) -> None:

@@ -81,7 +81,8 @@ def generate_jobs(
     """Generate jobs in every state, so that the other commands have something to show.
 
     Their ids begin with test_, and `rrq debug clear` deletes them. Waiting ones are executed by whoever
-    serves their queue; a function nobody knows ends as a dead letter.
+    serves their queue; a function nobody knows ends as a dead letter. The counters of a queue, and its
+    throughput, count generated jobs like others and keep them: use a queue of their own (--queue).
 
     JSON: {"jobs": {status: n}, "queues": [name]}
     """
@@ -144,7 +145,8 @@ def clear_(
 ) -> int:
     """Delete jobs by their ids, by default those that were generated, and simulated orchestrators.
 
-    Looks at every key of the server. Running jobs are left alone.
+    Looks at every key of the server. Running jobs are left alone. What their queues' counters say they did
+    stays, as with all jobs that are deleted.
 
     JSON: {"dry_run", "results": {"ok": n, …}, "orchestrators": n}
     """

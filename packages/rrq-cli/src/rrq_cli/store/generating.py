@@ -70,12 +70,15 @@ def generate(
     past = [status for status in ("retrying", "completed", "failed") for _ in range(made[status])]
     random.shuffle(past)
     if past:
+        starts = range(0, len(past), _AT_A_TIME)
+        # Oldest first, so that dead letters lie in the order they failed in.
+        ages = sorted((random.uniform(0, plan.age_s) for _ in starts), reverse=True)
         with _Workshop(store, random) as workshop:
-            for start in range(0, len(past), _AT_A_TIME):
+            for start, age_s in zip(starts, ages, strict=True):
                 statuses = past[start : start + _AT_A_TIME]
                 queue = random.choice(plan.queues)
                 jobs = [_job(plan, random, workshop.queue, False) for _ in statuses]
-                workshop.run(jobs, statuses, queue, plan.age_s)
+                workshop.run(jobs, statuses, queue, age_s)
                 progress(len(statuses))
     return Generated(
         jobs={status: made[status] for status in STATUSES if made[status]}, queues=list(plan.queues)
@@ -119,11 +122,13 @@ class _Workshop:
         store.ask(("DEL", keys.queue(self.queue), keys.wake(self.queue)), ("SREM", keys.queues, self.queue))
 
     def run(self, jobs: Sequence[Job], statuses: Sequence[str], queue: str, age_s: float) -> None:
-        """Enqueue jobs some time ago, run them, end them as asked, and put them into ``queue``."""
+        """Enqueue jobs some time ago, run them, end them as asked ``age_s`` seconds ago, and put them into
+        ``queue``.
+        """
         store, keys, random = self._store, self._store.keys, self._random
         store.run(transitions.heartbeat(keys, self._lease))
         wait_ms, run_ms = round(random.expovariate(1 / 200)), 1 + round(random.expovariate(1 / 300))
-        begun = round(store.now_ms() - random.uniform(0, age_s) * 1000) - wait_ms - run_ms
+        begun = round(store.now_ms() - age_s * 1000) - wait_ms - run_ms
         times = (begun, begun + wait_ms, begun + wait_ms + run_ms)
         _enqueue(store, jobs, times[0])
         request = ClaimRequest(self.queue, "python", len(jobs))

@@ -35,6 +35,8 @@ def show_cleared(out: "Console", done: Cleared) -> None:
         out.print(shown(f"{plural(odd, 'key')} left alone: no job, or gone meanwhile", "yellow"))
     if done.orchestrators:
         out.print(shown(f"{plural(done.orchestrators, 'simulated orchestrator')} removed"))
+    if count and not done.dry_run:
+        out.print(shown("The counters of their queues stay: `rrq queue stats` still counts them.", "dim"))
 
 
 def show_stressed(out: "Console", done: Stressed) -> None:

@@ -159,9 +159,11 @@ after `--`.
 | 78 | wrong configuration |
 | 130 | Ctrl-C |
 
-Answers go to standard output, messages and progress to standard error. What comes out of Redis is shown with
-its control characters written out. No command looks at every key of the server unless it is asked to:
-`--scan`, `--max-scan`, and `rrq debug clear`; `rrq doctor` is there for it.
+Answers go to standard output, messages and progress to standard error. With `--json`, a command that fails
+with a message and no answer prints `{"error": "…", "exit_code": 1}` to standard output as well, unless a
+signal ended it. What comes out of Redis is shown with its control characters written out. No command looks at
+every key of the server unless it is asked to: `--scan`, `--max-scan`, and `rrq debug clear`; `rrq doctor` is
+there for it.
 """
 
 

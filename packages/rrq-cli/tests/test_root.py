@@ -124,3 +124,38 @@ def test_a_reader_that_stops_is_no_error(world: World, words: list[str]) -> None
     with process.stderr as errors:
         assert errors.read() == b""
     assert process.wait(30) == 141
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("job", "show", "gone", "--json"), 1, "there is no job gone"),
+        (("--json", "queue", "pause", "nope"), 1, "Nothing was done"),
+        (("dlq", "requeue", "--json"), 2, "say how many"),
+        (("queue", "nonsense", "--json"), 2, "No such command"),
+        (("job", "list", "--json", "--limit", "x"), 2, "is not a valid integer"),
+        (("queue", "list", "--json", "--config", "missing.toml"), 78, "missing.toml"),
+        (("cron", "trigger", "nope", "--json"), 2, "is no entry"),
+    ],
+)
+def test_errors_in_json(world: World, words: tuple[str, ...], code: int, said: str) -> None:
+    """With --json an error is a document on stdout, of one form for every command, beside its text."""
+    answer = world.rrq(*words)
+    assert answer.code == code
+    assert set(answer.json) == {"error", "exit_code"}
+    assert answer.json["exit_code"] == code
+    assert said in answer.json["error"]
+    assert said in answer.err
+
+
+def test_what_comes_after_dashes_is_no_option(world: World) -> None:
+    """An id that looks like --json asks for no JSON."""
+    answer = world.rrq("job", "show", "--", "--json")
+    assert (answer.code, answer.out) == (1, "")
+
+
+def test_an_error_in_json_where_stderr_is_closed(world: World) -> None:
+    """Standard output gets the document and nothing else."""
+    command = ("sh", "-c", f"{sys.executable} -m rrq_cli job show gone --json 2>&-")
+    answer = world.process(command=command)
+    assert (answer.code, answer.json["exit_code"]) == (1, 1)

@@ -1,6 +1,7 @@
 """The root of the command line, and the one place where errors become messages and exit codes."""
 
 import io
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from rrq_cli.exits import ExitCode, explain
 from rrq_cli.hints import after_dashes, completed
 from rrq_cli.params import GlobalOptions, global_options, options_of, remember
 from rrq_cli.plugins import Lazy, LazyGroup, Missing
-from rrq_cli.streams import complain, silence_stdout
+from rrq_cli.streams import complain, is_closed, silence_stdout
 from rrq_cli.text import escape_lines
 
 __all__ = ["reader_gone", "root", "run"]
@@ -52,6 +53,7 @@ _ELSEWHERE = {
         },
     ),
 }
+_SIGNALS = 128
 _WHEELS = ("rrq-cli", "rrq-protocol", "rrq-producer", "rrq-runner", "rrq-orchestrator")
 
 
@@ -93,7 +95,7 @@ def root(ctx: click.Context, /, **values: Any) -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """Run the command line and return its exit code; messages go to stderr."""
+    """Run the command line and return its exit code; messages go to stderr, with ``--json`` to stdout too."""
     if "_RRQ_COMPLETE" in os.environ:
         root.main(args=list(args), prog_name="rrq")
     for stream in (sys.stdout, sys.stderr):
@@ -117,16 +119,36 @@ def run(args: Sequence[str]) -> int:
         return reader_gone()
     except click.ClickException as error:
         hint = after_dashes(error, args) if isinstance(error, click.NoSuchOption) else ""
-        complain(_shown(error) + "\n".join(escape_lines(hint)))
-        return error.exit_code
+        text = _shown(error) + "\n".join(escape_lines(hint))
+        return _failed(error.exit_code, text, error.format_message() + hint, _wants_json(args))
     except Exception as error:
         explained = explain(error)
         if explained is None:
             raise
         code, message = explained
-        head, *more = escape_lines(completed(message, given))
-        complain("\n".join([f"rrq: {head}", *more]))
-        return code
+        message = completed(message, given)
+        head, *more = escape_lines(message)
+        text = "\n".join([f"rrq: {head}", *more])
+        return _failed(code, text, message, given.as_json or _wants_json(args))
+
+
+def _failed(code: int, text: str, message: str, as_json: bool) -> int:
+    """Tell what went wrong, and return the exit code. A program that asked for JSON gets it on stdout too,
+    unless it was a signal that ended the command.
+    """
+    as_json = as_json and code < _SIGNALS
+    if not (as_json and is_closed(2)):  # else both would come on stdout
+        complain(text)
+    if as_json:
+        from rrq_cli.output import json_text
+
+        sys.stdout.write(json_text({"error": message, "exit_code": int(code)}) + "\n")
+    return code
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether JSON was asked for, as far as that can be told of a command line nobody understood."""
+    return "--json" in itertools.takewhile(lambda word: word != "--", args)
 
 
 def _shown(error: click.ClickException) -> str:

@@ -1,5 +1,7 @@
 """Exit codes and messages."""
 
+import json
+
 import click
 import pytest
 
@@ -44,3 +46,15 @@ def test_messages_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(click.exceptions.Exit):
         fail("one \x1b[2J\ntwo", ExitCode.FORCED)
     assert capsys.readouterr().err == "rrq: one \\x1b[2J\ntwo\n"
+
+
+def test_a_program_is_told_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json the message and the code stand on standard output too, without control characters."""
+    ctx = click.Context(click.Command("some"), info_name="some")
+    ctx.params["as_json"] = True
+    with ctx, pytest.raises(click.exceptions.Exit):
+        fail("one \x7f\ntwo", ExitCode.CONFIGURATION)
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"error": "one \x7f\ntwo", "exit_code": 78}
+    assert "\x7f" not in output.out
+    assert output.err == "rrq: one \\x7f\ntwo\n"

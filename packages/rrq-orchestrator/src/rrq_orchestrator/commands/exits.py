@@ -1,6 +1,7 @@
 """Exit codes (RELIABILITY.md 6.8), and how a person hears of a mistake: one message, never a traceback."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NoReturn
@@ -21,7 +22,8 @@ class ExitCode(IntEnum):
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say ``message`` on standard error and end the command.
+    """Say ``message`` on standard error, with ``--json`` as a document on standard output too, and end the
+    command.
 
     Raises:
         click.exceptions.Exit: Always.
@@ -29,6 +31,10 @@ def fail(message: str, code: int) -> NoReturn:
     from rrq_orchestrator.log_text import escape
 
     click.echo("\n".join(escape(line) for line in f"rrq: {message}".splitlines()), err=True)
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.params.get("as_json"):
+        text = json.dumps({"error": message, "exit_code": int(code)}, indent=2)
+        click.echo(text.replace("\x7f", "\\u007f"))  # the one control character that json leaves as it is
     raise click.exceptions.Exit(int(code))
 
 

@@ -19,6 +19,11 @@ CANARY = "canary-pass"
         (f"redis://{CANARY}@host/0", "redis://:***@host/0"),
         (f"redis://host:6379/0?password={CANARY}", "redis://host:6379/0?***"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
+        (f"unix:///run/redis.sock?password={CANARY}&db=3", "unix:///run/redis.sock?***&db=3"),
+        (f"redis://host/0?db={CANARY}", "redis://host/0?***"),
+        (f"redis://host/0?db=3;{CANARY}", "redis://host/0?***"),
+        (f"redis://host/0?db=3\n{CANARY}", "redis://host/0?***"),
         (f"redis://user:12/{CANARY}@host:6379/0", "redis://***"),
         (f"redis://user:{CANARY}?x@host", "redis://***"),
         (f"redis://user:{CANARY}#x@host", "redis://***"),
@@ -28,8 +33,8 @@ CANARY = "canary-pass"
     ],
 )
 def test_mask_url(url: str, shown: str) -> None:
-    """The password and the query go, what helps to find the server stays; what is no URL, or has an @ where a
-    password may end that was not escaped, goes whole.
+    """The password and the query go, what helps to find the server stays, the number of a database too; what
+    is no URL, or has an @ where a password may end that was not escaped, goes whole.
     """
     assert mask_url(url) == shown
 

@@ -1,11 +1,13 @@
 """A text that never shows itself by accident (RELIABILITY.md S8)."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 __all__ = ["MASK", "Secret", "mask_url", "read_dsn_file"]
 
 MASK = "***"
+_database = re.compile(r"db=[0-9]{1,9}")
 _MAX_DSN_BYTES = 64 * 1024
 
 
@@ -30,7 +32,8 @@ def read_dsn_file(path: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """Return ``url`` without its password and without its query, fit for logs.
+    """Return ``url`` without its password and without its query but for the number of the database, fit for
+    logs.
 
     User name, host, port and path stay, because they are what one needs to find a wrong server. A text that
     is not a URL of the usual form is masked whole, and so is everything behind the scheme where an ``@`` lies
@@ -51,7 +54,13 @@ def mask_url(url: str) -> str:
         user = credentials.partition(":")[0] if ":" in credentials else ""
         netloc = f"{user}:{MASK}@{host}"
     # Not urlunsplit, which drops the slashes of schemes it does not know.
-    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{MASK}" if parts.query else "")
+    query = "&".join(_shown_option(option) for option in parts.query.split("&"))
+    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if parts.query else "")
+
+
+def _shown_option(option: str) -> str:
+    """Return an option of a query, masked with its name unless it is the number of the database."""
+    return option if _database.fullmatch(option) else MASK
 
 
 class Secret:

@@ -191,8 +191,8 @@ class ClaimLoop:
         quiet = self._is_quiet()
         if quiet:
             # The last word is that of a claim which asked all queues when every end was written.
-            for queue in self._plan.weights:
-                self._book.woken(queue)
+            for name in self._plan.weights:
+                self._book.woken(name)
         requests = self._requests(room)
         if not requests:
             self.passes.done()

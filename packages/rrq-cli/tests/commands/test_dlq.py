@@ -163,7 +163,7 @@ def test_counts_of_what_fits(world: World) -> None:
     for error in ("boom", "boom", "other"):
         world.dead(error)
     assert "2 of 3 dead letters fit\n" in world.rrq("dlq", "list", "--error", "boom").out
-    assert "1 that fit, of " in world.rrq("dlq", "list", "--error", "boom", "--limit", "1").out
+    assert "1 that fit, " in world.rrq("dlq", "list", "--error", "boom", "--limit", "1").out
     assert "2 dead letters  in" in world.rrq("dlq", "stats", "--max-scan", "2").out
     for words in (("list", "--queue", "nope"), ("stats", "--queue", "nope"), ("stats", "--function", "nope")):
         assert world.rrq("dlq", *words).out == "None of the 3 dead letters fits.\n", words

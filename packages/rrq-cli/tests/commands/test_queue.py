@@ -194,6 +194,9 @@ def test_a_scan_has_a_number_or_none(world: World) -> None:
     assert world.rrq("queue", "stats", "--max-scan", "--json").json["queues"][0]["scanned"] == {
         "COMPLETED": 1
     }
+    found = world.rrq("queue", "stats", "--max-scan", "0", "--json").json
+    assert (found["looked_at"], found["complete"]) == (1, True)
+    assert world.rrq("queue", "stats", "--json").json["complete"] is None
     assert world.rrq("queue", "stats", "--max-scan", "x").code == 2
 
 

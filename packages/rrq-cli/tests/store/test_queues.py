@@ -13,6 +13,7 @@ from rrq_cli.store.queues import (
     queue_names,
     queue_stats,
     scan_keys,
+    scan_statuses,
 )
 from rrq_protocol import Settings
 from rrq_protocol.settings import WorkerConfig
@@ -127,7 +128,7 @@ def test_stats_cost_the_same_however_many_jobs(
 def test_stats_can_be_recounted(world: World, store: Store) -> None:
     """With a scan, records are counted by status."""
     _some_of_everything(world)
-    (stats,) = queue_stats(store, ["default"], max_scan=0)
+    (stats,) = queue_stats(store, ["default"], scan=scan_statuses(store, 0))
     assert stats.scanned == {"COMPLETED": 2, "FAILED": 1, "PENDING": 1, "RETRYING": 1, "ACTIVE": 1}
 
 
@@ -153,3 +154,13 @@ def test_batches_have_all_items() -> None:
     """Items are cut into lists of a size, the rest in the last."""
     assert list(batches("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]
     assert list(batches("", 2)) == []
+
+
+def test_no_more_records_are_read_than_asked(world: World, store: Store) -> None:
+    """The bound holds for the records too, and what is left out is told."""
+    for _ in range(40):
+        world.enqueue()
+    some, whole = scan_statuses(store, 5), scan_statuses(store, 0)
+    assert some.looked_at <= 5
+    assert not some.complete
+    assert (whole.looked_at, whole.complete, whole.counts) == (40, True, {"default": {"PENDING": 40}})

@@ -42,7 +42,7 @@ def test_a_count_says_of_what_it_is(shown_at_80: Show) -> None:
         return " ".join(shown_at_80(lambda out, each: show_dead(out, each, asked), found).split("\n")[6:])
 
     some = Asked(filtered=True)
-    assert last(some, complete=False).startswith("3 that fit, of 9 looked at of 1,480; more: --offset")
+    assert last(some, complete=False).startswith("3 that fit, 9 of 1,480 looked at; more: --offset")
     assert last(some, complete=True, looked_at=1480) == "3 of 1,480 dead letters fit "
     paged = Asked(filtered=True, offset=2)
     assert last(paged, complete=True) == "5 of 1,480 dead letters fit; shown from offset 2 on "

@@ -22,6 +22,7 @@ from rrq_cli.store.queues import (
     list_queues,
     queue_names,
     queue_stats,
+    scan_statuses,
     unknown_queues,
     wrong_sets,
 )
@@ -131,7 +132,8 @@ def stats(
     They come from counters kept with every change, so this costs the same with ten jobs or ten million.
 
     JSON: {"at": time, "queues": [{"name", "ready", "later", "active", "oldest_ready_age_seconds", "totals",
-    "per_second_1m", "per_second_1h", "per_second_24h", "completed_per_minute", "completed_per_hour", …}]}
+    "per_second_1m", "per_second_1h", "per_second_24h", "completed_per_minute", "completed_per_hour", …}],
+    "looked_at", "complete"}; the last two are null without --max-scan
     """
     from rrq_cli.store.records import time_of
 
@@ -142,10 +144,18 @@ def stats(
             _names(store, chosen, max_scan)  # says what is unknown, before the screen is taken
             keep_showing("queue stats --watch", interval, _looking(store, chosen, max_scan))
             return
-        found = queue_stats(store, _names(store, chosen, max_scan), max_scan=max_scan)
+        names = _names(store, chosen, max_scan)
+        scan = None if max_scan is None else scan_statuses(store, max_scan)
+        found = queue_stats(store, names, scan=scan)
         at, missing = time_of(store.now_ms()), store.remark
 
-    emit(options.as_json, {"at": at, "queues": found}, lambda out, _: show_stats(out, found, max_scan))
+    answer = {
+        "at": at,
+        "queues": found,
+        "looked_at": None if scan is None else scan.looked_at,
+        "complete": None if scan is None else scan.complete,
+    }
+    emit(options.as_json, answer, lambda out, _: show_stats(out, found, max_scan))
     note_if_none(any(each.waiting or each.totals.enqueued or each.problem for each in found), missing)
 
 
@@ -157,7 +167,8 @@ def _looking(
 
     def look() -> "Callable[[Console], None]":
         names = sorted(set(chosen)) or queue_names(store, scan=max_scan)
-        found = queue_stats(store, names, max_scan=max_scan, flow=flow)
+        scan = None if max_scan is None else scan_statuses(store, max_scan)
+        found = queue_stats(store, names, scan=scan, flow=flow)
         return lambda out: show_stats(out, found, max_scan)
 
     return look

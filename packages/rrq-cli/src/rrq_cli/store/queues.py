@@ -1,6 +1,8 @@
 """Queues: names, contents, figures. Reading costs O(queues), never O(jobs) unless a scan is asked for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, cast
 
 from rrq_cli.shapes import QueueContent, QueueInfo, QueueStats, Totals
@@ -12,11 +14,13 @@ from rrq_cli.words import plural
 from rrq_protocol import InvalidName, validate_queue_name
 
 __all__ = [
+    "RecordScan",
     "inspect_queue",
     "list_queues",
     "queue_names",
     "queue_stats",
     "scan_keys",
+    "scan_statuses",
     "unknown_queues",
     "wrong_sets",
 ]
@@ -27,11 +31,14 @@ _TOTALS = Totals.__struct_fields__
 _SUMS = ("wait_ms", "run_ms")
 
 
-def scan_keys(store: Store, pattern: str, most: int, kind: str | None = None) -> Iterator[str]:
-    """Yield keys that match, looking at about ``most`` keys of the server (0: all of them)."""
+def scan_keys(store: Store, pattern: str, most: int, kind: str | None = None) -> Generator[str, None, bool]:
+    """Yield keys that match, looking at about ``most`` keys of the server (0: all of them); return whether
+    there were no others.
+    """
     cursor, looked = 0, 0
     while True:
-        arguments: list[Any] = ["SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_STEP]
+        step = min(_SCAN_STEP, most - looked) if most else _SCAN_STEP
+        arguments: list[Any] = ["SCAN", cursor, "MATCH", pattern, "COUNT", step]
         if kind is not None:
             arguments += ["TYPE", kind]
         (reply,) = store.ask(arguments)
@@ -39,9 +46,9 @@ def scan_keys(store: Store, pattern: str, most: int, kind: str | None = None) ->
             raise reply
         cursor, found = int(reply[0]), cast("list[bytes]", reply[1])
         yield from (text_of(key) for key in found)
-        looked += _SCAN_STEP
+        looked += step
         if cursor == 0 or (most and looked >= most):
-            return
+            return cursor == 0
 
 
 def glob_escaped(text: str) -> str:
@@ -54,7 +61,7 @@ def queue_names(store: Store, *, scan: int | None = None) -> list[str]:
     orchestrators report, and with ``scan`` found keys.
 
     Producers of the public line register nothing; ``scan`` is the number of keys to look at for their queues
-    (0: all).
+    than that (0: all).
     """
     settings = store.settings
     names = {settings.default_queue_name, *settings.worker.queues, *settings.runner_routes}
@@ -149,28 +156,27 @@ def inspect_queue(store: Store, name: str, *, limit: int, offset: int) -> QueueC
 
 
 def queue_stats(
-    store: Store, names: Sequence[str], *, max_scan: int | None = None, flow: Throughput | None = None
+    store: Store, names: Sequence[str], *, scan: "RecordScan | None" = None, flow: Throughput | None = None
 ) -> list[QueueStats]:
     """Return the figures of these queues.
 
     Args:
         store: The connection.
         names: The queues.
-        max_scan: Count the records by status too, looking at so many keys (0: all); None counts nothing.
+        scan: What a scan found, if there was one.
         flow: Remembers the minutes that are over, for whoever asks again.
     """
     flow = flow or Throughput()
     now = store.now_ms()
     active = active_by_queue(store)
     stopped = _members(store.ask(("SMEMBERS", store.keys.paused))[0])
-    scanned = None if max_scan is None else _scan_statuses(store, max_scan)
     result = _now_and_so_far(store, names, now)
     # Minutes are read of those queues only that ever completed a job, or of which nobody knows.
     flowing = [each.name for each in result if each.totals.completed or each.problem]
     minutes = flow.of(store, flowing, now)
     for stats in result:
         stats.active, stats.paused = active.get(stats.name, 0), stats.name in stopped
-        stats.scanned = None if scanned is None else scanned.get(stats.name, {})
+        stats.scanned = None if scan is None else scan.counts.get(stats.name, {})
         _add_flow(stats, minutes.get(stats.name) or [0] * DAY, now)
     return result
 
@@ -224,17 +230,44 @@ def _add_totals(stats: QueueStats, reply: Sequence[bytes | None]) -> None:
     stats.mean_run_seconds = run_ms / ended / 1000 if ended else None
 
 
-def _scan_statuses(store: Store, most: int) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
+@dataclass
+class RecordScan:
+    """Records counted by reading them.
+
+    Attributes:
+        counts: How many of each status, by queue.
+        looked_at: Records read.
+        complete: Whether there are no others.
+    """
+
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    looked_at: int = 0
+    complete: bool = True
+
+
+def scan_statuses(store: Store, most: int) -> RecordScan:
+    """Count records by status, looking at about ``most`` keys of the server and reading no more records
+    than that (0: all).
+    """
+    found = RecordScan()
     pattern = glob_escaped(store.keys.job("")) + "*"
-    for batch in batches(scan_keys(store, pattern, most, "hash"), 500):
+
+    def keys() -> Iterator[str]:
+        found.complete = yield from scan_keys(store, pattern, most, "hash")
+
+    everything = keys()
+    for batch in batches(islice(everything, most or None), 500):
+        found.looked_at += len(batch)
         for reply in store.ask(*(("HMGET", key, "queue_name", "status") for key in batch)):
             if isinstance(reply, Exception) or None in reply:
                 continue
             queue, status = store.keys.queue_name(text_of(reply[0])), text_of(reply[1])
-            of_queue = counts.setdefault(queue, {})
+            of_queue = found.counts.setdefault(queue, {})
             of_queue[status] = of_queue.get(status, 0) + 1
-    return {queue: dict(sorted(of_queue.items())) for queue, of_queue in counts.items()}
+    if next(everything, None) is not None:
+        found.complete = False
+    found.counts = {queue: dict(sorted(of_queue.items())) for queue, of_queue in found.counts.items()}
+    return found
 
 
 def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -75,7 +75,7 @@ def _how_many(found: JobList, asked: Asked, total: int) -> str:
         return f"{fit}; shown from offset {number(asked.offset)} on" if asked.offset else fit
     hint = f"more: --offset, --limit; grouped: {command('dlq', 'stats')}{remark()}"
     if asked.filtered:
-        return f"{number(count)} that fit, of {number(found.looked_at)} looked at of {number(total)}; {hint}"
+        return f"{number(count)} that fit, {number(found.looked_at)} of {number(total)} looked at; {hint}"
     return f"{number(count)} of {number(total)} dead letters; {hint}"
 
 

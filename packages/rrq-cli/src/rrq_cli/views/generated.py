@@ -36,7 +36,7 @@ def show_cleared(out: "Console", done: Cleared) -> None:
     if done.orchestrators:
         out.print(shown(f"{plural(done.orchestrators, 'simulated orchestrator')} removed"))
     if count and not done.dry_run:
-        out.print(shown("The counters of their queues stay: `rrq queue stats` still counts them.", "dim"))
+        out.print(shown("The counters of their queues stay.", "dim"))
 
 
 def show_stressed(out: "Console", done: Stressed) -> None:

@@ -69,7 +69,29 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         # Nobody knows who has what in hand.
         ("        leased[#leased + 1] = now_int\n        leased[#leased + 1] = job_id\n", ""),
-        ('    if #leased > 0 then redis.call("ZADD", KEYS[2], unpack(leased)) end\n', ""),
+        (
+            (
+                '    if #leased > 0 and 2 * redis.call("ZADD", KEYS[2], unpack(leased)) < #leased '
+                "then count_anew(#leased / 2) end\n"
+            ),
+            "",
+        ),
+        (
+            """\
+-- Where the numbers begin again, they go on from one that no claim had; a time in us, within 15 digits.
+local function count_anew(latest)
+  for i = #jobs - latest + 1, #jobs do
+    local job_id, row = jobs[i][1], jobs[i][4]
+    if row[SEQ] == "1" then
+      row[SEQ] = whole(now * 1000 % 1e15)
+      redis.call("HSET", prefix .. ":job:" .. job_id, "claim_seq", row[SEQ])
+    end
+  end
+end
+
+""",
+            "",
+        ),
         (
             "locks, leased, gone = #found > 0 and locks_of(found), {}, {}",
             "locks, gone = #found > 0 and locks_of(found), {}",
@@ -77,11 +99,13 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "settle": (
         (
-            '"status", "worker_id", "claim_seq", "job_unique_key", "last_error")',
+            """\
+"status", "worker_id", "claim_seq", "job_unique_key", "last_error",
+    "start_time")""",
             '"status", "job_unique_key", "last_error")',
         ),
         (
-            "local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR = 1, 2, 3, 4, 5",
+            "local STATUS, WORKER, SEQ, UNIQUE, LAST_ERROR, STARTED = 1, 2, 3, 4, 5, 6",
             "local STATUS, UNIQUE, LAST_ERROR = 1, 2, 3",
         ),
         (
@@ -93,7 +117,8 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
 """,
             "  if not held[STATUS] then\n",
         ),
-        ('  if held[SEQ] ~= seq then return "stale" end\n', ""),
+        ('  if (held[SEQ] or "") ~= seq then return "stale" end\n', ""),
+        ('  if started ~= "" and held[STARTED] ~= started then return "stale" end\n', ""),
         ("  taken[id] = true\n  ended[#ended + 1] = id\n", "  taken[id] = true\n"),
         ("remove_members(KEYS[1], ended)\n", ""),
     ),

@@ -18,7 +18,7 @@ from rrq_orchestrator.arrival import arrive
 from rrq_orchestrator.claim import ClaimLoop
 from rrq_orchestrator.control import Control
 from rrq_orchestrator.correlation import correlating
-from rrq_orchestrator.cron import cron_entries, strays, tell_of_entries, watched_queues
+from rrq_orchestrator.cron import ENTRY_REFUSED, cron_entries, strays, watched_queues
 from rrq_orchestrator.cron.service import Cron
 from rrq_orchestrator.decision import Policy
 from rrq_orchestrator.dispatch import Dispatcher
@@ -294,7 +294,10 @@ class Orchestrator:
                 if keys := without_effect(self._settings):
                     self._log.warning("settings.without_effect", keys=list(keys), action=WITHOUT_EFFECT)
                 if not self._burst:
-                    tell_of_entries(self._log, self._bad_entries, strays(self._settings, self.runners))
+                    for problem in self._bad_entries:
+                        self._log.error("cron.entry_refused", problem=problem, action=ENTRY_REFUSED)
+                    for entry, fields in strays(self._settings, self.runners):
+                        self._log.warning("cron.unserved", entry=entry, **fields)
                 await self._until_stop()
                 in_vain = self._burst and bool(self.runners) and self.dispatcher.hopeless
                 code = await self._wind_down(claiming)

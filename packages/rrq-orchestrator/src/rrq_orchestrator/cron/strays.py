@@ -4,17 +4,18 @@ pure.
 Another orchestrator may serve such a queue, so an orchestrator tells of it and goes on.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
-
-from structlog.typing import FilteringBoundLogger
 
 from rrq_protocol import Settings
 from rrq_protocol.settings import cron_targets, served_queues
 
-__all__ = ["strays", "tell_of_entries", "unknown_runners", "watched_queues"]
+__all__ = ["ENTRY_REFUSED", "strays", "unknown_runners", "watched_queues"]
 
-_REFUSED: Final = "it is not fired, the others are: correct it, and ask `rrq config check` before a start"
+ENTRY_REFUSED: Final = (
+    "it is not fired, the others are: correct it, and ask `rrq config check` before a start"
+)
+"""What to do about an entry that cannot be read."""
 
 
 def strays(settings: Settings, runners: Collection[str]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -45,22 +46,6 @@ def strays(settings: Settings, runners: Collection[str]) -> Iterator[tuple[str, 
                     f"{target.runner}], or correct function_name",
                 },
             )
-
-
-def tell_of_entries(
-    log: FilteringBoundLogger, problems: Iterable[str], lost: Iterable[tuple[str, dict[str, object]]]
-) -> None:
-    """Log what is wrong with entries that are not fired, and those whose jobs would not be executed here.
-
-    Args:
-        log: Where to.
-        problems: As :func:`.entries.cron_entries` has them.
-        lost: As :func:`strays` has them.
-    """
-    for problem in problems:
-        log.error("cron.entry_refused", problem=problem, action=_REFUSED)
-    for entry, fields in lost:
-        log.warning("cron.unserved", entry=entry, **fields)
 
 
 def unknown_runners(settings: Settings) -> Iterator[str]:

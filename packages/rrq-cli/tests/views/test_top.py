@@ -156,7 +156,7 @@ def test_a_number_of_thousands_is_whole_in_the_headings() -> None:
     seen = many()
     seen.dead_total, seen.dead = (
         1523,
-        [JobRow(id="0198f3c2-1c5e-7a31-9a52-6d0ef4a1b001", function_name="f" * 30)],
+        [JobRow(id="0198f3c2-1c5e-7a31-9a52-6d0ef4a1b001", function_name="f" * 60)],
     )
     seen.dead[0].last_error = "e" * 90
     lines = [line.split() for line in drawn(seen).splitlines()]

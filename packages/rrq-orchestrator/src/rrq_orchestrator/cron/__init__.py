@@ -9,4 +9,4 @@ would execute). ``service`` asks Redis and acts.
 from rrq_orchestrator.cron.entries import CronEntry, cron_entries, cron_problems
 from rrq_orchestrator.cron.strays import ENTRY_REFUSED, strays, watched_queues
 
-__all__ = ["ENTRY_REFUSED", "CronEntry", "cron_entries", "cron_problems", "strays", "watched_queues"]
+__all__ = ["CronEntry", "ENTRY_REFUSED", "cron_entries", "cron_problems", "strays", "watched_queues"]

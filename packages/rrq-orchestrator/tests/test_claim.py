@@ -193,6 +193,19 @@ async def test_burst_ends_when_nothing_is_ready_and_nothing_runs(bench: Bench) -
     await claiming.stop()
 
 
+async def test_burst_ends_where_there_are_more_queues_than_slots(bench: Bench) -> None:
+    """One slot is the share of one queue at a time; the last look is at all of them."""
+    await bench.register()
+    bench.runner.auto = succeeded
+    await bench.enqueue(*(Job("work", queue_name=queue) for queue in ("heavy", "light") for _ in range(4)))
+    plan = ClaimPlan({"heavy": 3, "light": 1}, poll_s=0.005, concurrency=1, burst=True)
+    claiming = Claiming(bench, plan)
+    await claiming.loop.exhausted.wait()
+    for queue in plan.weights:
+        assert await bench.client.zcard(bench.keyspace.queue(queue)) == 0
+    await claiming.stop()
+
+
 async def test_burst_does_not_end_before_what_comes_back_has_run(bench: Bench) -> None:
     """A job whose end is not yet written may be put back into its queue: until it is written, and the queue
     looked at after that, nobody can say that no job is ready.

@@ -188,12 +188,8 @@ class ClaimLoop:
             self._book.freed()
         self._woken = False
         alone = self._dispatcher.alone()
-        quiet = self._is_quiet()
-        if quiet:
-            # The last word is that of a claim which asked all queues when every end was written.
-            for name in self._plan.weights:
-                self._book.woken(name)
-        requests = self._requests(room)
+        quiet = self._is_quiet() and not self._book.ready
+        requests = self._requests(room, everywhere=quiet)
         if not requests:
             self.passes.done()
             await self._rest(taken=0)
@@ -301,8 +297,11 @@ class ClaimLoop:
                 left -= places[name]
         return places
 
-    def _requests(self, room: int) -> list[ClaimRequest]:
+    def _requests(self, room: int, *, everywhere: bool = False) -> list[ClaimRequest]:
         ready, others = self._book.to_ask(self._clock.monotonic())
+        if everywhere:
+            # Before a burst ends: a share of few slots leaves queues out.
+            ready, others = {}, list(self._plan.weights)
         asked: list[tuple[str, int]] = []
         if ready:
             asked, self._turn = shares(ready, room, self._turn, strict=self._plan.strict)

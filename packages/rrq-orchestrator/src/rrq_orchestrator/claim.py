@@ -15,7 +15,7 @@ While no ordinary slot is free, places for suspects may be: then suspects alone 
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -189,7 +189,7 @@ class ClaimLoop:
         self._woken = False
         alone = self._dispatcher.alone()
         quiet = self._is_quiet() and not self._book.ready
-        requests = self._requests(room, everywhere=quiet)
+        requests = self._everywhere(room) if quiet else self._requests(room)
         if not requests:
             self.passes.done()
             await self._rest(taken=0)
@@ -297,15 +297,19 @@ class ClaimLoop:
                 left -= places[name]
         return places
 
-    def _requests(self, room: int, *, everywhere: bool = False) -> list[ClaimRequest]:
+    def _requests(self, room: int) -> list[ClaimRequest]:
         ready, others = self._book.to_ask(self._clock.monotonic())
-        if everywhere:
-            # Before a burst ends: a share of few slots leaves queues out.
-            ready, others = {}, list(self._plan.weights)
         asked: list[tuple[str, int]] = []
         if ready:
             asked, self._turn = shares(ready, room, self._turn, strict=self._plan.strict)
         asked += [(queue, room) for queue in others]
+        return self._as_requests(asked)
+
+    def _everywhere(self, room: int) -> list[ClaimRequest]:
+        """Ask all queues, before a burst ends: the shares of few slots leave some out."""
+        return self._as_requests((queue, room) for queue in self._plan.weights)
+
+    def _as_requests(self, asked: Iterable[tuple[str, int]]) -> list[ClaimRequest]:
         return [
             ClaimRequest(queue, self._routes.of_queue(queue), wanted, self._book.after(queue))
             for queue, wanted in asked

@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from rrq_protocol import LogLimit
+
 __all__ = ["PassSignal", "Perseverance", "Persevering", "Service"]
 
 _TELL_EVERY_S: Final = 10.0
@@ -71,7 +73,7 @@ class Persevering:
         self._run: Callable[[], Coroutine[Any, Any, None]] = service.run
         self._pauses, self._log = pauses, log
         self._failed_at: int | None = None
-        self._untold, self._told_s = 0, float("-inf")
+        self._limit = LogLimit(_TELL_EVERY_S)
 
     @property
     def failing(self) -> bool:
@@ -94,18 +96,16 @@ class Persevering:
 
     def _failed(self, error: Exception) -> None:
         self._failed_at = self.passes.count
-        self._untold += 1
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._told_s >= _TELL_EVERY_S:
+        untold = self._limit.take(asyncio.get_running_loop().time())
+        if untold is not None:
             self._log.error(
                 "service.failed",
                 service=self.name,
                 error=f"{type(error).__name__}: {error}"[:500],
-                times=self._untold,
+                untold=untold,
                 action="it is run again; report this",
                 exc_info=error,
             )
-            self._untold, self._told_s = 0, now_s
 
 
 class Perseverance:

@@ -132,7 +132,7 @@ class Settler:
             await asyncio.sleep(n * _TRY_AGAIN_S)
             try:
                 return await self._call(owner, [settlement])
-            except Exception as again:  # noqa: BLE001 - see above
+            except Exception as again:  # noqa: BLE001 - the last failure is told below, whatever it is
                 error = again
         self._log.error(
             "settle.failed",

@@ -47,7 +47,7 @@ def any_days(rng: random.Random) -> tuple[str, str, str]:
 def test_all_combinations_of_days(rng: random.Random) -> None:
     """Days of the month, plain days of the week, nth and last ones, alone and in lists: both ways
     the days of six years are those that the calendar has (F55)."""
-    begin, end = datetime(2023, 7, 1), datetime(2029, 7, 1)  # noqa: DTZ001
+    begin, end = datetime(2023, 7, 1), datetime(2029, 7, 1)  # noqa: DTZ001 - wall-clock time has no zone
     dates = [begin + timedelta(days=each) for each in range((end - begin).days)]
     for _ in range(25):
         day, month, weekday = any_days(rng)
@@ -70,7 +70,7 @@ def _chain(step: Callable[[int], int | None], wall: int) -> Iterator[int]:
 def test_days_that_no_month_has(text: str) -> None:
     """There is none, in either direction."""
     times = Calendar(read_expression(text))
-    assert (times.after(0), times.before(_seconds(datetime(2026, 1, 1)))) == (None, None)  # noqa: DTZ001
+    assert (times.after(0), times.before(_seconds(datetime(2026, 1, 1)))) == (None, None)  # noqa: DTZ001 - wall-clock time
 
 
 def test_all_hours_are_told() -> None:

@@ -271,7 +271,7 @@ def test_a_record_cannot_point_the_script_at_foreign_keys(damaged: Transitions) 
 
 
 PAST = datetime(1969, 1, 1, tzinfo=UTC)
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - refused for being naive
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from rrq_protocol.endpoint import is_loopback, parse_tcp_socket
 from rrq_protocol.errors import EndpointError, InvalidName, shown
 from rrq_protocol.keys import Keyspace
+from rrq_protocol.settings.certificates import CERTIFICATES
 from rrq_protocol.settings.cron import cron_entry_names
 from rrq_protocol.settings.dsn_query import dsn_query_problems
 from rrq_protocol.settings.model import CronJob, RunnerConfig, Settings
@@ -20,7 +21,6 @@ Path = tuple[str, ...]
 Problem = tuple[Path, str]
 
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "embedded", *SENTINEL_SCHEMES)
-_TLS_FILES: Final = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file")
 _BEATS_PER_LEASE: Final = 3
 _MAX_SCHEDULE_CHARS: Final = 256
 _module_attribute = re.compile(
@@ -103,7 +103,7 @@ def _tls_problems(settings: Settings) -> Iterator[Problem]:
     if settings.redis_tls_key_file is not None and settings.redis_tls_cert_file is None:
         yield ("redis_tls_key_file",), "needs redis_tls_cert_file, the certificate it belongs to"
     scheme = settings.redis_dsn.reveal().partition("://")[0]
-    given = [key for key in _TLS_FILES if getattr(settings, key) is not None]
+    given = [key for key in CERTIFICATES if getattr(settings, key) is not None]
     if scheme in REDIS_SCHEMES and not scheme.startswith("rediss"):
         # Silence would mean that somebody believes in TLS where there is none (RELIABILITY.md S20).
         for key in given:
@@ -182,7 +182,7 @@ def _http_problems(settings: Settings) -> Iterator[Problem]:
 # What each rule needs, and the rule.
 _RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Problem]]], ...]] = (
     (("redis_dsn",), _redis_problems),
-    (("redis_dsn", *_TLS_FILES), _tls_problems),
+    (("redis_dsn", *CERTIFICATES), _tls_problems),
     (("key_prefix",), _prefix_problems),
     (("base_retry_delay_seconds", "max_retry_delay_seconds"), _backoff_problems),
     (("default_runner_name",), _default_runner_problems),

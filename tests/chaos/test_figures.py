@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from support.chaos.accounts import Accounts, good_accounts
+from support.chaos.evidence import Suspicion
 from support.chaos.figures import figures_of, lines_of, loss_bound, total
 from support.chaos.judge import judge_figures
 from support.chaos.options import Options
@@ -55,7 +56,7 @@ def test_recovery_counts_from_the_last_outage_and_without_pauses_of_the_machine(
     accounts.fault("redis.pause", 4.0, until=6.0)
     figures = figures_of(accounts.evidence, lost=0, took_s=9.0)
     assert (figures.orchestrator_s, figures.outage_s) == ((), (7.5,))
-    accounts.evidence.suspects["a"] = [1.0]
+    accounts.evidence.suspects["a"] = [Suspicion(1.0, 1.0)]
     assert figures_of(accounts.evidence, lost=0, took_s=9.0).suspect_s == (7.5,)
 
 
@@ -65,7 +66,7 @@ def _wait_alone(accounts: Accounts, *, claim: int = 2) -> tuple[float, ...]:
     accounts.record("a", claim_seq=claim, result=f'"a.{claim}"')
     accounts.run("a", 1, "", pid=60, parent=61)
     accounts.run("a", claim, at=8.0, pid=70, parent=71)
-    accounts.evidence.suspects["a"] = [0.5, 3.5, 9.0]
+    accounts.evidence.suspects["a"] = [Suspicion(0.5, 0.5), Suspicion(3.25, 3.5), Suspicion(9.0, 9.0)]
     return figures_of(accounts.whole(), lost=0, took_s=9.0).alone_s
 
 
@@ -75,6 +76,17 @@ def test_the_wait_of_a_job_that_runs_alone_is_counted_from_when_it_was_due(accou
     assert _wait_alone(accounts) == (4.0,)
     accounts.fault("redis.up", 6.0)
     assert figures_of(accounts.evidence, lost=0, took_s=9.0).alone_s == (2.0,)
+
+
+def test_the_first_job_of_a_killed_runner_is_counted_from_the_kill(accounts: Accounts) -> None:
+    """Less the backoff of one that was charged; not where its orchestrator was killed as well."""
+    accounts.fault("runner.kill", 3.0, 60)
+    assert _wait_alone(accounts) == (4.5,)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).runner_s == (4.75,)
+    accounts.fault("redis.up", 6.0)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).runner_s == (2.0,)
+    accounts.fault("orchestrator.kill", 3.1, 61)
+    assert figures_of(accounts.evidence, lost=0, took_s=9.0).runner_s == ()
 
 
 def test_the_slowest_starts_do_not_count(accounts: Accounts) -> None:
@@ -123,17 +135,20 @@ def test_a_claim_that_came_to_nothing_is_no_wait_for_a_process(accounts: Account
             ],
         ),
         (
-            {"alone_s": (3.0, 12.75), "suspect_s": (24.5,)},
+            {"alone_s": (3.0, 7.25), "suspect_s": (15.0,), "runner_s": (4.0,)},
             [
                 (
-                    "a job that lost its process has to start again, alone, within 12.5 s; 1 of 2 took "
-                    "longer, the longest 12.75 s"
+                    "a job that lost its process has to start again, alone, within 7 s; 1 of 2 took "
+                    "longer, the longest 7.25 s"
                 )
             ],
         ),
         (
-            {"suspect_s": (24.75,)},
-            [("those of them that run alone have to within 24.5 s; 1 of 1 took longer, the longest 24.75 s")],
+            {"suspect_s": (15.25,), "runner_s": (0.1, 4.25)},
+            [
+                "those of them that run alone have to within 15 s; 1 of 1 took longer, the longest 15.25 s",
+                "the first of them has to within 4 s; 1 of 2 took longer, the longest 4.25 s",
+            ],
         ),
     ],
 )

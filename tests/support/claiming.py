@@ -1,10 +1,13 @@
 """For tests of the claim loop: one on a bench, with what it needs beside it."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Runner
+from rrq_orchestrator.store.redis import RedisLink
 from rrq_orchestrator.waker import Waker
 from support.orchestrating import LOG, Bench, StandInRunner
 
@@ -33,15 +36,28 @@ class Member:
 
 
 class Claiming:
-    """A claim loop on a bench, with whatever runs beside it."""
+    """A claim loop on a bench, with whatever runs beside it.
 
-    def __init__(self, bench: Bench, plan: ClaimPlan, **runners: StandInRunner) -> None:
+    Args:
+        bench: What it works on.
+        plan: Its settings.
+        wrap: What stands between the loop and its connection.
+        runners: By name; the bench's own as "python", if none is given.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        plan: ClaimPlan,
+        wrap: Callable[[RedisLink], Any] = lambda link: link,
+        **runners: StandInRunner,
+    ) -> None:
         self.member = Member()
         waker = Waker(bench.keyspace, bench.links.make("wake"), bench.links, self._wake)
         self.loop = ClaimLoop(
             plan,
             keyspace=bench.keyspace,
-            link=bench.links.make("claim"),
+            link=wrap(bench.links.make("claim")),
             links=bench.links,
             membership=self.member,
             waker=waker,

@@ -164,7 +164,7 @@ class StandInPlaces:
     def room(self) -> int:
         return self.free
 
-    def open(self) -> bool:
+    def open(self, wanted: int) -> bool:
         return True
 
     def submit(self, request: WireRequest) -> None:

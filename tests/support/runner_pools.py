@@ -17,6 +17,7 @@ from structlog.testing import LogCapture
 
 if TYPE_CHECKING:
     from rrq_orchestrator.runners import LostCause, Runner
+    from rrq_orchestrator.runners.base import Isolation
     from rrq_protocol import WireOutcome, WireRequest
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "is_gone",
     "make_request",
     "neighbouring_ports",
+    "place",
 ]
 
 PATIENCE_S = 20.0
@@ -195,3 +197,25 @@ async def bench(config: dict[str, Any] | None = None, **settings: Any) -> AsyncI
     assert runner.pids() == []
     assert runner.free == 0
     assert all(is_gone(pid) for pid in seen), seen
+
+
+@asynccontextmanager
+async def place(linger_s: float = 60.0, **config: Any) -> "AsyncIterator[tuple[Bench, Isolation]]":
+    """Run a pool with a single place for suspects, and bring that up.
+
+    Args:
+        linger_s: How long it stays without use.
+        config: Keys of the runner's settings.
+    """
+    from rrq_orchestrator.runners.isolation import IsolatingRunner, Places
+
+    async with bench({"suspect_processes": 1, **config}) as pool:
+        await pool.ready()
+        assert isinstance(pool.runner, IsolatingRunner)
+        isolation = pool.runner.isolation
+        assert isinstance(isolation, Places)
+        isolation.linger(linger_s)
+        assert isolation.free == 0
+        assert isolation.open(1)
+        await pool.recorder.until(lambda: isolation.free == 1)
+        yield pool, isolation

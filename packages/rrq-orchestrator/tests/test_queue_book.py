@@ -41,6 +41,19 @@ def test_a_marker_makes_a_queue_ready_at_once() -> None:
     assert made.to_ask(100.0) == ({"b": 2}, [])
 
 
+def test_a_marker_is_not_forgotten_for_an_answer_that_was_under_way() -> None:
+    """It came after the question; the next one asks for it, and its answer counts."""
+    made = emptied()
+    made.woken("a")
+    made.asking(["a"])
+    made.woken("a")
+    made.learn("a", EMPTY, SERVER_MS, 100.0)
+    assert made.to_ask(100.0) == ({"a": 1}, [])
+    made.asking(["a"])
+    made.learn("a", EMPTY, SERVER_MS, 100.0)
+    assert made.to_ask(100.0) == ({}, [])
+
+
 def test_a_queue_with_more_due_jobs_stays_ready() -> None:
     """The next claim follows without a rest."""
     made = emptied()

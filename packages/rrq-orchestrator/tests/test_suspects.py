@@ -12,17 +12,18 @@ pytestmark = pytest.mark.anyio
 
 
 class StandInIsolation:
-    """Places for one request each, opened and closed by the test."""
+    """Places for one request each, opened and closed by the test; it remembers how many were wanted."""
 
     def __init__(self, free: int = 0) -> None:
-        self.free, self.opens, self.works = free, 0, True
+        self.free, self.works = free, True
+        self.opens: list[int] = []
 
     @property
     def room(self) -> int | None:
         return self.free if self.works else None
 
-    def open(self) -> bool:
-        self.opens += 1
+    def open(self, wanted: int) -> bool:
+        self.opens.append(wanted)
         return self.works
 
     def submit(self, request: WireRequest) -> None:
@@ -63,7 +64,7 @@ async def test_suspects_start_in_order_as_places_come_free() -> None:
         assert suspects.detain(each, runners["python"])
         assert (each.stage, each.deadline_s) == (Stage.WAITING, float("inf"))
     assert list(suspects.released(runners)) == []
-    assert places.opens > 3
+    assert places.opens == [1, 2, 3, 3]
     ended.stage = Stage.CANCELLING
     places.free = 2
     started = []
@@ -93,12 +94,12 @@ async def test_places_come_up_beside_the_ordinary_processes() -> None:
     """
     suspects, places = Suspects(), StandInIsolation()
     ordinary = runner(places)
-    suspects.prepare(ordinary)
-    assert places.opens == 0
+    suspects.prepare(ordinary, 3)
+    assert places.opens == []
     ordinary.capacity = 0
-    suspects.prepare(ordinary)
-    assert places.opens == 1
-    suspects.prepare(runner(None))
+    suspects.prepare(ordinary, 3)
+    assert places.opens == [3]
+    suspects.prepare(runner(None), 3)
 
 
 async def test_suspects_run_among_others_when_no_place_comes_up() -> None:

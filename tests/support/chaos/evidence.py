@@ -26,7 +26,7 @@ from support.chaos.options import Options
 from support.chaos.slots import Incarnation
 from support.chaos.stage import Stage
 
-__all__ = ["Evidence", "Execution", "Fence", "collect", "executions_of"]
+__all__ = ["Evidence", "Execution", "Fence", "Suspicion", "collect", "executions_of"]
 
 _FORCED = 3
 # A stop takes no longer than this.
@@ -61,6 +61,14 @@ class Fence:
     owner: str
 
 
+@dataclass(frozen=True)
+class Suspicion:
+    """A process died under a job: when that was noticed, and when the job was due again."""
+
+    at: float
+    due: float
+
+
 @dataclass
 class Evidence:
     """See the module.
@@ -79,7 +87,7 @@ class Evidence:
         fences: Orchestrators that were declared dead.
         incarnations: All processes that were started.
         suspects: Jobs that had to run alone because a process died under them, as the orchestrators logged
-            it: when each of them was due again.
+            it.
         started: How long each start of a runner process took.
         stale: Ends that came too late and were refused, as the orchestrators logged them.
         problems: What was wrong apart from single jobs: exits, processes left, tracebacks, findings of the
@@ -101,7 +109,7 @@ class Evidence:
     faults: list[Fault] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
     incarnations: list[Incarnation] = field(default_factory=list)
-    suspects: dict[str, list[float]] = field(default_factory=dict)
+    suspects: dict[str, list[Suspicion]] = field(default_factory=dict)
     started: list[float] = field(default_factory=list)
     stale: int = 0
     problems: list[str] = field(default_factory=list)
@@ -181,8 +189,9 @@ def _add_logs(found: Evidence) -> None:
                 case "orchestrator.fenced" | "orchestrator.was_fenced":
                     fenced.append((event["orchestrator"], _moment(event) - offset))
                 case "job.suspected" | "job.crashed":
-                    due = _moment(event) - offset + event["delay_s"]
-                    found.suspects.setdefault(event["job_id"], []).append(due)
+                    at = _moment(event) - offset
+                    suspicion = Suspicion(at, at + event["delay_s"])
+                    found.suspects.setdefault(event["job_id"], []).append(suspicion)
                 case "runner.started":
                     found.started.append(event["took_s"])
                 case "settle.stale":

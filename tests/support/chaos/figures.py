@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from support.chaos.causes import Causes
-from support.chaos.evidence import Evidence
+from support.chaos.evidence import Evidence, Execution, Suspicion
 from support.chaos.ledger import Fault
 from support.chaos.options import KILLS
 
@@ -40,7 +40,8 @@ class Figures(msgspec.Struct, frozen=True):
             to its next start, less what the machine stood still.
         start_s: How long the start of a runner process took, of all but the slowest twentieth.
         held_s: The longest time the machine kept the bench itself from running.
-        runner_s: From the kill of a runner process to the next start of one of its jobs.
+        runner_s: From the kill of a runner process to the next start of one of its jobs, each of which then
+            runs alone.
         redis_s: From the return of a Redis that was killed or restarted to the next start of a job.
         took_s: How long it all took.
     """
@@ -104,7 +105,7 @@ def figures_of(evidence: Evidence, *, lost: int, took_s: float) -> Figures:
         alone_s=tuple(_waits_alone(evidence)),
         start_s=(_nearly_all(evidence.started),),
         held_s=(max((late for _, late in evidence.held), default=0.0),),
-        runner_s=_reruns(evidence),
+        runner_s=tuple(_reruns(evidence)),
         redis_s=_returns(evidence.faults, starts),
         took_s=took_s,
     )
@@ -129,25 +130,35 @@ def _recoveries(evidence: Evidence) -> Iterator[tuple[str, float]]:
             yield kind, _waited(evidence, since, after.start.at)
 
 
-def _waits_alone(evidence: Evidence) -> Iterator[float]:
-    """Yield how long each job that lost its process waited for its next start: alone in another one. With
-    Redis away in between it is counted from its return.
+def _alone(evidence: Evidence) -> Iterator[tuple[Execution, Execution, Suspicion]]:
+    """Yield what each job that lost its process was started as before and next, alone in another one: where
+    it waited for nothing but that process.
     """
-    outages, deaths = _outages(evidence), _deaths(evidence)
-    for job_id, dues in evidence.suspects.items():
+    deaths = _deaths(evidence)
+    for job_id, suspicions in evidence.suspects.items():
         for before, after in pairwise(evidence.executions.get(job_id, [])):
             at = after.start.at
-            if not (due := [each for each in dues if before.start.at < each <= at]):
+            if not (there := [each for each in suspicions if before.start.at < each.due <= at]):
                 continue
-            since = max(due[0], _before(outages, at))
             # Another claim in between: whoever made it did not live to start it.
             if after.start.claim_seq > before.start.claim_seq + 1:
                 continue
             # Its orchestrator may not have lived to give it back.
             if before.start.at < deaths.get(before.start.parent, 0.0) <= at:
                 continue
+            since = there[0].due
             if not any(_hampered(evidence, each.start.parent, since, at) for each in (before, after)):
-                yield _waited(evidence, since, at)
+                yield before, after, there[0]
+
+
+def _waits_alone(evidence: Evidence) -> Iterator[float]:
+    """Yield how long each job that lost its process waited for its next start. With Redis away in between it
+    is counted from its return.
+    """
+    outages = _outages(evidence)
+    for _, after, suspicion in _alone(evidence):
+        at = after.start.at
+        yield _waited(evidence, max(suspicion.due, _before(outages, at)), at)
 
 
 def _hampered(evidence: Evidence, pid: int, since: float, until: float) -> bool:
@@ -180,22 +191,20 @@ def _waited(evidence: Evidence, since: float, until: float) -> float:
     return until - since - sum(late for moment, late in evidence.held if since < moment <= until)
 
 
-def _reruns(evidence: Evidence) -> tuple[float, ...]:
-    """Return per killed runner how long it took until the first of its jobs was started again."""
-    found = []
+def _reruns(evidence: Evidence) -> Iterator[float]:
+    """Yield per killed runner process how long it took until the first of its jobs was started again, but
+    for the backoff of one that was charged.
+    """
+    outages, alone = _outages(evidence), list(_alone(evidence))
     for fault in evidence.faults:
-        if fault.kind != "runner.kill":
-            continue
         again = [
-            after.start.at - fault.at
-            for several in evidence.executions.values()
-            for before, after in pairwise(several)
-            if before.start.pid in fault.pids
-            if before.runs_at(fault.at) and after.start.at > fault.at
+            _waited(evidence, max(fault.at + suspicion.due - suspicion.at, _before(outages, at)), at)
+            for before, after, suspicion in alone
+            if fault.kind == "runner.kill" and before.start.pid in fault.pids and before.runs_at(fault.at)
+            for at in (after.start.at,)
         ]
         if again:
-            found.append(min(again))
-    return tuple(found)
+            yield min(again)
 
 
 def _returns(faults: Sequence[Fault], starts: Sequence[float]) -> tuple[float, ...]:

@@ -209,7 +209,7 @@ def _named() -> Iterator[Mutant]:
         "together",
         "suspects run among others although they have places of their own",
         "suspects",
-        "where = isolation if isolation is not None and isolation.open() else runner",
+        "where = isolation if isolation is not None and isolation.open(waiting) else runner",
         "where = runner",
         "test_suspects.py::test_suspects_start_in_order_as_places_come_free",
     )

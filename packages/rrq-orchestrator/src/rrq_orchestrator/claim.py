@@ -194,6 +194,7 @@ class ClaimLoop:
             self.passes.done()
             await self._rest(taken=0)
             return
+        self._book.asking(request.queue for request in requests)
         asked_s = self._clock.monotonic()
         reply = await self._take(owner, requests, free, alone)
         taken = len(reply.jobs) + len(reply.malformed)
@@ -335,7 +336,8 @@ class ClaimLoop:
             return
         # Markers of queues whose ready jobs cannot be taken are left to others; those queues are polled.
         self._waker.listen([queue for queue in self._plan.weights if queue not in book.hidden])
-        if not self._woken:
+        # What was told during the call is not told again.
+        if not self._woken and not (self._freed and book.hidden):
             await self._changed_within(max(0.0, book.next_look_s() - self._clock.monotonic()))
 
     async def _changed_within(self, seconds: float) -> None:

@@ -240,7 +240,7 @@ class Dispatcher:
             if attempt is not None:
                 self._close(attempt, lost, None)
         if lost.shared and cause is LostCause.CRASHED:
-            self._suspects.prepare(self.runners[runner])
+            self._suspects.prepare(self.runners[runner], len(request_ids))
         self._freed()
 
     def capacity_changed(self, runner: str) -> None:

@@ -5,7 +5,7 @@ the same whether one queue is served or fifty. The others are looked at when the
 fallback poll, which slows down from its setting to a second while nothing happens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rrq_protocol.transitions import QueueReply
 
@@ -29,6 +29,7 @@ class QueueBook:
         self._weights, self._poll_s = weights, poll_s
         self._look_s = dict.fromkeys(weights, 0.0)
         self._after: dict[str, str] = {}
+        self._woken: set[str] = set()
         self._rescan_s = 0.0
         self._idle = 0
 
@@ -36,6 +37,11 @@ class QueueBook:
         """A producer left a marker."""
         if queue in self._weights:
             self.ready.add(queue)
+            self._woken.add(queue)
+
+    def asking(self, queues: Iterable[str]) -> None:
+        """These are being asked: of a marker that comes from now on, the answer may not know yet."""
+        self._woken.difference_update(queues)
 
     def freed(self) -> None:
         """A slot became free: what was passed over may be taken now."""
@@ -64,7 +70,7 @@ class QueueBook:
         else:
             self.hidden.discard(queue)
         due = reply.next_ms is not None and reply.next_ms <= server_ms
-        if reply.resume or (due and not (reply.skipped and not reply.claimed)):
+        if queue in self._woken or reply.resume or (due and not (reply.skipped and not reply.claimed)):
             self.ready.add(queue)
             return
         self.ready.discard(queue)

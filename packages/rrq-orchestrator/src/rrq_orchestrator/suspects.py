@@ -26,18 +26,22 @@ class Suspects:
 
     def detain(self, attempt: Attempt, runner: Runner | None) -> bool:
         """Let an attempt wait for a place of its own. False if its runner has no such places."""
-        if runner is None or runner.isolation is None or not runner.isolation.open():
+        if runner is None or runner.isolation is None:
+            return False
+        waiting = self._waiting.get(attempt.runner, deque())
+        if not runner.isolation.open(len(waiting) + 1):
             return False
         attempt.wait()
-        self._waiting.setdefault(attempt.runner, deque()).append(attempt)
+        waiting.append(attempt)
+        self._waiting[attempt.runner] = waiting
         return True
 
-    def prepare(self, runner: Runner) -> None:
-        """Suspects were made. Where no ordinary process is left nothing is claimed for a while: the places
-        come up meanwhile, and not after that.
+    def prepare(self, runner: Runner, count: int) -> None:
+        """So many suspects were made. Where no ordinary process is left nothing is claimed for a while: the
+        places come up meanwhile, and not after that.
         """
         if runner.isolation is not None and not runner.capacity:
-            runner.isolation.open()
+            runner.isolation.open(count)
 
     def room(self, runners: Mapping[str, Runner]) -> dict[str, int]:
         """Return how many more attempts can be taken, per runner that has places. Others wait in their
@@ -56,7 +60,7 @@ class Suspects:
         for name, waiting in list(self._waiting.items()):
             runner = runners[name]
             while waiting:
-                place = _place(runner)
+                place = _place(runner, len(waiting))
                 if place is None:
                     break
                 attempt = waiting.popleft()
@@ -66,8 +70,8 @@ class Suspects:
                 self._waiting.pop(name, None)
 
 
-def _place(runner: Runner) -> Runner | Isolation | None:
+def _place(runner: Runner, waiting: int) -> Runner | Isolation | None:
     isolation = runner.isolation
     # Where no process for it comes up, running among others is better than not running.
-    where = isolation if isolation is not None and isolation.open() else runner
+    where = isolation if isolation is not None and isolation.open(waiting) else runner
     return where if where.free > 0 else None

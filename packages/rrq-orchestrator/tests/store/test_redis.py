@@ -188,6 +188,26 @@ async def test_an_outage_is_told_once_however_many_connections_it_broke(own_redi
     await links.aclose()
 
 
+async def test_an_answer_to_an_older_question_is_no_end_of_an_outage(own_redis: RedisServer) -> None:
+    """It may have been on its way when the server died; the next one says that Redis is back."""
+    with structlog.testing.capture_logs() as logged, redis.Redis.from_url(own_redis.url) as admin:
+        links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+        waiting, other = links.make("waiting", reply_timeout_s=30), links.make("other")
+        blocked = asyncio.create_task(waiting.command("BLPOP", "list", "20"))
+        await _blocked(other)
+        writer = other._connection._writer
+        assert writer is not None
+        writer.transport.abort()
+        with pytest.raises(RedisGone):
+            await other.command("PING")
+        admin.lpush("list", "1")
+        assert await blocked
+        assert [entry["event"] for entry in logged] == ["redis.lost"]
+        await waiting.command("PING")
+        assert [entry["event"] for entry in logged] == ["redis.lost", "redis.back"]
+    await links.aclose()
+
+
 async def test_a_cancelled_command_leaves_no_reply_for_the_next(redis_url: str) -> None:
     """Replies never get mixed up, whatever is cancelled when (S31)."""
     links = links_to(redis_url)

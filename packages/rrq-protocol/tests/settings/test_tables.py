@@ -10,6 +10,13 @@ def test_max_in_flight_depends_on_what_is_started() -> None:
     assert RunnerConfig(app="pkg.module:attr", max_in_flight=3).max_in_flight == 3
 
 
+def test_places_for_suspects_depend_on_the_size_of_the_pool() -> None:
+    """Twice as many, and no more than four that nobody asked for."""
+    places = [RunnerConfig(pool_size=size).suspect_processes for size in (1, 2, 3)]
+    assert places == [2, 4, 4]
+    assert RunnerConfig(pool_size=1, suspect_processes=8).suspect_processes == 8
+
+
 def test_pool_size_defaults_to_the_cpus() -> None:
     """Without a pool size there is a process per CPU this process may use."""
     assert RunnerConfig(cmd=("a",)).processes == available_cpus() >= 1

@@ -90,11 +90,12 @@ class Isolation(Protocol):
 
     @property
     def room(self) -> int | None:
-        """For how many requests there is or soon will be a place: ``free``, or all places while none is up.
-        None: no place can be had."""
+        """For how many more requests there is or soon will be a place: those that are up and empty, and those
+        that can come up. None: no place can be had."""
 
-    def open(self) -> bool:
-        """Bring them up, if they are not. False: that does not work; run the request among others."""
+    def open(self, wanted: int) -> bool:
+        """See that so many of them are up and empty or coming up, as far as there are as many. False: that
+        does not work; run the request among others."""
 
     def submit(self, request: WireRequest) -> None:
         """See :meth:`Runner.submit`. All else about the request is asked of its runner."""

@@ -13,7 +13,7 @@ from rrq_orchestrator.runners.base import Runner, RunnerListener
 from rrq_orchestrator.runners.endpoints import Endpoints, tcp_base
 from rrq_orchestrator.runners.environment import handed_on
 from rrq_orchestrator.runners.in_process import InProcessRunner
-from rrq_orchestrator.runners.isolation import IsolatingRunner, OnDemandPool
+from rrq_orchestrator.runners.isolation import IsolatingRunner, Places
 from rrq_orchestrator.runners.plan import PoolPlan
 from rrq_orchestrator.runners.pool import Pool
 from rrq_protocol import (
@@ -36,9 +36,6 @@ _UNENCRYPTED: Final = (
 )
 _GIVEN: Final = "a mapping of names to InProcessRunner, or a function that makes all runners"
 _NAME_RULE: Final = "1 to 128 characters out of A-Z a-z 0-9 . _ -"
-_ISOLATED_PROCESSES: Final = 4
-"""Processes for suspects at most: enough to get many innocents through soon, few enough to fit beside the
-pool."""
 
 
 def make_runners(
@@ -148,8 +145,7 @@ def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringB
     if plan.external or plan.config.max_in_flight == 1:
         # Somebody else's processes cannot be multiplied; in a process with one slot everybody is alone.
         return pool
-    processes = min(plan.config.processes, _ISOLATED_PROCESSES)
-    config = msgspec.structs.replace(plan.config, pool_size=processes, max_in_flight=1)
+    config = msgspec.structs.replace(plan.config, pool_size=1, max_in_flight=1)
 
     def make(hears: RunnerListener) -> Pool:
         # The configured ports belong to the ordinary pool.
@@ -157,7 +153,7 @@ def _runner(name: str, plan: PoolPlan, listener: RunnerListener, log: FilteringB
         alone = replace(plan, config=config, endpoints=endpoints)
         return Pool(name, alone, hears, log.bind(isolated=True))
 
-    return IsolatingRunner(pool, OnDemandPool(name, make, listener, processes))
+    return IsolatingRunner(pool, Places(name, make, listener, plan.config.suspect_processes))
 
 
 def _other_host(config: RunnerConfig) -> str | None:

@@ -1,149 +1,119 @@
-"""Processes for requests that may kill theirs: brought up when one is suspected, gone when none is.
+"""Processes for requests that may kill theirs: brought up as many are suspected, gone when none is.
 
 A runner that serves several requests per process cannot say which of them killed it. So all of them run
 again, each alone in a process that takes one request at a time; only what kills its process there is charged
-with it (RELIABILITY.md 6.6, F12, F14). These processes are a pool of their own beside the ordinary one, so
-that suspects do not hold up other work, and long work does not hold up suspects (ADR 0017).
+with it (RELIABILITY.md 6.6, F12, F14). These processes stand beside the ordinary pool, so that suspects do
+not hold up other work, and long work does not hold up suspects (ADR 0017).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import anyio
 from msgspec.structs import replace
 
 from rrq_orchestrator.runners.base import (
     Isolation,
-    LostCause,
     NoCapacity,
     RunnerHistory,
     RunnerListener,
     RunnerState,
 )
+from rrq_orchestrator.runners.place import Place
 from rrq_orchestrator.runners.pool import Pool
-from rrq_protocol import WireOutcome, WireRequest
+from rrq_protocol import WireRequest
 
-__all__ = ["IsolatingRunner", "OnDemandPool"]
-
-_LINGER_S: Final = 30.0
+__all__ = ["IsolatingRunner", "Places"]
 
 
-class OnDemandPool:
-    """A pool that exists while it is used, and some seconds longer. Implements :class:`.base.Isolation`.
+class Places:
+    """All places of a runner. Implements :class:`.base.Isolation`.
 
     Args:
         name: The runner's name.
-        make: Makes the pool, whose processes take one request each.
+        make: Makes the pool of a place: one process with one slot.
         listener: Who hears of ends, under the runner's name.
-        places: How many processes the pool has.
-
-    Attributes:
-        linger_s: How long it stays without use.
+        count: How many places there can be.
     """
 
     def __init__(
-        self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener, places: int
+        self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener, count: int
     ) -> None:
-        self._name, self._make, self._listener, self._places = name, make, listener, places
-        self.linger_s = _LINGER_S
-        self._pool: Pool | None = None
-        self._wanted = anyio.Event()
-        self._uses = 0
-        self._restarts = 0
+        self._name = name
+        self._places = [Place(name, make, listener) for _ in range(count)]
         self._stopping = False
 
     @property
-    def pool(self) -> Pool | None:
-        """The pool, while there is one."""
-        return self._pool
+    def pools(self) -> list[Pool]:
+        """The pools of the places that are up, or coming up."""
+        return [place.pool for place in self._places if place.pool is not None]
 
     @property
     def restarts(self) -> int:
-        """Processes that came up in the place of earlier ones, in all of its pools so far."""
-        return self._restarts + (self._pool.history.restarts if self._pool is not None else 0)
-
-    # As an Isolation.
+        """Processes that came up in the place of dead ones."""
+        return sum(place.restarts for place in self._places)
 
     @property
     def free(self) -> int:
         """See :class:`.base.Isolation`."""
-        return self._pool.free if self._pool is not None else 0
+        return sum(place.free for place in self._places)
 
     @property
     def room(self) -> int | None:
         """See :class:`.base.Isolation`."""
-        pool = self._pool
-        if self._stopping or (pool is not None and pool.state == "broken"):
+        if self._stopping:
             return None
-        return pool.free if pool is not None and pool.state == "ready" else self._places
+        # All start the same command: where one does not come up and none is up, the others would not either.
+        if any(place.is_broken for place in self._places) and not any(p.is_ready for p in self._places):
+            return None
+        return sum(place.room for place in self._places)
 
-    def open(self) -> bool:
+    def open(self, wanted: int) -> bool:
         """See :class:`.base.Isolation`."""
         if self.room is None:
             return False
-        self._uses += 1
-        self._wanted.set()
+        with_room = [place for place in self._places if place.room]
+        for place in sorted(with_room, key=_readiness)[:wanted]:
+            place.use()
         return True
 
     def submit(self, request: WireRequest) -> None:
         """See :class:`.base.Isolation`."""
-        if self._pool is None:
-            raise NoCapacity(self._name)
-        self._pool.submit(request)
+        for place in self._places:
+            if place.free:
+                return place.submit(request)
+        raise NoCapacity(self._name)
 
-    # As the listener of its pool.
-
-    def outcome(self, runner: str, outcome: WireOutcome) -> None:
-        """See :class:`.base.RunnerListener`."""
-        self._listener.outcome(self._name, outcome)
-
-    def lost(self, runner: str, request_ids: Sequence[str], cause: LostCause, detail: str) -> None:
-        """See :class:`.base.RunnerListener`."""
-        self._listener.lost(self._name, request_ids, cause, detail)
-
-    def capacity_changed(self, runner: str) -> None:
-        """See :class:`.base.RunnerListener`."""
-        self._listener.capacity_changed(self._name)
-
-    # Its life.
+    def linger(self, seconds: float) -> None:
+        """Set how long a process stays without use."""
+        for place in self._places:
+            place.linger_s = seconds
 
     async def run(self) -> None:
-        """Bring the pool up whenever it is wanted, until stopped or cancelled."""
-        while True:
-            await self._wanted.wait()
-            if self._stopping:
-                return
-            pool = self._pool = self._make(self)
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(pool.run)
-                    await self._unused(pool)
-                    # Wanted again from now on means: another pool, after this one.
-                    self._wanted = anyio.Event()
-                    await pool.stop()
-            finally:
-                self._restarts = self.restarts
-                self._pool = None
-
-    async def _unused(self, pool: Pool) -> None:
-        seen = -1
-        while pool.state == "starting" or pool.free < pool.capacity or seen != self._uses:
-            seen = self._uses
-            await anyio.sleep(self.linger_s)
+        """Bring processes up whenever they are wanted, until stopped or cancelled."""
+        async with anyio.create_task_group() as tasks:
+            for place in self._places:
+                tasks.start_soon(place.run)
 
     async def stop(self, *, patient: bool = True) -> None:
-        """End the pool as :meth:`.base.Runner.stop` does."""
+        """End the processes as :meth:`.base.Runner.stop` does."""
         self._stopping = True
-        self._wanted.set()
-        if self._pool is not None:
-            await self._pool.stop(patient=patient)
+        async with anyio.create_task_group() as tasks:
+            for place in self._places:
+                tasks.start_soon(partial(place.stop, patient=patient))
+
+
+def _readiness(place: Place) -> int:
+    """Return what sorts empty places before those that are coming up, and these before those that are not
+    there: as few are kept and started as will do.
+    """
+    return 0 if place.free else 1 if place.pool is not None else 2
 
 
 class IsolatingRunner:
     """A :class:`.base.Runner` that has both: the ordinary pool, and one for suspects on demand."""
 
-    def __init__(self, ordinary: Pool, isolation: OnDemandPool) -> None:
+    def __init__(self, ordinary: Pool, isolation: Places) -> None:
         self._ordinary, self._isolation = ordinary, isolation
 
     @property
@@ -229,4 +199,4 @@ class IsolatingRunner:
                 tasks.start_soon(partial(pool.stop, patient=patient))
 
     def _pools(self) -> list[Pool]:
-        return [self._ordinary] + ([self._isolation.pool] if self._isolation.pool is not None else [])
+        return [self._ordinary, *self._isolation.pools]

@@ -245,6 +245,7 @@ class RedisLink:
     async def _ask(self, commands: Sequence[tuple[Text, ...]], *, strict: bool) -> list[Any]:
         asked = commands[0][:2]
         async with self._lock:
+            outages = self._links.outages
             task = asyncio.current_task()
             cancels = task.cancelling() if task is not None else 0
             try:
@@ -267,11 +268,13 @@ class RedisLink:
                 # go on for ever.
                 if task is not None and task.cancelling() > cancels:
                     raise asyncio.CancelledError
-        self._links.back()
+        # An answer to what was asked before an outage began may have been on its way when it did.
+        if outages == self._links.outages:
+            self._links.back()
         if self._refused and self._refused == asked:
             self._refused = ()
             self._links.allowed(self.name)
-        self._outages = self._links.outages
+        self._outages = outages
         return replies
 
     async def _exchange(self, commands: Sequence[tuple[Text, ...]]) -> list[Any]:

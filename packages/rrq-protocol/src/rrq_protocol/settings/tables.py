@@ -21,6 +21,8 @@ __all__ = ["CronJob", "HttpConfig", "RunnerConfig", "WatchConfig", "WorkerConfig
 
 _IN_FLIGHT_OF_OUR_RUNNER = 10
 _IN_FLIGHT_OF_A_COMMAND = 1
+# Enough to get many innocents through soon, few enough to fit beside the pool.
+_SUSPECT_PROCESSES = 4
 
 
 def available_cpus() -> int:
@@ -61,6 +63,15 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
         int,
         msgspec.Meta(ge=1),
         doc("Jobs one process may hold at a time.", default="10 with `app`, 1 with `cmd`"),
+    ] = 0
+    suspect_processes: Annotated[
+        int,
+        msgspec.Meta(ge=1),
+        doc(
+            "Further processes at most, each started when needed, for jobs whose process died while it held "
+            "several: there each runs alone.",
+            default="twice `pool_size`, at most 4",
+        ),
     ] = 0
     env: Annotated[dict[str, PrivateText], doc("Environment variables set for the runner process.")] = {}
     env_passthrough: Annotated[
@@ -125,6 +136,8 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_in_flight == 0:
             default = _IN_FLIGHT_OF_OUR_RUNNER if self.app else _IN_FLIGHT_OF_A_COMMAND
             force_setattr(self, "max_in_flight", default)
+        if self.suspect_processes == 0:
+            force_setattr(self, "suspect_processes", min(2 * self.processes, _SUSPECT_PROCESSES))
 
     @property
     def processes(self) -> int:

@@ -149,10 +149,10 @@ class StandInRunner:
 
 
 class StandInPlaces:
-    """Places for suspects of the runner "python", as many as ``capacity``."""
+    """Places for suspects of the runner "python": ``capacity`` that are up, and some that are coming up."""
 
-    def __init__(self, listener: RunnerListener, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, listener: RunnerListener, capacity: int, coming: int = 0) -> None:
+        self.capacity, self.coming = capacity, coming
         self.held: list[WireRequest] = []
         self._listener = listener
 
@@ -162,7 +162,7 @@ class StandInPlaces:
 
     @property
     def room(self) -> int:
-        return self.free
+        return self.free + self.coming
 
     def open(self, wanted: int) -> bool:
         return True

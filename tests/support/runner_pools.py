@@ -17,7 +17,7 @@ from structlog.testing import LogCapture
 
 if TYPE_CHECKING:
     from rrq_orchestrator.runners import LostCause, Runner
-    from rrq_orchestrator.runners.base import Isolation
+    from rrq_orchestrator.runners.isolation import Places
     from rrq_protocol import WireOutcome, WireRequest
 
 __all__ = [
@@ -200,7 +200,7 @@ async def bench(config: dict[str, Any] | None = None, **settings: Any) -> AsyncI
 
 
 @asynccontextmanager
-async def place(linger_s: float = 60.0, **config: Any) -> "AsyncIterator[tuple[Bench, Isolation]]":
+async def place(linger_s: float = 60.0, **config: Any) -> "AsyncIterator[tuple[Bench, Places]]":
     """Run a pool with a single place for suspects, and bring that up.
 
     Args:
@@ -214,7 +214,7 @@ async def place(linger_s: float = 60.0, **config: Any) -> "AsyncIterator[tuple[B
         assert isinstance(pool.runner, IsolatingRunner)
         isolation = pool.runner.isolation
         assert isinstance(isolation, Places)
-        isolation.linger(linger_s)
+        isolation.places[0].linger_s = linger_s
         assert isolation.free == 0
         assert isolation.open(1)
         await pool.recorder.until(lambda: isolation.free == 1)

@@ -206,7 +206,7 @@ async def test_a_crash_is_charged_to_the_crash_budget_only(bench: Bench) -> None
 async def test_several_lost_together_are_suspects_and_run_alone(bench: Bench) -> None:
     """Nobody is charged; their time starts once they have a place, and a cancel or a shutdown reaches those
     that wait (RELIABILITY.md 6.6)."""
-    places = StandInPlaces(bench.dispatcher, capacity=0)
+    places = StandInPlaces(bench.dispatcher, capacity=0, coming=4)
     bench.runner.isolation = places
     await take(bench, *(Job(f"f{number}") for number in range(4)))
     await bench.runner.requests(4)

@@ -88,6 +88,26 @@ async def test_no_more_are_taken_than_there_are_places() -> None:
     assert suspects.room(runners) == {"python": 0}
 
 
+async def test_those_without_a_place_to_wait_for_are_given_up() -> None:
+    """A place that others wait for does not come up: the latest go, for elsewhere there may be one. Those
+    ended meanwhile are passed over, and where no place can be had at all nobody is given up.
+    """
+    suspects, places = Suspects(), StandInIsolation(free=3)
+    runners = {"python": runner(places)}
+    first, second, ended = (attempt(name) for name in ("a", "b", "c"))
+    for each in (first, second, ended):
+        suspects.detain(each, runners["python"])
+    ended.stage = Stage.CANCELLING
+    assert list(suspects.surplus(runners)) == []
+    places.free = 1
+    assert list(suspects.surplus(runners)) == [second]
+    places.works = False
+    assert list(suspects.surplus(runners)) == []
+    places.works, places.free = True, 0
+    assert list(suspects.surplus(runners)) == [first]
+    assert not suspects
+
+
 async def test_places_come_up_beside_the_ordinary_processes() -> None:
     """While none of those is left no suspect is claimed, and the places are not waited for twice; while one
     is left, whoever has a place first takes the suspects.

@@ -217,8 +217,8 @@ def _named() -> Iterator[Mutant]:
         "hoarding",
         "an orchestrator takes suspects it has no place for, while others have",
         "suspects",
-        "name: max(0, isolation.room - len(self._waiting.get(name, ())))",
-        "name: isolation.room",
+        "name: max(0, room - len(self._waiting.get(name, ())))",
+        "name: room",
         "test_suspects.py::test_no_more_are_taken_than_there_are_places",
     )
     yield _py(

@@ -115,9 +115,7 @@ class Dispatcher:
     # From the claim loop.
 
     def dispatch(self, jobs: Iterable[ClaimedJob], owner: str) -> None:
-        """Hand over jobs that were claimed under the orchestrator id ``owner``; each ends up settled,
-        whatever happens.
-        """
+        """Hand over jobs claimed under the orchestrator id ``owner``; each is settled, whatever happens."""
         now_s, now_ms = self._clock.monotonic(), self._clock.now_ms()
         for job in jobs:
             try:
@@ -138,9 +136,8 @@ class Dispatcher:
         timeout_s = min(timeout_s, self._limits.response_timeout_s.get(name, timeout_s))
         attempt = Attempt(job, owner, name, handler, timeout_s)
         if self.attempts.get(attempt.request_id) is not None:
-            # The record's count began again: Redis went back to before that claim (F28), or somebody deleted
-            # the record and made it anew. The runner's answer to the former attempt, whose end will be stale,
-            # must not end this one.
+            # The record's count began again: Redis went back (F28), or somebody made the record anew. The
+            # runner's answer to the former attempt, whose end will be stale, must not end this one.
             attempt.request_id += f".{owner[-8:]}.{next(self._recounts)}"
         self.meters.claim(job.queue, now_ms - job.due_ms)
         attempt.start(now_s, now_ms)
@@ -210,11 +207,14 @@ class Dispatcher:
         return f"the orchestrator could not hand it to its runner: {type(error).__name__}: {error}"
 
     def _try_suspects(self) -> None:
-        """Start those attempts that have to run alone and now can."""
+        """Start those attempts that have to run alone and now can; give back those that cannot here."""
         for attempt, where in self._suspects.released(self.runners):
             self.attempts.pop(attempt.request_id)
             attempt.start(self._clock.monotonic(), self._clock.now_ms())
             self._submit(attempt, where)
+        for attempt in self._suspects.surplus(self.runners):
+            self.attempts.pop(attempt.request_id)
+            self._close(attempt, Lost(LostCause.STOPPED, "no process of its own came up"), None)
 
     # From the runners.
 
@@ -253,9 +253,7 @@ class Dispatcher:
     # From control, shutdown and the lease.
 
     def cancel_job(self, job_id: str, claim_seq: int | None = None) -> bool:
-        """Ask the runner to end a job's attempt; True if it is here. What follows is the ladder of a
-        deadline.
-        """
+        """Ask the runner to end a job's attempt, then as at a deadline; True if it is here."""
         held = [a for a in self.attempts.of_job(job_id) if claim_seq is None or a.job.claim_seq == claim_seq]
         for attempt in held:
             if attempt.stage in (Stage.RUNNING, Stage.WAITING):

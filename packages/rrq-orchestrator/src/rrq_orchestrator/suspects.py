@@ -48,10 +48,21 @@ class Suspects:
         queue, where whoever has a place first takes them, and where no death holds them up.
         """
         return {
-            name: max(0, isolation.room - len(self._waiting.get(name, ())))
-            for name, runner in runners.items()
-            if (isolation := runner.isolation) is not None and isolation.room is not None
+            name: max(0, room - len(self._waiting.get(name, ()))) for name, room in _rooms(runners).items()
         }
+
+    def surplus(self, runners: Mapping[str, Runner]) -> Iterator[Attempt]:
+        """Yield the attempts for which no place is left, the latest first: one they waited for does not come
+        up. Elsewhere there may be one; here they would wait for the ends of others.
+        """
+        for name, room in _rooms(runners).items():
+            waiting = self._waiting.get(name, deque())
+            while len(waiting) > room:
+                attempt = waiting.pop()
+                if attempt.stage is Stage.WAITING:
+                    yield attempt
+            if not waiting:
+                self._waiting.pop(name, None)
 
     def released(self, runners: Mapping[str, Runner]) -> Iterator[tuple[Attempt, Runner | Isolation]]:
         """Yield the attempts that can start, and where; each is to be submitted before the next is asked
@@ -68,6 +79,14 @@ class Suspects:
                     yield attempt, place
             if not waiting:
                 self._waiting.pop(name, None)
+
+
+def _rooms(runners: Mapping[str, Runner]) -> dict[str, int]:
+    return {
+        name: isolation.room
+        for name, runner in runners.items()
+        if (isolation := runner.isolation) is not None and isolation.room is not None
+    }
 
 
 def _place(runner: Runner, waiting: int) -> Runner | Isolation | None:

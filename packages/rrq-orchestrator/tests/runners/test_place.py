@@ -30,13 +30,16 @@ async def test_unused_places_go_and_come_again() -> None:
 
 
 async def test_work_in_hand_keeps_the_process_up() -> None:
-    """A long attempt is no absence of use."""
-    async with place(linger_s=0.2) as (pool, isolation):
+    """A long attempt is no absence of use; neither is one in a process that is to be replaced, whose
+    successor takes no other request beside it.
+    """
+    async with place(linger_s=0.5, max_jobs=1) as (pool, isolation):
         isolation.submit(make_request("held", "hold"))
-        await pool.recorder.until(lambda: len(pool.runner.pids()) == 2)
         pid = pool.runner.pids()[-1]
-        for number in range(20):
-            await pool.result(f"r{number}")
-        assert not is_gone(pid)
+        await pool.recorder.until(lambda: len(pool.runner.pids()) == 3)
+        await isolation.places[0].looks.next(3)
+        assert (isolation.free, isolation.room) == (0, 0)
+        assert "stopping" not in {event["after"] for event in pool.events("runner.state")}
         pool.runner.cancel("held", "job-held")
         await pool.recorder.until(lambda: is_gone(pid))
+        assert pool.recorder.losses == {}

@@ -110,11 +110,17 @@ async def test_the_control_pipe_ends_with_us() -> None:
 
 
 async def test_a_killed_guard_takes_its_process_along() -> None:
-    """Somebody killed the process between us and the runner: the runner, and its group, end too."""
+    """Somebody killed the process between us and the runner: the runner, its group, and an orphan that left
+    it end too.
+    """
     code = (
-        "import os, subprocess, sys; "
-        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], stderr=-3); "
-        "print(os.getppid(), child.pid, flush=True); import time; time.sleep(600)"
+        "import os, subprocess, sys, time; "
+        "start = lambda code: subprocess.Popen([sys.executable, '-S', '-c', code], stderr=-3, stdout=-1); "
+        "child = start('import time; time.sleep(600)'); "
+        "parent = start('import os, time; os.fork() and os._exit(0); os.setsid(); '"
+        "'print(os.getpid(), flush=True); time.sleep(600)'); "
+        "orphan = int(parent.stdout.readline()); parent.wait(); "
+        "print(os.getppid(), child.pid, orphan, flush=True); time.sleep(600)"
     )
     async with started(code) as process:
         log, logs = capturing_log()
@@ -122,11 +128,11 @@ async def test_a_killed_guard_takes_its_process_along() -> None:
         with anyio.fail_after(PATIENCE_S):
             while not logs.entries:  # noqa: ASYNC110  # the log tells nobody
                 await anyio.sleep(0.01)
-        guard, child = map(int, logs.entries[0]["line"].split())
+        guard, child, orphan = map(int, logs.entries[0]["line"].split())
         os.kill(guard, signal.SIGKILL)
         assert await exited(process) == -signal.SIGKILL
         with anyio.fail_after(PATIENCE_S):
-            while not is_gone(process.pid) or not is_gone(child):  # noqa: ASYNC110  # no children of ours
+            while not all(map(is_gone, (process.pid, child, orphan))):  # noqa: ASYNC110  # no children of ours
                 await anyio.sleep(0.01)
 
 

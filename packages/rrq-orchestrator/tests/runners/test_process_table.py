@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rrq_orchestrator.runners.process_table import process_ids, read_entry
+from rrq_orchestrator.runners.process_table import marked, process_ids, read_entry
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the table is Linux's")
 
@@ -28,3 +28,12 @@ def test_a_dead_process_is_told_apart() -> None:
         assert entry is not None
         assert entry.state == "Z"
     assert read_entry(process.pid) is None
+
+
+def test_a_process_is_found_by_its_environment() -> None:
+    """By a whole variable with its value; what its children were given counts as well."""
+    with subprocess.Popen(["sleep", "600"], env={"MARK": "abc", "PATH": os.environ["PATH"]}) as process:
+        assert list(marked(b"MARK=abc")) == [process.pid]
+        assert list(marked(b"MARK=ab")) == []
+        process.kill()
+    assert list(marked(b"MARK=abc")) == []

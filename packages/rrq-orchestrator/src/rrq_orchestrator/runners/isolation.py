@@ -34,29 +34,32 @@ class Places:
         make: Makes the pool of a place: one process with one slot.
         listener: Who hears of ends, under the runner's name.
         count: How many places there can be.
+
+    Attributes:
+        places: All there can be, whether up or not.
     """
 
     def __init__(
         self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener, count: int
     ) -> None:
         self._name = name
-        self._places = [Place(name, make, listener) for _ in range(count)]
+        self.places = [Place(name, make, listener) for _ in range(count)]
         self._stopping = False
 
     @property
     def pools(self) -> list[Pool]:
         """The pools of the places that are up, or coming up."""
-        return [place.pool for place in self._places if place.pool is not None]
+        return [place.pool for place in self.places if place.pool is not None]
 
     @property
     def restarts(self) -> int:
         """Processes that came up in the place of dead ones."""
-        return sum(place.restarts for place in self._places)
+        return sum(place.restarts for place in self.places)
 
     @property
     def free(self) -> int:
         """See :class:`.base.Isolation`."""
-        return sum(place.free for place in self._places)
+        return sum(place.free for place in self.places)
 
     @property
     def room(self) -> int | None:
@@ -64,42 +67,37 @@ class Places:
         if self._stopping:
             return None
         # All start the same command: where one does not come up and none is up, the others would not either.
-        if any(place.is_broken for place in self._places) and not any(p.is_ready for p in self._places):
+        if any(place.is_broken for place in self.places) and not any(p.is_ready for p in self.places):
             return None
-        return sum(place.room for place in self._places)
+        return sum(place.room for place in self.places)
 
     def open(self, wanted: int) -> bool:
         """See :class:`.base.Isolation`."""
         if self.room is None:
             return False
-        with_room = [place for place in self._places if place.room]
+        with_room = [place for place in self.places if place.room]
         for place in sorted(with_room, key=_readiness)[:wanted]:
             place.use()
         return True
 
     def submit(self, request: WireRequest) -> None:
         """See :class:`.base.Isolation`."""
-        for place in self._places:
+        for place in self.places:
             if place.free:
                 return place.submit(request)
         raise NoCapacity(self._name)
 
-    def linger(self, seconds: float) -> None:
-        """Set how long a process stays without use."""
-        for place in self._places:
-            place.linger_s = seconds
-
     async def run(self) -> None:
         """Bring processes up whenever they are wanted, until stopped or cancelled."""
         async with anyio.create_task_group() as tasks:
-            for place in self._places:
+            for place in self.places:
                 tasks.start_soon(place.run)
 
     async def stop(self, *, patient: bool = True) -> None:
         """End the processes as :meth:`.base.Runner.stop` does."""
         self._stopping = True
         async with anyio.create_task_group() as tasks:
-            for place in self._places:
+            for place in self.places:
                 tasks.start_soon(partial(place.stop, patient=patient))
 
 

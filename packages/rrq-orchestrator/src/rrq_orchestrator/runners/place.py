@@ -9,6 +9,7 @@ import anyio
 
 from rrq_orchestrator.runners.base import LostCause, NoCapacity, RunnerListener
 from rrq_orchestrator.runners.pool import Pool
+from rrq_orchestrator.service import PassSignal
 from rrq_protocol import WireOutcome, WireRequest
 
 __all__ = ["Place"]
@@ -26,11 +27,12 @@ class Place:
 
     Attributes:
         linger_s: How long it stays without use.
+        looks: A pass for each look whether it is used.
     """
 
     def __init__(self, name: str, make: Callable[[RunnerListener], Pool], listener: RunnerListener) -> None:
         self._name, self._make, self._listener = name, make, listener
-        self.linger_s = _LINGER_S
+        self.linger_s, self.looks = _LINGER_S, PassSignal()
         self._pool: Pool | None = None
         self._wanted = anyio.Event()
         self._uses = 0
@@ -49,8 +51,8 @@ class Place:
 
     @property
     def free(self) -> int:
-        """1 if its process is up and empty."""
-        return self._pool.free if self._pool is not None else 0
+        """1 if its process is up and empty, and the one it replaced has ended its request too."""
+        return self._pool.free if self._pool is not None and not self._pool.busy else 0
 
     @property
     def is_ready(self) -> bool:
@@ -65,7 +67,9 @@ class Place:
     @property
     def room(self) -> int:
         """1 if a request finds it empty, now or as soon as its process is up."""
-        return self.free if self.is_ready else int(not self.is_broken)
+        if self._pool is None:
+            return 1
+        return self.free if self.is_ready else int(not self.is_broken and not self._pool.busy)
 
     def use(self) -> None:
         """Bring the process up, if it is not; keep it up."""
@@ -114,9 +118,10 @@ class Place:
 
     async def _unused(self, pool: Pool) -> None:
         seen = -1
-        while pool.state == "starting" or pool.free < pool.capacity or seen != self._uses:
+        while pool.state == "starting" or pool.busy or seen != self._uses:
             seen = self._uses
             await anyio.sleep(self.linger_s)
+            self.looks.done()
 
     async def stop(self, *, patient: bool = True) -> None:
         """End the process as :meth:`.base.Runner.stop` does."""

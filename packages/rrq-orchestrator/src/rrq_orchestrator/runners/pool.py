@@ -70,6 +70,11 @@ class Pool:
         return self._balancer.capacity
 
     @property
+    def busy(self) -> bool:
+        """Whether a request is in hand, also in a process that takes no more of them."""
+        return bool(self._holders)
+
+    @property
     def state(self) -> RunnerState:
         """See :class:`.base.Runner`."""
         return self._state

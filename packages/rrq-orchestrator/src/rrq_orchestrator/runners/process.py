@@ -3,11 +3,12 @@
 Its guard (:mod:`.guard`) is our child, the runner is the guard's. Three things tie the runner to us
 (RELIABILITY.md 6.8): the pipe whose end of file says that we are gone, which the guard and the runner both
 watch; the guard, which ends whatever is left below it, before it ends itself; and the kernel's parent-death
-signal, should the guard be killed.
+signal, should the guard be killed. What the runner's handlers started is then found by its environment.
 """
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -22,12 +23,15 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.runners.guard import guarded
 from rrq_orchestrator.runners.output import OutputRelay, Stream
-from rrq_orchestrator.runners.process_table import read_entry
+from rrq_orchestrator.runners.process_table import marked, read_entry
 from rrq_protocol import RRQError
 
 __all__ = ["RunnerProcess", "StartFailed", "exit_text", "start_process"]
 
 _STDERR = 2
+_MARK = "RRQ_RUNNER_MARK"
+_SWEEPS = 20
+"""A process may start another one while it is looked for; at most so many looks."""
 
 
 class StartFailed(RRQError):
@@ -56,14 +60,16 @@ class RunnerProcess:
         on_exit: Called just after ``exited`` was set.
     """
 
-    def __init__(self, guard: "subprocess.Popen[bytes]", control_fd: int, status_fd: int) -> None:
+    def __init__(
+        self, guard: "subprocess.Popen[bytes]", control_fd: int, status_fd: int, mark: bytes
+    ) -> None:
         self.pid = 0
         self.exited = asyncio.Event()
         self.returncode: int | None = None
         self.left = 0
         self.outputs: list[OutputRelay] = []
         self.on_exit: Callable[[], None] | None = None
-        self._guard = guard
+        self._guard, self._mark = guard, mark
         self._control_fd, self._status_fd = control_fd, status_fd
         self._told = b""
         self._identified = asyncio.Event()
@@ -179,13 +185,20 @@ class RunnerProcess:
             self.on_exit()
 
     def _clean_up_unguarded(self) -> None:
-        """The guard was killed, so the kernel killed the runner; what is left of its group goes too."""
+        """The guard was killed, so the kernel killed the runner; what is left of what it started goes too."""
         if not self.pid:
             return
         entry = read_entry(self.pid)
         if entry is None or entry.session == self.pid:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+        # Nobody is left to whom the kernel gave the orphans that its handlers made.
+        for _ in range(_SWEEPS):
+            if not (pids := list(marked(self._mark))):
+                break
+            for pid in pids:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         # Where we are process 1 of a container, it has become our child.
         with suppress(ChildProcessError):
             while os.waitpid(-self.pid, os.WNOHANG)[0]:
@@ -227,9 +240,10 @@ def start_process(
     """
     control, status = _two_pipes()
     try:
-        env = environment(control[0])
+        mark = secrets.token_hex(16)
+        env = {**environment(control[0]), _MARK: mark}
         _check(command[0], env, cwd)
-        arguments, env = guarded(list(command), dict(env), control[0], status[1])
+        arguments, env = guarded(list(command), env, control[0], status[1])
         guard = subprocess.Popen(
             arguments,
             env=env,
@@ -250,7 +264,7 @@ def start_process(
     finally:
         os.close(control[0])
         os.close(status[1])
-    return RunnerProcess(guard, control[1], status[0])
+    return RunnerProcess(guard, control[1], status[0], f"{_MARK}={mark}".encode())
 
 
 def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:

@@ -1,10 +1,11 @@
 """Read the kernel's table of processes, where there is one in ``/proc``."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["PROC", "Entry", "process_ids", "read_entry"]
+__all__ = ["PROC", "Entry", "marked", "process_ids", "read_entry"]
 
 PROC: Final = Path("/proc")
 
@@ -39,3 +40,11 @@ def read_entry(pid: int) -> Entry | None:
         return Entry(state, int(parent), int(group), int(session))
     except (OSError, ValueError):
         return None
+
+
+def marked(mark: bytes) -> Iterator[int]:
+    """Return the ids of the processes, of this user, that were started with ``mark`` in their environment."""
+    for pid in process_ids():
+        with suppress(OSError):
+            if mark in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                yield pid

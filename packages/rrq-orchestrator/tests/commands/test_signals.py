@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -120,3 +122,19 @@ def test_nohup_is_respected(before: signal.Handlers) -> None:
         for number in numbers:
             signal.signal(number, old[number])
         signal.signal(signal.SIGHUP, kept)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_program_loads_is_an_end_in_order(number: signal.Signals) -> None:
+    """Nothing has begun: code 0, and no traceback (F18)."""
+    code = (
+        "import os, sys\n"
+        "from rrq_orchestrator.__main__ import main\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'rrq_orchestrator.commands.worker': os.kill(os.getpid(), {number.value})\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -93,6 +93,18 @@ async def test_lost_indexes_are_made_again(bench: Bench, redis_client: "redis.Re
     assert (await bench.record(ids[1])).status is JobStatus.PENDING
 
 
+async def test_a_foreign_record_stops_no_repair(bench: Bench) -> None:
+    """Whatever stands in its fields, more digits than Python reads included: the others are put right."""
+    await lose_the_indexes(bench)
+    many = {"status": "COMPLETED", "id": "bad", "function_name": "f", "enqueue_time": "2026-01-01T00:00:00Z"}
+    many |= dict.fromkeys(("current_retries", "max_retries", "crash_count", "claim_seq"), "9" * 4301)
+    await bench.client.hset(bench.keyspace.job("bad"), mapping=many)
+    async with reconciling(bench) as case:
+        await case.looks()
+        await case.looks(2 * LEASE_S)
+        assert case.service.repaired == 3
+
+
 async def test_unique_keys_of_jobs_that_go_on_last(bench: Bench) -> None:
     """A job in a queue that nobody works off keeps its unique key, look by look; that is no repair."""
     await bench.enqueue(Job("work", unique_key="u"))

@@ -145,6 +145,24 @@ def test_a_key_of_another_type_is_named_and_left(t: Transitions, call: Callable[
     assert t.client.get(t.keyspace.queue("default")) == HOSTILE
 
 
+@pytest.mark.parametrize("field", ["current_retries", "max_retries", "crash_count", "claim_seq"])
+def test_one_foreign_record_hides_no_other_fault(
+    t: Transitions, call: Callable[..., Result], field: str
+) -> None:
+    """More digits than Python reads are a finding of that record; the others are found as ever, and a key of
+    the counters with such a number too.
+    """
+    fields = {"id": "bad", "function_name": "f", "job_params": "{}", "enqueue_time": "2026-01-01T00:00:00Z"}
+    many = {"status": "COMPLETED", "current_retries": "0", "max_retries": "3", field: "9" * 4301}
+    t.client.hset(t.keyspace.job("bad"), mapping={**fields, **many})
+    t.client.hset(t.keyspace.stats("other"), "enqueued", "9" * 4301)
+    t.client.delete(t.keyspace.queue("default"))
+    said = call("--json")
+    rules = {(each["rule"], each["job_id"]) for each in json.loads(said.stdout)["findings"]}
+    assert rules == {("I5" if field == "claim_seq" else "I10", "bad"), ("I1", "p"), ("I13", None)}
+    assert said.exit_code == 1
+
+
 def test_many_findings_are_counted(t: Transitions, call: Callable[..., Result]) -> None:
     """Fifty are shown, the rest is a number."""
     t.client.zadd(t.keyspace.queue("default"), {f"ghost{n}": 1 for n in range(80)})

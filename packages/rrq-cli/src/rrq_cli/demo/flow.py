@@ -19,6 +19,7 @@ from rrq_cli.demo.plan import QUEUE, DemoPlan, environment, module, write_config
 from rrq_cli.demo.results import DemoResult, read_result
 from rrq_cli.exits import fail
 from rrq_cli.store.client import Store, connect
+from rrq_cli.store.throughput import count_of
 from rrq_cli.words import plural
 from rrq_protocol import Secret, Settings
 from rrq_protocol.settings import resolve_redis
@@ -231,7 +232,7 @@ def _progress(store: Store, producer: _Producer, seconds: float) -> Progress:
     (reply,) = store.ask(("HMGET", store.keys.stats(QUEUE), *fields))
     if isinstance(reply, Exception):
         raise reply
-    enqueued, completed, failed, cancelled, retried = (int(raw or 0) for raw in reply)
+    enqueued, completed, failed, cancelled, retried = map(count_of, reply)
     return Progress(
         total=producer.total,
         enqueued=max(enqueued, producer.enqueued),

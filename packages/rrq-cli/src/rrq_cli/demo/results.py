@@ -11,6 +11,7 @@ from rrq_cli.store.client import Store
 from rrq_cli.store.dead_letters import dead_ids
 from rrq_cli.store.queues import batches
 from rrq_cli.store.records import detail
+from rrq_cli.store.throughput import count_of
 
 __all__ = ["DeadFile", "DemoResult", "Function", "read_result"]
 
@@ -131,7 +132,7 @@ def _verify(store: Store, result: DemoResult, records: dict[str, Leftover], path
     """Compare what the producer, the records, the counters and the dead letter queue say."""
     fields = ("enqueued", "completed", "failed", "retried")
     (counters,) = store.ask(("HMGET", store.keys.stats(QUEUE), *fields))
-    counts = [0] * 4 if isinstance(counters, Exception) else [int(raw or 0) for raw in counters]
+    counts = [0] * 4 if isinstance(counters, Exception) else [*map(count_of, counters)]
     result.enqueued, completed, failed, result.retried = counts
     dead = {job_id for page in dead_ids(store, QUEUE, 1000) for job_id in page}
     expected = {entry.job_id for entry in result.dlq}

@@ -18,6 +18,7 @@ __all__ = [
     "Rules",
     "Seen",
     "queue_named",
+    "whole",
 ]
 
 REQUIRED = ("id", "function_name", "enqueue_time", "status")
@@ -122,3 +123,11 @@ def queue_named(named: str, prefix: str) -> str | None:
     if named.startswith(start) and len(named) > len(start):
         return named.removeprefix(start)
     return named if named and ":" not in named else None
+
+
+def whole(text: str, digits: int = 15) -> int | None:
+    """Return a whole number >= 0; None for any other text, and for one that is longer than any real count.
+
+    Python refuses to read 4,301 digits, and anybody may have written the text.
+    """
+    return int(text) if len(text) <= digits and text.isascii() and text.isdigit() else None

@@ -18,12 +18,14 @@ from rrq_orchestrator.audit.facts import (
     Rules,
     Seen,
     queue_named,
+    whole,
 )
 from rrq_orchestrator.audit.findings import Finding, Level
 from rrq_protocol import JobStatus, Keyspace
 from rrq_protocol.transitions import Repair, RepairKind
 
 __all__ = [
+    "COUNTED",
     "judge_counters",
     "judge_entry",
     "judge_events",
@@ -38,6 +40,8 @@ __all__ = [
 _ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
 _ACCEPTED = ("enqueued", "requeued")
 _ACCOUNTED = ("completed", "failed", "cancelled", "purged", "lost")
+COUNTED = (*_ACCEPTED, *_ACCOUNTED)
+"""The counters that have to add up with the jobs there are (I13)."""
 
 
 def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
@@ -90,18 +94,18 @@ def record_problems(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterat
         mend = Repair(RepairKind.TTL, job_id, seen)
         yield finding("I4", f"no time to live while the status is {status}", "one", repair=mend)
     seq = fields.get("claim_seq", "0")
-    if not (seq.isascii() and seq.isdigit()):
+    if whole(seq) is None:
         # No end of its attempt can be told from another's.
         yield finding("I5", "a whole number as claim_seq", f"{seq!a:.40}")
-    limits = (fields.get("max_retries"), rules.max_crashes)
-    for name, limit in zip(COUNTERS, limits, strict=True):
-        text = fields.get(name, "0")
-        if not (text.isascii() and text.isdigit()):
-            yield finding("I10", f"a whole number as {name}", f"{text!a:.40}")
-        elif limit is not None and str(limit).isdigit() and int(text) > int(limit):
+    most = {"current_retries": whole(fields.get("max_retries", "")), "crash_count": rules.max_crashes}
+    for name in (*COUNTERS, "max_retries"):
+        number, limit = whole(fields.get(name, "0")), most.get(name)
+        if number is None:
+            yield finding("I10", f"a whole number as {name}", f"{fields[name]!a:.40}")
+        elif limit is not None and number > limit:
             # A crash budget that was lowered leaves such jobs behind.
             level = Level.WARNING if name == "crash_count" else Level.ERROR
-            yield finding("I10", f"a {name} of at most {limit}", text, level=level)
+            yield finding("I10", f"a {name} of at most {limit}", str(number), level=level)
 
 
 def _dead_letter(facts: JobFacts, key: str, rules: Rules) -> Iterator[Finding]:

@@ -15,18 +15,17 @@ from rrq_orchestrator.audit.batches import (
     Batch,
     Reading,
     raw,
-    refused,
     seen_in,
     text,
     value_of,
     wrong_type,
 )
+from rrq_orchestrator.audit.counters import counters
 from rrq_orchestrator.audit.dlq_book import DlqBook
 from rrq_orchestrator.audit.facts import FIELDS, WAITING, EntryFacts, JobFacts, Rules, Seen, queue_named
 from rrq_orchestrator.audit.families import Families, pattern
 from rrq_orchestrator.audit.findings import Finding, Report, Tally
 from rrq_orchestrator.audit.judge import (
-    judge_counters,
     judge_entry,
     judge_events,
     judge_job,
@@ -378,21 +377,7 @@ class Look:
                 self._note(judge_events(job_id, found, record, self._keys, self._rules), note)
 
     def _counters(self, note: Note) -> Reading[None]:
-        """Add up counters and jobs at one instant; without the right to, or with a spoilt key, not at all."""
-        totals = [name for name in sorted(self._indexes["stats"]) if ":" not in name]
-        sizes = [self._keys.queue(name) for name in sorted(self._indexes["queue"])]
-        sizes += [self._keys.active(name) for name in sorted(self._indexes["active"])]
-        reading: Batch = [("HGETALL", raw(self._keys.stats(name))) for name in totals]
-        reading += [("ZCARD", raw(key)) for key in sizes]
-        *_, found = yield [("MULTI",), *reading, ("EXEC",)]
-        if not isinstance(found, list) or any(refused(each) for each in found):
-            return
-        sums: dict[str, int] = {}
-        for flat in found[: len(totals)]:
-            for field, number in zip(flat[::2], flat[1::2], strict=True):
-                if number.removeprefix(b"-").isdigit():
-                    sums[text(field)] = sums.get(text(field), 0) + int(number)
-        self._note(judge_counters(sums, sum(found[len(totals) :]), self._keys), note)
+        self._note((yield from counters(self._indexes, self._keys)), note)
 
     @staticmethod
     def _note(findings: Iterable[Finding], note: Note) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from rrq_orchestrator.audit.facts import whole
 from rrq_orchestrator.audit.findings import Level
 from rrq_orchestrator.audit.versions import flaws_of
 
@@ -125,8 +126,9 @@ def _memory(info: Mapping[str, str]) -> Iterator[Check]:
     if policy is None:
         yield Check("memory", Level.INFO, "not permitted to ask")
         return
-    limited = info.get("maxmemory", "0") != "0"
-    full = list(_room(int(info["maxmemory"]), int(info.get("used_memory", "0")))) if limited else []
+    most, used = (whole(info.get(name, "0"), 19) or 0 for name in ("maxmemory", "used_memory"))
+    limited = most > 0
+    full = list(_room(most, used)) if limited else []
     if policy == "noeviction":
         text = (
             f"{info.get('maxmemory_human', '?')} at most, noeviction" if limited else "noeviction, no limit"

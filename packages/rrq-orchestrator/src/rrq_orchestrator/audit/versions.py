@@ -24,7 +24,7 @@ _MENDED: Final[Mapping[str, tuple[tuple[str, Mapping[Branch, int]], ...]]] = {
         (_ESCAPE_2024, {(7, 2): 8, (8, 0): 2}),
     ),
 }
-_version = re.compile(r"(\d+)\.(\d+)\.(\d+)").match
+_version = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})").match
 
 
 def flaws_of(product: str, version: str) -> str | None:

@@ -56,8 +56,6 @@ def doctor(
             diagnosis = asyncio.run(_diagnose(settings, target, repair))
         except RedisGone as error:
             fail(str(error), ExitCode.UNEXPECTED)
-        except ValueError as error:
-            fail(f"rrq.redis_dsn: {error} ({address})", ExitCode.CONFIGURATION)
     diagnosis = _in_order(diagnosis)
     healthy = _is_healthy(diagnosis, strict)
     _print(diagnosis, address, healthy) if not as_json else _print_json(diagnosis, address, healthy)
@@ -89,10 +87,12 @@ async def _diagnose(settings: "Settings", target: "RedisTarget", repair: bool) -
     # What is wrong is the answer of this command, not an event beside it.
     quiet: Any = structlog.wrap_logger(None, processors=[_drop])
     links = RedisLinks(target, target.display, quiet, random.Random())
+    try:
+        link = links.make("doctor")
+    except ValueError as error:
+        fail(f"rrq.redis_dsn: {error} ({target.display})", ExitCode.CONFIGURATION)
     rules = msgspec.structs.replace(audit_rules(settings), conserved=True)
-    examination = Examination(
-        Keyspace(settings.key_prefix), links.make("doctor"), rules, SystemClock(), sleep=_saying_so
-    )
+    examination = Examination(Keyspace(settings.key_prefix), link, rules, SystemClock(), sleep=_saying_so)
     apart_s = LEASES_APART * settings.lease_seconds if repair else None
     try:
         return await examination.diagnose(repair_after_s=apart_s)

@@ -69,7 +69,13 @@ def test_no_output_holds_the_password(guarded: Road) -> None:
     with guarded.running() as daemon:
         job = guarded.producer.enqueue("plain", {"word": "x"})
         guarded.result(job.id)
-        for name in ("config show", "config show --json --origin", "config check", "check --json", "doctor"):
+        for name in (
+            "config show",
+            "config show --json --origin",
+            "config check",
+            "check --json",
+            "doctor --errors-only",
+        ):
             ask(*name.split())
         stored, processes = _stored(guarded.client), _of_processes(guarded)
         # What is said when the server forgets us.

@@ -51,7 +51,12 @@ def test_the_whole_road(site: Site) -> None:
     with site.road.running(), Producer.from_settings(site.settings()) as producer:
         job = producer.enqueue("plain", {"word": "x"})
         assert producer.wait(job.id, WITHIN_S).status is JobStatus.COMPLETED
-        for arguments in (("check",), ("queue", "list"), ("doctor",), ("job", "show", job.id)):
+        for arguments in (
+            ("check",),
+            ("queue", "list"),
+            ("doctor", "--errors-only"),
+            ("job", "show", job.id),
+        ):
             done = site.road.command("rrq_cli", *arguments)
             assert done.returncode == 0, done.stderr
 

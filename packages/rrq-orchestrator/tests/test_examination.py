@@ -92,6 +92,50 @@ async def test_a_repair_keeps_its_distance(bench: Bench) -> None:
     assert diagnosis.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("lost", "keys"), [(1, ("job", "queue")), (-2, ("stats",))], ids=["lost", "uncounted"]
+)
+async def test_counters_that_do_not_add_up_are_made_good(
+    bench: Bench, lost: int, keys: tuple[str, ...]
+) -> None:
+    """Jobs that are nowhere are noted as lost, and those that nobody counted in as the contrary; the next
+    examination finds everything in order.
+    """
+    ids = await bench.enqueue(Job("work"), Job("work"))
+    if "job" in keys:
+        await bench.client.delete(bench.keyspace.job(ids[0]))
+        await bench.client.zrem(bench.keyspace.queue("default"), ids[0])
+    else:
+        await bench.client.delete(bench.keyspace.stats("default"))
+    diagnosis = await examination(bench, Waits()).diagnose(repair_after_s=20.0)
+    assert [(each.rule, reply) for each, reply in diagnosis.repairs] == [("I13", RepairReply.REPAIRED)]
+    assert diagnosis.findings == ()
+    assert await bench.client.hget(bench.keyspace.stats("default"), "lost") == str(lost).encode()
+
+
+async def test_two_doctors_make_the_counters_good_once(bench: Bench) -> None:
+    """The second finds that somebody was there before."""
+    (job_id,) = await bench.enqueue(Job("work"))
+    await bench.client.delete(bench.keyspace.job(job_id), bench.keyspace.queue("default"))
+
+    async def nothing() -> None:
+        """Let the first pause pass."""
+
+    other = examination(bench, Waits()).diagnose(repair_after_s=20.0)
+    diagnosis = await examination(bench, Waits(nothing(), other)).diagnose(repair_after_s=20.0)
+    assert (diagnosis.findings, diagnosis.repairs) == ((), ())
+    assert await bench.client.hget(bench.keyspace.stats("default"), "lost") == b"1"
+
+
+async def test_a_counter_that_redis_cannot_add_to_ends_the_repair(bench: Bench) -> None:
+    """What is told again after its repair is not repaired for ever."""
+    (job_id,) = await bench.enqueue(Job("work"))
+    await bench.client.delete(bench.keyspace.job(job_id), bench.keyspace.queue("default"))
+    await bench.client.hset(bench.keyspace.stats("default"), "lost", "007")
+    diagnosis = await examination(bench, Waits()).diagnose(repair_after_s=20.0)
+    assert [each.rule for each in diagnosis.findings] == ["I13"]
+
+
 async def test_what_moved_before_the_repair_is_left_alone(bench: Bench) -> None:
     """The second observation has to be the same as the first."""
     (job_id,) = await bench.enqueue(Job("work"))

@@ -5,14 +5,15 @@ Nothing is written unless a repair is asked for.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from rrq_orchestrator.audit import Finding, Level, Look, LookRefused, Report, Rules, drive
 from rrq_orchestrator.audit.batches import text
-from rrq_orchestrator.audit.mend import mend
+from rrq_orchestrator.audit.findings import Identity
+from rrq_orchestrator.audit.mend import mend, repairable
 from rrq_orchestrator.audit.progress import progress
 from rrq_orchestrator.audit.server import Check, ServerFacts, judge_server
 from rrq_orchestrator.store.redis import RedisLink
@@ -90,16 +91,19 @@ class Examination:
         """
         checks = tuple(judge_server(await self._ask()))
         repairs: tuple[tuple[Finding, RepairReply], ...] = ()
+        mended: set[Identity] = set()
         try:
             report = await self._confirmed()
-            while repair_after_s is not None and any(each.repair for each in report.findings):
+            while repair_after_s is not None and (begin_with := repairable(report.findings)):
                 await self._sleep(repair_after_s)
-                still = await self._still(report)
+                still = await self._still(begin_with)
                 done = await mend(still, self._keyspace, self._link)
                 repairs += tuple(done)
                 report = await self._confirmed()
-                # One repair may be what another has to wait for; without any there is no point in going on.
-                if not any(reply is RepairReply.REPAIRED for _, reply in done):
+                # One repair may be what another waits for; without a new one there is no point in going on.
+                new = {each.identity for each, reply in done if reply is RepairReply.REPAIRED} - mended
+                mended |= new
+                if not new:
                     break
         except LookRefused as error:
             return Diagnosis((*checks, Check("keys", Level.ERROR, str(error))), repairs=repairs)
@@ -112,12 +116,12 @@ class Examination:
         if not report.findings:
             return report
         await self._sleep(MOMENT_S)
-        return msgspec.structs.replace(report, findings=await self._still(report))
+        return msgspec.structs.replace(report, findings=await self._still(report.findings))
 
-    async def _still(self, report: Report) -> tuple[Finding, ...]:
-        """Return what of a report is found again."""
-        seen = [each for each in report.findings if each.rule != "I14"]
-        undone = [each for each in await self._undone() if each in report.findings]
+    async def _still(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return what is found again."""
+        seen = [each for each in findings if each.rule != "I14"]
+        undone = [each for each in await self._undone() if each in findings]
         return (*await drive(self._look.again(seen), self._link, self._clock), *undone)
 
     async def _undone(self) -> tuple[Finding, ...]:

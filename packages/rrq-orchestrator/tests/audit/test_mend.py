@@ -3,7 +3,7 @@
 import pytest
 
 from rrq_orchestrator.audit import Finding
-from rrq_orchestrator.audit.mend import in_order, mend
+from rrq_orchestrator.audit.mend import in_order, mend, repairable
 from rrq_protocol import Job
 from rrq_protocol.transitions import Evidence, Repair, RepairKind, RepairReply
 from support.orchestrating import Bench
@@ -24,6 +24,14 @@ def test_entries_are_added_before_others_are_taken_out() -> None:
     assert [each.repair.kind for each in ordered if each.repair] == [
         RepairKind.QUEUE, RepairKind.OWNER, RepairKind.QUEUED, RepairKind.HELD
     ]  # fmt: skip
+
+
+def test_counters_are_made_good_last() -> None:
+    """Another fault may be what they miss."""
+    queue, counters = fault(RepairKind.QUEUE), fault(RepairKind.COUNTERS)
+    assert repairable([counters, fault(None), queue]) == (queue,)
+    assert repairable([counters, fault(None)]) == (counters,)
+    assert repairable([fault(None)]) == ()
 
 
 async def test_each_finding_gets_its_answer(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """`rrq dev` as a real process: Redis, orchestrator and handlers together."""
 
+import json
 import os
 import signal
 import tempfile
@@ -11,8 +12,10 @@ import pytest
 import redis
 
 from rrq_orchestrator.commands.dev import EXAMPLE_HANDLERS, EXAMPLE_SETTINGS
+from rrq_orchestrator.commands.doctor import doctor
 from rrq_orchestrator.embedded import start, status, stop
 from rrq_protocol import Keyspace
+from support.commands import command_runner
 from support.processes import Command, wait_until_gone
 from support.transitions import Transitions
 from support.waiting import eventually
@@ -77,6 +80,10 @@ def test_each_job_is_told_and_nothing_is_left_open_at_the_end(project: Path) -> 
         ended = dev.wait_for("job.completed")
         assert "job_id=evil queue=default" in ended
         assert ended.endswith('result="Hello, \\x1b[2J\\nfake!"')
+        said = command_runner({"RRQ_REDIS_DSN": f"unix://{server.socket}"}).invoke(doctor, ["--json"])
+        told = json.loads(said.stdout)
+        told = [*told["findings"], *(each for each in told["server"] if each["subject"] != "version")]
+        assert {each["level"] for each in told} == {"ok"}
         dev.kill(signal.SIGTERM)
         assert dev.code() == 0
         complaints = [line for line in dev.lines if "ResourceWarning" in line or "never awaited" in line]

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from rrq_orchestrator.commands.doctor import doctor
 from rrq_protocol import Job, Keyspace
 from rrq_protocol.transitions import SettleKind
+from support.commands import command_runner
+from support.redis_servers import RedisServer
 from support.transitions import Transitions
 
 HOSTILE = b"\x1b[2J\xff\xe2\x80\xae\x7f"
@@ -41,6 +43,8 @@ def call(
         "RRQ_LEASE_BEAT_SECONDS": "0.01",
     }  # fmt: skip
     monkeypatch.setattr("rrq_orchestrator.examination.MOMENT_S", 0.01)
+    # The tests' own server keeps nothing, and may be an old one; what is said of servers has its own tests.
+    monkeypatch.setattr("rrq_orchestrator.examination.judge_server", lambda _: ())
     return lambda *arguments: CliRunner(env=environment).invoke(doctor, arguments, catch_exceptions=False)
 
 
@@ -79,21 +83,69 @@ def test_broken_told_repaired_clean(
     assert told.exit_code == 1
     found = json.loads(told.stdout)
     assert rule in {each["rule"] for each in found["findings"]}
-    assert all(each["repair"] for each in found["findings"] if each["rule"] != "I13")
+    assert all(each["repair"] for each in found["findings"])
     mended = json.loads(call("--repair", "--json").stdout)
     assert "repaired" in {each["outcome"] for each in mended["repairs"]}
     after = call("--json")
     assert after.exit_code == 0, after.stdout
-    assert [each for each in json.loads(after.stdout)["findings"] if each["rule"] != "I13"] == []
+    assert json.loads(after.stdout)["findings"] == []
 
 
-def test_a_dead_letter_that_expired_is_a_warning(t: Transitions, call: Callable[..., Result]) -> None:
-    """That is its lot: exit code 0, with --strict 1; the entry is taken out by a repair."""
+def test_a_warning_counts_unless_only_errors_do(t: Transitions, call: Callable[..., Result]) -> None:
+    """A dead letter that expired: exit code 1, with --errors-only 0; the entry is taken out by a repair."""
     t.client.delete(t.keyspace.job("d"))
-    assert call().exit_code == 0
-    assert call("--strict").exit_code == 1
+    assert call().exit_code == call("--strict").exit_code == 1
+    assert json.loads(call("--json").stdout)["healthy"] is False
+    lenient = call("--errors-only")
+    assert (lenient.exit_code, "0 errors, 1 warnings; " in lenient.stdout) == (0, True)
+    assert "none of them counts with --errors-only" in lenient.stdout
+    assert json.loads(call("--errors-only", "--json").stdout)["healthy"] is True
     call("--repair")
     assert t.dead() == []
+    assert call().exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "level", "damage"),
+    [
+        ("I13", "warning", lambda r, k: r.delete(k.job("p"), k.queue("default"))),
+        ("I10", "warning", lambda r, k: r.hset(k.job("p"), "crash_count", "99")),
+        ("F40", "warning", lambda r, k: r.rpush(k.quarantine, "x")),
+        ("I10", "error", lambda r, k: r.hset(k.job("p"), "current_retries", "99")),
+    ],
+    ids=["lost", "crashes", "set aside", "retries"],
+)
+def test_every_finding_counts(
+    t: Transitions, call: Callable[..., Result], rule: str, level: str, damage: Break
+) -> None:
+    """Exit code 1 for an error and for a warning; with --errors-only for an error."""
+    damage(t.client, t.keyspace)
+    said = call("--json")
+    assert (rule, level) in {(each["rule"], each["level"]) for each in json.loads(said.stdout)["findings"]}
+    assert (said.exit_code, call("--errors-only").exit_code) == (1, int(level == "error"))
+
+
+def test_doubts_about_the_server_count(
+    own_redis: RedisServer, keyspace: Keyspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server with an append-only file and no flaws is fit; one that keeps nothing, or deletes what it has
+    to keep, is not.
+    """
+    monkeypatch.chdir(tmp_path)
+    runner = command_runner({"RRQ_REDIS_DSN": own_redis.url, "RRQ_KEY_PREFIX": keyspace.prefix})
+
+    def doubts() -> set[str]:
+        said = runner.invoke(doctor, ["--json"], catch_exceptions=False)
+        checks = [each for each in json.loads(said.stdout)["server"] if each["level"] in ("warning", "error")]
+        assert said.exit_code == int(bool(checks))
+        return {each["subject"] for each in checks} - {"version"}
+
+    assert doubts() == set()
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("appendonly", "no")
+        assert doubts() == {"persistence"}
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert doubts() == {"persistence", "memory"}
 
 
 def test_a_job_that_cannot_run_is_told_and_left(t: Transitions, call: Callable[..., Result]) -> None:

@@ -94,6 +94,19 @@ def test_other_evidence_moves_nothing(
     assert t.audit() == before
 
 
+def test_missing_jobs_are_noted_once(damaged: Transitions) -> None:
+    """Only while the counter of lost jobs says what it said then; a key of another type is left alone."""
+    t, wanted = damaged, Repair(RepairKind.COUNTERS, place="", due_ms=2)
+    assert t.repair(wanted) == ["repaired"]
+    assert t.client.hget(t.keyspace.stats("default"), "lost") == b"2"
+    assert t.repair(wanted) == ["changed"]
+    assert t.repair(Repair(RepairKind.COUNTERS, place="2", due_ms=-2)) == ["repaired"]
+    assert t.client.hget(t.keyspace.stats("default"), "lost") == b"0"
+    t.client.delete(t.keyspace.stats("default"))
+    t.client.set(t.keyspace.stats("default"), "x")
+    assert t.repair(wanted) == ["wrong_type"]
+
+
 def test_a_sound_keyspace_is_left_as_it_is(t: Transitions) -> None:
     """Every kind of repair, for every job and a stranger, changes no key where nothing is wrong."""
     populated(t)

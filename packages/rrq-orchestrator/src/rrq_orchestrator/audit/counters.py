@@ -31,15 +31,17 @@ def counters(indexes: Mapping[str, Collection[str]], keyspace: Keyspace) -> Read
         return ()
     sums: dict[str, int] = dict.fromkeys(COUNTED, 0)
     spoilt: list[Finding] = []
+    lost = ""
     for name, flat in zip(totals, found, strict=False):
         given = {text(field): text(number) for field, number in zip(flat[::2], flat[1::2], strict=True)}
+        lost = given.get("lost", "") if name == "default" else lost
         for field in sums.keys() & given.keys():
             number = whole(given[field].removeprefix("-"), _DIGITS)
             if number is None:
                 spoilt.append(_spoilt(keyspace.stats(name), field, given[field]))
             else:
                 sums[field] += -number if given[field].startswith("-") else number
-    return tuple(spoilt) or tuple(judge_counters(sums, sum(found[len(totals) :]), keyspace))
+    return tuple(spoilt) or tuple(judge_counters(sums, sum(found[len(totals) :]), keyspace, lost))
 
 
 def _spoilt(key: str, field: str, found: str) -> Finding:

@@ -12,8 +12,8 @@ __all__ = ["Finding", "Identity", "Level", "Report", "Tally"]
 class Level(StrEnum):
     """How bad it is.
 
-    ``ERROR``: jobs are lost, stuck, doubled or will be, or the server cannot serve. ``WARNING``: worth a
-    look, and no job is harmed by it. ``INFO``: could not be looked at. ``OK``: looked at, and fine.
+    ``ERROR``: jobs are stuck, doubled or will be, or the server cannot serve. ``WARNING``: somebody should
+    look: jobs may have been lost, or may be. ``INFO``: could not be looked at. ``OK``: looked at, and fine.
     """
 
     ERROR = "error"

@@ -248,13 +248,17 @@ def judge_quarantine(ids: Sequence[str], keyspace: Keyspace) -> Iterator[Finding
         )  # fmt: skip
 
 
-def judge_counters(totals: Mapping[str, int], live: int, keyspace: Keyspace) -> Iterator[Finding]:
+def judge_counters(
+    totals: Mapping[str, int], live: int, keyspace: Keyspace, lost: str | None = None
+) -> Iterator[Finding]:
     """Yield counters that do not add up (I13).
 
     Args:
         totals: The counters of all queues, added up.
         live: Jobs that have not ended.
         keyspace: The keys.
+        lost: What the counter of lost jobs says, for a repair; empty where there is none, None where that is
+            not known.
     """
     missing = sum(totals.get(name, 0) for name in _ACCEPTED) - live
     missing -= sum(totals.get(name, 0) for name in _ACCOUNTED)
@@ -263,4 +267,5 @@ def judge_counters(totals: Mapping[str, int], live: int, keyspace: Keyspace) -> 
         yield Finding(
             rule="I13", key=keyspace.stats(""), level=Level.WARNING,
             expected="every accepted job to be somewhere", found=f"{abs(missing)} jobs that {what}",
+            repair=None if lost is None else Repair(RepairKind.COUNTERS, place=lost, due_ms=missing),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from rrq_orchestrator.audit.findings import Finding
 from rrq_protocol import Keyspace, ScriptCall
 from rrq_protocol.transitions import RepairKind, RepairReply, repair
 
-__all__ = ["Runs", "in_order", "mend"]
+__all__ = ["Runs", "in_order", "mend", "repairable"]
 
 T = TypeVar("T")
 _AT_ONCE = 100
@@ -27,6 +27,15 @@ def in_order(findings: Sequence[Finding]) -> list[Finding]:
         (each for each in findings if each.repair is not None),
         key=lambda each: each.repair is not None and each.repair.kind in _LAST,
     )
+
+
+def repairable(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings to begin with. Counters are made good only when there is nothing else to repair:
+    it may be what they miss.
+    """
+    wanted = [(each, each.repair.kind) for each in findings if each.repair is not None]
+    others = [pair for pair in wanted if pair[1] is not RepairKind.COUNTERS]
+    return tuple(each for each, _ in others or wanted)
 
 
 async def mend(

@@ -24,14 +24,16 @@ _SHOWN = 50
 @config_option
 @redis_options
 @click.option("--repair", is_flag=True, help="Put right what can be, after a second look two leases later.")
-@click.option("--strict", is_flag=True, help="Warnings count: exit code 1 for them too.")
+@click.option(
+    "--errors-only/--strict", help="Exit code 1 for errors alone; --strict, the default, counts warnings too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def doctor(
     config: str | None,
     redis_dsn: str | None,
     prefix: str | None,
     repair: bool,
-    strict: bool,
+    errors_only: bool,
     as_json: bool,
 ) -> None:
     """Check the server and every stored job; change nothing.
@@ -40,7 +42,8 @@ def doctor(
     invariant, looked at twice, so that jobs in motion are not reported. Looking at a million jobs takes a
     minute or two and does not hold the server up.
 
-    Exit codes: 0 no error, 1 an error (with --strict also a warning), 2 wrong usage, 78 wrong configuration.
+    Exit codes: 0 nothing found, 1 an error or a warning (with --errors-only an error), 2 wrong usage, 78
+    wrong configuration.
 
     JSON: {"healthy", "redis", "server": [{"subject", "level", "text"}], "keys", "jobs", "findings": [{"rule",
     "level", "key", "job_id", "expected", "found", "status", "worker_id", "claim_seq", "repair"}], "left_out",
@@ -57,7 +60,7 @@ def doctor(
         except RedisGone as error:
             fail(str(error), ExitCode.UNEXPECTED)
     diagnosis = _in_order(diagnosis)
-    healthy = _is_healthy(diagnosis, strict)
+    healthy = _is_healthy(diagnosis, errors_only)
     _print(diagnosis, address, healthy) if not as_json else _print_json(diagnosis, address, healthy)
     if not healthy:
         raise click.exceptions.Exit(int(ExitCode.UNEXPECTED))
@@ -128,10 +131,10 @@ def _in_order(diagnosis: "Diagnosis") -> "Diagnosis":
     return msgspec.structs.replace(diagnosis, findings=tuple(sorted(diagnosis.findings, key=place)))
 
 
-def _is_healthy(diagnosis: "Diagnosis", strict: bool) -> bool:
+def _is_healthy(diagnosis: "Diagnosis", errors_only: bool) -> bool:
     from rrq_orchestrator.audit import Level
 
-    return diagnosis.worst() not in ({Level.ERROR, Level.WARNING} if strict else {Level.ERROR})
+    return diagnosis.worst() not in ({Level.ERROR} if errors_only else {Level.ERROR, Level.WARNING})
 
 
 # For programs.
@@ -226,4 +229,4 @@ def _summary(diagnosis: "Diagnosis", healthy: bool) -> str:
     open_ = [each for each in diagnosis.findings if each.repair is not None]
     if open_ and not diagnosis.repairs:
         said += "; orchestrators repair what they can as they run, `rrq doctor --repair` does it now"
-    return said if not healthy or errors else f"{said}; nothing that harms jobs"
+    return f"{said}; none of them counts with --errors-only" if healthy else said

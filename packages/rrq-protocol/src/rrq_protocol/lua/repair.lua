@@ -11,7 +11,7 @@ ARGV[1] key prefix  ARGV[2] now in ms, empty = server time  ARGV[3..] records of
   it though it ended or is gone: deleted; "key": has not ended: the unique key it has lasts until its due time
   and its TTL longer, and is taken again where it ran out and nobody else has it; "reap": orchestrator `place`
   is in neither list, has no health report (as one of the public line would) and has an active set: given to
-  the janitors
+  the janitors; "counters": the counters miss `due` jobs while that of lost ones says `place`: noted as lost
 The keys of jobs, queues, active sets, reports, DLQs, unique keys, wake lists and counters are spelled from the
   prefix as in keys.py.
 Returns one of "repaired", "fine" (nothing is wrong (any more); a "key" may last longer now), "changed" (the
@@ -183,9 +183,20 @@ local function reap(orchestrator)
   return "repaired"
 end
 
+-- Every other script keeps the sum, so what was missing then is missing now, unless somebody else noted it.
+local function recount(lost, missing)
+  if missing == "" then return "fine" end
+  local held = redis.pcall("HGET", prefix .. ":stats:default", "lost")
+  if is_wrong_type(held) then return "wrong_type" end
+  if (held or "") ~= lost then return "changed" end
+  count("default", "lost", tonumber(missing))
+  return "repaired"
+end
+
 local function repair(at)
   local kind, id = ARGV[at], ARGV[at + 1]
   if kind == "reap" then return reap(ARGV[at + 5]) end
+  if kind == "counters" then return recount(ARGV[at + 5], ARGV[at + 6]) end
   if not mend[kind] then return redis.error_reply("ERR repair: unknown kind " .. tostring(kind)) end
   local key = prefix .. ":job:" .. id
   local held = redis.pcall("HMGET", key, "status", "worker_id", "claim_seq", "queue_name", "dlq_name",

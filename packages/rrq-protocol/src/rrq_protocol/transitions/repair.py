@@ -51,6 +51,11 @@ class RepairKind(StrEnum):
     REAP = "reap"
     """No job: orchestrator ``place`` is in neither list and has an active set: given to the janitors."""
 
+    COUNTERS = "counters"
+    """No job: ``due_ms`` jobs that are nowhere are noted as lost, below 0 as many fewer; ``place`` is what
+    the counter of lost jobs said. Only while all else is in order: each fault of an index looks so too.
+    """
+
 
 class RepairReply(StrEnum):
     """What came of it. Only ``REPAIRED`` changed anything; a ``KEY`` that is ``FINE`` may last longer now.
@@ -78,10 +83,10 @@ class Repair(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: What is wrong.
-        job_id: The job; empty for ``REAP``.
+        job_id: The job; empty for ``REAP`` and ``COUNTERS``.
         evidence: The record as it was seen; the script does nothing if it is another now.
         place: See :class:`RepairKind`; a bare name, never a key.
-        due_ms: When a job that goes back into its queue is due; None is at once.
+        due_ms: When a job that goes back into its queue is due; None is at once. How many jobs are missing.
 
     Texts are what Redis holds; bytes that are no UTF-8 stand as surrogates (``surrogateescape``).
     """

@@ -62,6 +62,7 @@ READING = (
     ("worker", "list"),
     ("worker", "drain", "--all"),
     ("doctor",),
+    ("doctor", "--repair"),
 )
 # Of another wheel; its lines are as long as they are.
 ELSEWHERE = {("doctor",)}
@@ -225,10 +226,10 @@ def _refuse(text: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
-    """Have the doctor look again at once, and repair soon after."""
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the doctor look again, and repair, at once."""
     monkeypatch.setattr("rrq_orchestrator.examination.MOMENT_S", 0.0)
-    world.environment.update(RRQ_LEASE_SECONDS="0.1", RRQ_LEASE_BEAT_SECONDS="0.01")
+    monkeypatch.setattr("rrq_orchestrator.reconciler.LEASES_APART", 0)
 
 
 def test_every_command_reads_any_key_space(fuzz: Fuzz, world: World) -> None:

@@ -105,6 +105,17 @@ async def test_a_foreign_record_stops_no_repair(bench: Bench) -> None:
         assert case.service.repaired == 3
 
 
+async def test_a_list_of_the_living_of_another_type_stops_no_repair(bench: Bench) -> None:
+    """What does not need it is put right: the jobs that wait, and the one that runs."""
+    ids = await lose_the_indexes(bench)
+    await bench.client.delete(bench.keyspace.workers)
+    await bench.client.set(bench.keyspace.workers, "spoilt")
+    async with reconciling(bench) as case:
+        await case.looks()
+        await case.looks(2 * LEASE_S)
+        assert {event["job_id"] for event in case.events} == set(ids)
+
+
 async def test_unique_keys_of_jobs_that_go_on_last(bench: Bench) -> None:
     """A job in a queue that nobody works off keeps its unique key, look by look; that is no repair."""
     await bench.enqueue(Job("work", unique_key="u"))

@@ -16,6 +16,7 @@ from rrq_orchestrator.audit.findings import Identity
 from rrq_orchestrator.audit.mend import mend, repairable
 from rrq_orchestrator.audit.progress import progress
 from rrq_orchestrator.audit.server import Check, ServerFacts, judge_server
+from rrq_orchestrator.errors import RedisRefused
 from rrq_orchestrator.store.redis import RedisLink
 from rrq_protocol import Clock, Keyspace, RedisFault, classify_reply, reply_of
 from rrq_protocol.transitions import RepairReply
@@ -87,7 +88,7 @@ class Examination:
 
         Raises:
             RedisGone: Redis went away.
-            RedisRefused: A repair was refused.
+            RedisRefused: Redis does not accept us at all. A repair that is refused is a check that failed.
         """
         checks = tuple(judge_server(await self._ask()))
         repairs: tuple[tuple[Finding, RepairReply], ...] = ()
@@ -97,7 +98,11 @@ class Examination:
             while repair_after_s is not None and (begin_with := repairable(report.findings)):
                 await self._sleep(repair_after_s)
                 still = await self._still(begin_with)
-                done = await mend(still, self._keyspace, self._link)
+                try:
+                    done = await mend(still, self._keyspace, self._link)
+                except RedisRefused as error:
+                    checks = (*checks, Check("repair", Level.ERROR, str(error)))
+                    break
                 repairs += tuple(done)
                 report = await self._confirmed()
                 # One repair may be what another waits for; without a new one there is no point in going on.

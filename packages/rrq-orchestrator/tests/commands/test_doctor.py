@@ -197,6 +197,38 @@ def test_a_key_of_another_type_is_named_and_left(t: Transitions, call: Callable[
     assert t.client.get(t.keyspace.queue("default")) == HOSTILE
 
 
+@pytest.mark.parametrize("name", ["workers", "reaping", "queues", "dlqs", "paused", "quarantine"])
+def test_a_list_of_another_type_keeps_nothing_from_being_repaired(
+    t: Transitions, call: Callable[..., Result], name: str
+) -> None:
+    """It is told, for a person to see to; the rest is repaired."""
+    key = getattr(t.keyspace, name)
+    t.client.delete(key, t.keyspace.queue("default"), t.keyspace.active("a"), t.keyspace.dlq("default"))
+    t.client.set(key, HOSTILE)
+    mended = call("--repair", "--json")
+    said = json.loads(mended.stdout)
+    assert mended.exit_code == 1
+    assert {each["job_id"] for each in said["repairs"] if each["outcome"] == "repaired"} == {"p", "a", "d"}
+    assert ("F40", key) in {(each["rule"], each["key"]) for each in said["findings"]}
+    assert (t.queued(), t.held("a"), t.dead()) == (["p"], ["a"], ["d"])
+
+
+def test_a_repair_that_is_refused_hides_no_finding(t: Transitions, call: Callable[..., Result]) -> None:
+    """Who may look and not write is told what is wrong, and what was refused."""
+    t.client.delete(t.keyspace.queue("default"))
+    rights = ("on", ">secret", "~*", "&*", "+@all", "-zadd")
+    t.client.execute_command("ACL", "SETUSER", "looker", *rights)
+    try:
+        address = t.client.connection_pool.connection_kwargs
+        dsn = f"redis://looker:secret@{address['host']}:{address['port']}/{address.get('db', 0)}"
+        refused = call("--repair", "--json", "--redis-dsn", dsn)
+    finally:
+        t.client.execute_command("ACL", "DELUSER", "looker")
+    said = json.loads(refused.stdout)
+    assert (refused.exit_code, [each["subject"] for each in said["server"]]) == (1, ["repair"])
+    assert {each["rule"] for each in said["findings"]} == {"I1", "I13"}
+
+
 @pytest.mark.parametrize("field", ["current_retries", "max_retries", "crash_count", "claim_seq"])
 def test_one_foreign_record_hides_no_other_fault(
     t: Transitions, call: Callable[..., Result], field: str

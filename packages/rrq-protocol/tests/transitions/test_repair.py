@@ -232,6 +232,50 @@ def test_a_key_of_another_type_is_left_to_a_person(damaged: Transitions) -> None
     assert t.repair(dead, Repair(RepairKind.BURIED, "c", t.evidence("c"), "default")) == ["wrong_type"] * 2
 
 
+SPOILT: list[tuple[str, Callable[[Keyspace], str]]] = [
+    ("workers", lambda keys: keys.workers), ("reaping", lambda keys: keys.reaping),
+    ("queues", lambda keys: keys.queues), ("dlqs", lambda keys: keys.dlqs),
+    ("quarantine", lambda keys: keys.quarantine), ("wake", lambda keys: keys.wake("default")),
+    ("stats", lambda keys: keys.stats("default")), ("health", lambda keys: keys.health("a")),
+    ("unique", lambda keys: keys.idempotency("u")), ("active", lambda keys: keys.active("a")),
+    ("queue", lambda keys: keys.queue("default")), ("dlq", lambda keys: keys.dlq("default")),
+    ("other dlq", lambda keys: keys.dlq("other")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", BROKEN, ids=[row[0] for row in BROKEN])
+@pytest.mark.parametrize(("what", "key"), SPOILT, ids=[name for name, _ in SPOILT])
+def test_no_spoilt_key_keeps_others_from_being_repaired(
+    damaged: Transitions, row: Any, what: str, key: Callable[[Keyspace], str]
+) -> None:
+    """Whatever key has the wrong type: a repair is made, or its answer says that the key is in the way; and
+    one that needs no such key is made in the same call.
+    """
+    t, (_, kind, job_id, place, damage) = populated(damaged), row
+    damage(t.client, t.keyspace)
+    t.client.expire(t.keyspace.job("a"), 900)
+    t.client.delete(key(t.keyspace))
+    t.client.set(key(t.keyspace), "spoilt") if what != "health" else t.client.rpush(key(t.keyspace), "x")
+    other = Repair(RepairKind.TTL, "a", t.evidence("a"))
+    answer, neighbour = t.repair(Repair(kind, job_id, seen(t, job_id), place), other)
+    assert neighbour == "repaired"
+    assert answer in ("repaired", "fine", "wrong_type")
+    assert t.client.type(key(t.keyspace)) == (b"list" if what == "health" else b"string")
+
+
+def test_nobody_is_declared_dead_while_the_lists_cannot_be_read(damaged: Transitions) -> None:
+    """A job gets its place back; whether its owner lives is for whoever can read the list of the living."""
+    t = populated(damaged)
+    t.client.delete(t.keyspace.active("a"), t.keyspace.workers, t.keyspace.health("a"))
+    t.client.set(t.keyspace.workers, "spoilt")
+    assert t.repair(Repair(RepairKind.OWNER, "a", t.evidence("a"))) == ["repaired"]
+    assert t.held("a") == ["a"]
+    assert t.repair(Repair(RepairKind.REAP, place="a")) == ["wrong_type"]
+    assert t.client.exists(t.keyspace.reaping) == 0
+    t.client.delete(t.keyspace.workers)
+    assert t.repair(Repair(RepairKind.REAP, place="a")) == ["repaired"]
+
+
 def test_a_full_memory_or_a_replica(own_redis: RedisServer, keyspace: Keyspace) -> None:
     """Repairs work when memory is full (6.5); a read-only server refuses them as such."""
     with redis.Redis.from_url(own_redis.url) as client:

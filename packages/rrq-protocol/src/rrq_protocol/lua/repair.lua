@@ -29,7 +29,8 @@ Invariant: nothing moves unless the job is as it was seen and the fault is still
 local prefix, now, woken, answers = ARGV[1], clock_ms(ARGV[2]), {}, {}
 local WIDTH, FIRST = 7, 3
 local STATUS, WORKER, SEQ, QUEUE, DLQ, UNIQUE = 1, 2, 3, 4, 5, 6
-redis.call("ZREM", KEYS[1], "")
+-- A list of the wrong type keeps nobody from repairing what does not need it.
+is_wrong_type(redis.pcall("ZREM", KEYS[1], ""))
 
 local function waits(r) return r.held[STATUS] == "PENDING" or r.held[STATUS] == "RETRYING" end
 
@@ -39,14 +40,21 @@ local function names_a_queue(named)
     or named == prefix .. ":queue:default")
 end
 
--- An orchestrator of the public line is in neither list; while it lives it has a health report.
+-- An orchestrator of the public line is in neither list; while it lives it has a health report. nil: a list is of
+-- the wrong type, and nobody knows.
 local function listed(orchestrator)
-  return redis.call("ZSCORE", KEYS[1], orchestrator) or redis.call("ZSCORE", KEYS[2], orchestrator)
-    or redis.call("EXISTS", prefix .. ":health:worker:" .. orchestrator) == 1
+  local known = false
+  for list = 1, 2 do
+    local score = redis.pcall("ZSCORE", KEYS[list], orchestrator)
+    if is_wrong_type(score) then known = nil elseif score then return true end
+  end
+  return redis.call("EXISTS", prefix .. ":health:worker:" .. orchestrator) == 1 or known
 end
 
 -- What a first write found, as an answer: a key of another type is left to a person.
 local function done(reply) return is_wrong_type(reply) and "wrong_type" or "repaired" end
+
+local function give_to_janitors(orchestrator) return done(redis.pcall("ZADD", KEYS[2], whole(now), orchestrator)) end
 
 local mend = {}
 
@@ -78,8 +86,10 @@ function mend.owner(r)
   if known then return "fine" end
   local owner = owner_of(r)
   local added = redis.pcall("ZADD", prefix .. ":active:jobs:" .. owner, whole(now), r.id)
-  if not is_wrong_type(added) and not listed(owner) then redis.call("ZADD", KEYS[2], whole(now), owner) end
-  return done(added)
+  if is_wrong_type(added) then return "wrong_type" end
+  -- Where nobody knows whether it lives, its set is a finding of its own as soon as somebody does (I7).
+  if listed(owner) == false then give_to_janitors(owner) end
+  return "repaired"
 end
 
 function mend.ttl(r)
@@ -178,9 +188,10 @@ end
 local function reap(orchestrator)
   local size = redis.pcall("ZCARD", prefix .. ":active:jobs:" .. orchestrator)
   if is_wrong_type(size) then return "wrong_type" end
-  if size == 0 or listed(orchestrator) then return "fine" end
-  redis.call("ZADD", KEYS[2], whole(now), orchestrator)
-  return "repaired"
+  if size == 0 then return "fine" end
+  local known = listed(orchestrator)
+  if known == nil then return "wrong_type" end
+  return known and "fine" or give_to_janitors(orchestrator)
 end
 
 -- Every other script keeps the sum, so what was missing then is missing now, unless somebody else noted it.

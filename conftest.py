@@ -20,6 +20,7 @@ import redis.asyncio
 
 from support.redis_choice import STRICT, NoRedis, for_integration, for_most, serving
 from support.redis_servers import RedisServer
+from support.tried import Tried
 
 if TYPE_CHECKING:
     from rrq_protocol import Keyspace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 INTEGRATION = ROOT / "tests" / "integration"
 SEED = int(os.environ.get("RRQ_TEST_SEED") or secrets.randbelow(2**31))
+
+_tried = pytest.StashKey[Tried]()
 
 # The machine's speed is not what these tests are about, so no example has a deadline. The run's seed repeats
 # what failed, so nothing is kept.
@@ -81,6 +84,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped and session.exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"\nRRQ_TEST_STRICT is set and {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was tried, and with which seed."""
+    if lines := config.stash.get(_tried, Tried()).lines(SEED):
+        terminalreporter.section("what was tried")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Tried:
+    """Take what a test tried, in numbers; printed when the run is over."""
+    return request.config.stash.setdefault(_tried, Tried())
 
 
 @pytest.fixture(scope="session")

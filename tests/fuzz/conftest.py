@@ -1,4 +1,4 @@
-"""The fuzz fixture: length and seed of the run from the environment, counts at the end of the session."""
+"""The fuzz fixture: length and seed of the run from the environment, counts for the end of the session."""
 
 import os
 from pathlib import Path
@@ -9,22 +9,21 @@ import redis
 from rrq_protocol import Keyspace
 from support.cli import World
 from support.fuzzing import CI_COUNT, Fuzz
+from support.tried import Tried
 
-_lines = pytest.StashKey[list[str]]()
 _DEFAULT_SEED = 20_260_101
 
 
 @pytest.fixture
-def fuzz(request: pytest.FixtureRequest) -> Fuzz:
+def fuzz(request: pytest.FixtureRequest, tried: Tried) -> Fuzz:
     """Return the driver for this test."""
-    lines = request.config.stash.setdefault(_lines, [])
     given = os.environ.get("RRQ_FUZZ_INPUT")
     return Fuzz(
         request.node.nodeid,
         count=int(os.environ.get("RRQ_FUZZ_COUNT") or CI_COUNT),
         seed=int(os.environ.get("RRQ_FUZZ_SEED") or _DEFAULT_SEED),
         only=bytes.fromhex(given) if given is not None else None,
-        say=lines.append,
+        say=tried.say,
     )
 
 
@@ -32,12 +31,3 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
 def world(redis_url: str, redis_client: "redis.Redis", keyspace: Keyspace, tmp_path: Path) -> World:
     """Return an empty key space with the command line pointed at it."""
     return World(redis_url, redis_client, keyspace, tmp_path)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the counts: what a green run is worth."""
-    lines = config.stash.get(_lines, [])
-    if lines:
-        terminalreporter.section("fuzz")
-        for line in lines:
-            terminalreporter.write_line(line)

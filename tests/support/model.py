@@ -7,7 +7,7 @@ wrong types. Each method changes the model and returns the reply that the script
 import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rrq_protocol.transitions import Evidence, Repair, Settlement
@@ -74,8 +74,18 @@ class Model:
     counts: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> "Model":
-        """Return an independent copy."""
-        return copy.deepcopy(self)
+        """Return an independent copy. Many are made, so only what changes is copied."""
+        return replace(
+            self,
+            jobs={job_id: copy.copy(job) for job_id, job in self.jobs.items()},
+            workers=dict(self.workers),
+            reaping=dict(self.reaping),
+            dlq=list(self.dlq),
+            unique=dict(self.unique),
+            limits=set(self.limits),
+            debounce=dict(self.debounce),
+            counts=Counter(self.counts),
+        )
 
     def held_by(self, worker: str) -> list[str]:
         """Return the ids of the jobs a worker runs, in the order of its active set: by start, then id."""

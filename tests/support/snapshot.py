@@ -4,14 +4,15 @@ from typing import Any
 
 import redis
 
-from rrq_protocol import Keyspace
+from rrq_protocol import Keyspace, Text
 from support.audit import Stored
 
-__all__ = ["Snapshots"]
+__all__ = ["Snapshots", "parsed"]
 
 _READ = """
-local out = {}
-for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
+local out, keys = {}, redis.call("KEYS", ARGV[1])
+table.sort(keys)
+for _, key in ipairs(keys) do
   local kind = redis.call("TYPE", key).ok
   local value
   if kind == "hash" then value = redis.call("HGETALL", key)
@@ -21,7 +22,7 @@ for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
   elseif kind == "string" then value = redis.call("GET", key)
   elseif kind == "stream" then value = redis.call("XRANGE", key, "-", "+")
   else value = {} end
-  out[#out + 1] = { key, kind, redis.call("PTTL", key), value }
+  out[#out + 1] = { key, kind, redis.call("PTTL", key) < 0 and 0 or 1, value }
 end
 return out
 """
@@ -41,19 +42,37 @@ for i = 2, #ARGV, 3 do redis.call("RESTORE", ARGV[i], ARGV[i + 1], ARGV[i + 2]) 
 
 
 class Snapshots:
-    """Reads, saves and restores the keys of one keyspace, whose prefix must be free of pattern characters."""
+    """Reads, saves and restores the keys of one keyspace, whose prefix must be free of pattern characters.
+
+    ``reading``, ``saving`` and ``loading`` are the commands of that, for those who send many at a time; the
+    server must have been made to ``know`` their scripts.
+    """
 
     def __init__(self, client: "redis.Redis", keyspace: Keyspace) -> None:
+        self._client = client
         self._pattern = f"{keyspace.prefix}:*"
         self._read, self._save, self._load = (client.register_script(text) for text in (_READ, _SAVE, _LOAD))
 
+    def know(self) -> None:
+        """Have the server load the scripts."""
+        for text in (_READ, _SAVE, _LOAD):
+            self._client.script_load(text)
+
+    def reading(self) -> tuple[Text, ...]:
+        """Return the command that reads all keys; equal replies are equal keys."""
+        return ("EVALSHA", self._read.sha, 0, self._pattern)
+
+    def saving(self) -> tuple[Text, ...]:
+        """Return the command whose reply is for :meth:`loading`."""
+        return ("EVALSHA", self._save.sha, 0, self._pattern)
+
+    def loading(self, saved: list[Any]) -> tuple[Text, ...]:
+        """Return the command that makes the keyspace what it was."""
+        return ("EVALSHA", self._load.sha, 0, self._pattern, *saved)
+
     def read(self) -> dict[str, Stored]:
         """Return all keys as the auditor wants them."""
-        rows: Any = self._read(args=[self._pattern])
-        return {
-            key.decode(): Stored(kind.decode(), ttl >= 0, _plain(kind, value))
-            for key, kind, ttl, value in rows
-        }
+        return parsed(self._read(args=[self._pattern]))
 
     def save(self) -> list[Any]:
         """Return all keys in a form for :meth:`load`."""
@@ -63,6 +82,14 @@ class Snapshots:
     def load(self, saved: list[Any]) -> None:
         """Make the keyspace what it was when it was saved; an empty list empties it."""
         self._load(args=[self._pattern, *saved])
+
+
+def parsed(rows: Any) -> dict[str, Stored]:
+    """Return what was read as the auditor wants it."""
+    return {
+        key.decode(): Stored(kind.decode(), bool(expires), _plain(kind, value))
+        for key, kind, expires, value in rows
+    }
 
 
 def _plain(kind: bytes, value: Any) -> Any:

@@ -66,26 +66,34 @@ class World:
         """Carry out a call, again if it must be repeatable; return what ``read`` makes of the reply."""
         self.trace.append(f"{self.now - NOON_MS:+} {call.script} {' '.join(str(arg) for arg in call.args)}")
         got = read(self.run(call))
-        self.calls += 1
-        for each in got if isinstance(got, list) and call.script != "claim" else [got]:
-            word = each[0] if isinstance(each, tuple) else each
-            self.tried[f"{call.script} {word}" if isinstance(word, str) else call.script] += 1
-        assert got == expected, self._told()
-        keys = self.snapshots.read()
-        prefix = self.keyspace.prefix
-        assert seen_state(keys, prefix) == self.model.state(), self._told()
-        assert judge(keys, self.keyspace, RULES) == (), self._told()
-        step = Step(call.script, texts(call.args), self.keys, keys)
-        assert self.book.judge(step) == [], self._told()
-        self.keys = keys
+        self.judge(call, got, expected, self.snapshots.read())
         if again:
             self.run(call)
             self.calls += 1
             repeated = self.snapshots.read()
-            assert repeated == keys, f"a repeat changed something (I16)\n{self._told()}"
+            assert repeated == self.keys, f"a repeat changed something (I16)\n{self.told()}"
         return got
 
-    def _told(self) -> str:
+    def judge(self, call: ScriptCall[Any], got: Any, expected: Any, keys: dict[str, Stored]) -> None:
+        """Compare what a call replied and left with the model, and look at every invariant."""
+        self.compare(call, got, expected)
+        prefix = self.keyspace.prefix
+        assert seen_state(keys, prefix) == self.model.state(), self.told()
+        assert judge(keys, self.keyspace, RULES) == (), self.told()
+        step = Step(call.script, texts(call.args), self.keys, keys)
+        assert self.book.judge(step) == [], self.told()
+        self.keys = keys
+
+    def compare(self, call: ScriptCall[Any], got: Any, expected: Any) -> None:
+        """Compare what a call replied with what it should, and count it."""
+        self.calls += 1
+        for each in got if isinstance(got, list) and call.script != "claim" else [got]:
+            word = each[0] if isinstance(each, tuple) else each
+            self.tried[f"{call.script} {word}" if isinstance(word, str) else call.script] += 1
+        assert got == expected, self.told()
+
+    def told(self) -> str:
+        """Return the calls that led here, for a message."""
         return "the calls before, newest last:\n" + "\n".join(self.trace)
 
     # The calls, each with what the model says.

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from rrq_orchestrator.review import Review
+from rrq_orchestrator.settle import Settler
 from rrq_protocol import Job, JobStatus
 from rrq_protocol.transitions import ClaimedJob, ClaimRequest, claim
 from support.orchestrating import Bench
@@ -62,6 +63,25 @@ async def test_what_runs_is_left_and_the_rest_given_back(bench: Bench) -> None:
     assert await held(bench) == [b"runs"]
     record = await bench.record("lost")
     assert (record.status, record.current_retries, record.crash_count) == (JobStatus.PENDING, 0, 0)
+
+
+async def test_what_the_public_line_needs_goes_with_it(bench: Bench) -> None:
+    """The lock of the claim does not hold up the job that was given back; and one that was cancelled in
+    between has its event (I12)."""
+    bench.settler = Settler(
+        bench.keyspace, bench.link, structlog.get_logger(), job_events=True, compat_job_locks=True
+    )
+    await bench.register()
+    await bench.enqueue(Job("work", job_id="lost"), Job("work", job_id="ended"))
+    request = ClaimRequest("default", "python", 2)
+    await bench.run(claim(bench.keyspace, "o1", [request], {}, lock_extension_seconds=60))
+    await bench.client.hset(bench.keyspace.job("ended"), "cancel_requested_at", "now")
+    assert {name for _, name in await Reviewing(bench).run()} == {"lost", "ended"}
+    for name in ("lost", "ended"):
+        assert await bench.client.exists(bench.keyspace.lock_job(name)) == 0
+    assert await bench.client.xlen(bench.keyspace.events("ended")) == 1
+    (again,) = (await bench.run(claim(bench.keyspace, "o1", [request], {}))).jobs
+    assert again.id == "lost"
 
 
 async def test_a_key_of_the_wrong_type_is_set_aside(bench: Bench) -> None:

@@ -85,6 +85,9 @@ local function count_anew(latest)
     if row[SEQ] == "1" then
       row[SEQ] = whole(now * 1000 % 1e15)
       redis.call("HSET", prefix .. ":job:" .. job_id, "claim_seq", row[SEQ])
+      if lock_extension ~= "" then
+        redis.call("SET", prefix .. ":lock:job:" .. job_id, me .. ":" .. row[SEQ], "KEEPTTL")
+      end
     end
   end
 end

@@ -65,6 +65,7 @@ class ClaimPlan(msgspec.Struct, frozen=True):
     dlq_name: str = "default"
     failed_ttl_s: float = 604_800.0
     lock_extension_s: float | None = None
+    job_events: bool = False
     max_payload_bytes: int = 16 * 1024 * 1024
     burst: bool = False
 
@@ -248,6 +249,7 @@ class ClaimLoop:
             dlq_name=plan.dlq_name,
             failed_ttl_seconds=plan.failed_ttl_s,
             lock_extension_seconds=plan.lock_extension_s,
+            job_events=plan.job_events,
             max_payload_bytes=plan.max_payload_bytes,
         )
         reply = await self._ask(call)

@@ -39,6 +39,7 @@ def claim_plan(settings: Settings, *, burst: bool) -> ClaimPlan:
         dlq_name=settings.default_dlq_name,
         failed_ttl_s=settings.failed_job_ttl_seconds,
         lock_extension_s=margin_s if settings.compat_job_locks else None,
+        job_events=settings.job_events,
         max_payload_bytes=settings.max_payload_bytes,
         burst=burst,
     )

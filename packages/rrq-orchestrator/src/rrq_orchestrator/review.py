@@ -17,7 +17,7 @@ from rrq_orchestrator.history import unanswered_claim
 from rrq_orchestrator.settle import Settler
 from rrq_orchestrator.store.redis import RedisLink
 from rrq_protocol import Clock, Keyspace, reply_of
-from rrq_protocol.transitions import SettleKind, Settlement, SettleReply, settle
+from rrq_protocol.transitions import SettleKind, Settlement, SettleReply
 
 __all__ = ["Review"]
 
@@ -126,7 +126,7 @@ class Review:
         if not back:
             return
         try:
-            replies = await self._link.run(settle(self._keyspace, owner, back))
+            replies = await self._link.run(self._settler.ending(owner, back))
         except RedisRefused as error:
             self._found[self._keyspace.active(owner)] = error.problem
             return

@@ -9,12 +9,13 @@ memory.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 
 from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.service import PassSignal
 from rrq_orchestrator.store.redis import RedisLink
-from rrq_protocol import Keyspace
+from rrq_protocol import Keyspace, ScriptCall
 from rrq_protocol.transitions import SettleKind, Settlement, SettleReply, settle
 
 __all__ = ["Settler"]
@@ -74,6 +75,14 @@ class Settler:
         """Return job and claim_seq of the attempts whose ends are not yet acknowledged by Redis."""
         waiting = [settlement for _, settlement in self._outbox]
         return {(each.job_id, each.claim_seq) for each in (*waiting, *self._writing)}
+
+    def ending(self, owner: str, batch: Sequence[Settlement]) -> ScriptCall[tuple[SettleReply, ...]]:
+        """Return the call that ends attempts of ``owner``, with the events and locks of the public line that
+        the settings ask for.
+        """
+        return settle(
+            self._keyspace, owner, batch, job_events=self._job_events, compat_job_locks=self._compat_job_locks
+        )
 
     def put(self, owner: str, settlement: Settlement) -> None:
         """Have an attempt settled that was claimed under the orchestrator id ``owner``."""
@@ -146,9 +155,7 @@ class Settler:
         return None
 
     async def _call(self, owner: str, batch: list[Settlement]) -> None:
-        call = settle(
-            self._keyspace, owner, batch, job_events=self._job_events, compat_job_locks=self._compat_job_locks
-        )
+        call = self.ending(owner, batch)
         replies = await self._link.run_until_done(call)
         self.replies.update(replies)
         if not _LOUD.isdisjoint(replies):

@@ -224,6 +224,20 @@ def test_a_lock_of_the_dead_goes_too(t: Transitions) -> None:
     assert t.client.get(t.keyspace.lock_job("other")) == b"upstream"
 
 
+def test_a_lock_of_the_dead_goes_without_its_record_too(t: Transitions) -> None:
+    """Else it holds up the next job of that id; that of an orchestrator whose id begins alike stays."""
+    t.register("a")
+    t.enqueue(Job("f", job_id="deleted"), Job("f", job_id="other"))
+    t.claim(lock_extension_seconds=60)
+    t.client.set(t.keyspace.lock_job("other"), "a1")
+    for name in ("deleted", "other"):
+        t.client.delete(t.keyspace.job(name))
+    t.fence("a")
+    t.recover("a")
+    assert t.client.exists(t.keyspace.lock_job("deleted")) == 0
+    assert t.client.get(t.keyspace.lock_job("other")) == b"a1"
+
+
 def test_a_lock_of_a_dead_one_of_the_public_line_goes_too(t: Transitions) -> None:
     """Its value is the id alone; left there it would hold the job up for its timeout and a minute (F97)."""
     t.register("a")

@@ -8,7 +8,7 @@ import pytest
 from rrq_protocol import AttemptEntry, Job, transitions
 from rrq_protocol.transitions import Charge, SettleKind, Settlement, SettleReply
 from support.audit import read_keys
-from support.transitions import NOON_MS, Transitions
+from support.transitions import NOON_MS, Transitions, ids
 
 OK, ALREADY, STALE, GONE = SettleReply.OK, SettleReply.ALREADY, SettleReply.STALE, SettleReply.GONE
 
@@ -288,6 +288,23 @@ def test_upstream_locks_go_with_the_lease(t: Transitions) -> None:
     t.settle(*batch, compat_job_locks=True)
     assert t.client.exists(t.keyspace.lock_job("mine")) == 0
     assert t.client.get(t.keyspace.lock_job("theirs")) == b"upstream"
+
+
+def test_a_lock_goes_with_its_attempt_whatever_became_of_the_record(damaged: Transitions) -> None:
+    """One that was deleted, made anew, or is none: the next job of that id is not held up by it."""
+    t = damaged
+    t.register("a")
+    names = ("deleted", "anew", "strange")
+    t.enqueue(*(Job("f", job_id=name) for name in names))
+    jobs = t.claim(lock_extension_seconds=60).jobs
+    for name in names:
+        t.client.delete(t.keyspace.job(name))
+    t.add("anew")
+    t.client.set(t.keyspace.job("strange"), "x")
+    batch = [Settlement(j.id, j.claim_seq, SettleKind.COMPLETE, "default", "1") for j in jobs]
+    assert {r.value for r in t.settle(*batch, compat_job_locks=True)} == {"gone", "stale", "wrong_type"}
+    assert [name for name in names if t.client.exists(t.keyspace.lock_job(name))] == []
+    assert ids(t.claim().jobs) == ["anew"]
 
 
 def test_unknown_fields_stay(t: Transitions) -> None:

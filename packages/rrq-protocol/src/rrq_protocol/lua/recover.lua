@@ -48,19 +48,26 @@ local function drop(job_id, held)
   end
 end
 
+-- A lock of the dead, with the number of its claim or, of one of the public line, without. Whatever became of the
+-- job, nobody else would take it off, and it lasts longer than its owner is dead.
+local function unlock(job_id)
+  local lock = prefix .. ":lock:job:" .. job_id
+  local holder = redis.pcall("GET", lock)
+  if type(holder) ~= "string" or string.sub(holder, 1, #dead) ~= dead then return end
+  local claim = string.sub(holder, #dead + 1)
+  if claim == "" or string.find(claim, "^:%d*$") then redis.call("DEL", lock) end
+end
+
 local function take_back(job_id)
   local job_key = prefix .. ":job:" .. job_id
   local held = redis.pcall("HMGET", job_key, "status", "worker_id", "crash_count", "queue_name",
     "job_unique_key", "cancel_requested_at", "claim_seq", "current_retries", "attempts_log")
   local started = redis.call("ZSCORE", KEYS[3], job_id)
   redis.call("ZREM", KEYS[3], job_id)
+  unlock(job_id)
   if is_wrong_type(held) or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
   local queue, crash_count = queue_of(prefix, held[4]), plus_one(held[3])
   local crashes = tonumber(crash_count)
-  local lock = prefix .. ":lock:job:" .. job_id
-  local holder = redis.pcall("GET", lock)
-  -- One of the public line locks with its id alone, for longer than it is dead.
-  if holder == dead .. ":" .. (held[7] or "") or holder == dead then redis.call("DEL", lock) end
   local function told(retry_at, message)
     local entry = lost_attempt(dead, held[8], held[7], started, now, retry_at, message)
     return logged(held[9], entry, LOG_ENTRIES)

@@ -116,10 +116,6 @@ end
 local GOES_BACK = { retry = true, release = true, crash = true, suspect = true }
 
 local function settle(r)
-  if compat_locks == "1" then
-    local lock = prefix .. ":lock:job:" .. r.id
-    if redis.pcall("GET", lock) == me .. ":" .. r.seq then redis.call("DEL", lock) end
-  end
   if r.log ~= "" then redis.call("HSET", r.key, "attempts_log", r.log) end
   if r.run_ms ~= "" then count(r.queue, "run_ms", bounded(r.run_ms, 0, LATEST_MS)) end
   if GOES_BACK[r.kind] and redis.call("HEXISTS", r.key, "cancel_requested_at") == 1 then
@@ -170,6 +166,13 @@ for at = FIRST + 1, #ARGV, WIDTH do
 end
 remove_members(KEYS[1], ended)
 for _, id in ipairs(broken) do quarantine(prefix, id) end
+if compat_locks == "1" then
+  -- Whatever became of its record: a lock of an attempt that is over would hold up the next job of that id.
+  for at = FIRST + 1, #ARGV, WIDTH do
+    local lock = prefix .. ":lock:job:" .. ARGV[at]
+    if redis.pcall("GET", lock) == me .. ":" .. ARGV[at + 1] then redis.call("DEL", lock) end
+  end
+end
 for _, r in ipairs(owned) do settle(r) end
 for queue in pairs(woken) do wake(prefix, queue) end
 write_counts(prefix, now)

@@ -134,8 +134,8 @@ def test_a_handler_has_a_retry_policy_of_its_own(
         first = road.record(job.id).attempts[0]
         assert first.retry_at_ms is not None
         assert first.ended_at_ms is not None
-        # The orchestrator's own delay would be 25 to 50 ms.
-        assert 5 <= first.retry_at_ms - first.ended_at_ms <= 10
+        # The orchestrator's own delay would be up to 50 ms.
+        assert first.retry_at_ms == first.ended_at_ms
 
 
 def test_a_handler_may_name_the_delay_of_its_retry(road: Road) -> None:

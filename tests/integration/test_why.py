@@ -11,8 +11,9 @@ from support.waiting import eventually
 SETTINGS: dict[str, Any] = {
     "lease_seconds": 1.5,
     "lease_beat_seconds": 0.3,
-    "base_retry_delay_seconds": 600.0,
-    "max_retry_delay_seconds": 600.0,
+    # Delays are drawn between 0 and that: none is so short that a test could not see it.
+    "base_retry_delay_seconds": 30_000_000.0,
+    "max_retry_delay_seconds": 30_000_000.0,
     "unknown_handler_policy": "retry",
     "worker_concurrency": 2,
     "worker_shutdown_grace_period_seconds": 120.0,

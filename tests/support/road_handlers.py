@@ -66,7 +66,7 @@ async def patient(ctx: Context, seconds: float) -> int:
     return ctx.attempt
 
 
-@registry.handler(retry=Retry(max_retries=3, base_delay_seconds=0.01, give_up_on=(LookupError,)))
+@registry.handler(retry=Retry(max_retries=3, base_delay_seconds=0, give_up_on=(LookupError,)))
 def fussy(ctx: Context, hopeless: bool = False) -> NoReturn:
     """Fail, three times at most; once if it is hopeless."""
     witness(ctx, "start")

@@ -31,7 +31,7 @@ def test_pauses_grow_until_the_time_is_used_up(rng: random.Random) -> None:
 
     with pytest.raises(RedisUnavailable) as raised:
         fail_for_good()
-    assert 0.025 <= pauses[0] <= 0.05
+    assert 0 <= pauses[0] <= 0.05
     assert max(pauses) <= 2
     assert sum(pauses) < 10
     assert raised.value.attempts == len(pauses) + 1

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: exponential, capped, jittered."""
+"""How long to wait before the next attempt: exponential, capped, with full jitter."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -32,9 +32,9 @@ class RetryPolicy:
 def delay_s(attempt: int, policy: RetryPolicy, random: Random) -> float:
     """Return the seconds to wait before the next attempt.
 
-    Evenly spread between half and all of ``min(cap_s, base_s * 2 ** (attempt - 1))``: spread, so that jobs
-    that failed together do not return together; never less than half, so that a job is not retried while its
-    cause persists.
+    Evenly spread between 0 and ``min(cap_s, base_s * 2 ** (attempt - 1))``, "full jitter": jobs that failed
+    together do not return together, and whatever they need has the least of them to serve at any moment
+    (RELIABILITY.md, F57). The average is half of the bound.
 
     Args:
         attempt: The attempt that just failed, counted from 1.
@@ -47,4 +47,4 @@ def delay_s(attempt: int, policy: RetryPolicy, random: Random) -> float:
     if attempt < 1:
         raise ValueError(f"attempt: expected >= 1, got {attempt}; attempts are counted from 1")
     bound = min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS))
-    return bound / 2 + random.random() * bound / 2
+    return random.random() * bound

@@ -65,17 +65,28 @@ class RetryJob(RRQError):
 
     Args:
         message: Why; shown in the job's record.
-        defer_seconds: Delay before the next attempt, in seconds or as a timedelta; None leaves it to the
-            retry policy.
+        defer_seconds: Delay before the next attempt, in seconds or as a timedelta: at once, where it is below
+            0, such as the rest of a time that is up by now; None leaves it to the retry policy.
 
     Raises:
-        ValueError: ``defer_seconds`` is negative, infinite or not a number.
+        ValueError: ``defer_seconds`` is infinite or not a number.
+        TypeError: It is neither a number nor a timedelta.
     """
 
     def __init__(self, message: str = "", defer_seconds: float | timedelta | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.defer_seconds = None if defer_seconds is None else seconds("defer_seconds", defer_seconds)
+        self.defer_seconds = None if defer_seconds is None else _deferral(defer_seconds)
+
+
+def _deferral(value: float | timedelta) -> float:
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    try:
+        return seconds("defer_seconds", given)
+    except ValueError:
+        if isfinite(given):
+            return 0.0
+        raise
 
 
 def seconds(name: str, value: float | timedelta) -> float:

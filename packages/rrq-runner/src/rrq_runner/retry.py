@@ -22,8 +22,8 @@ class Retry:
 
     Attributes:
         max_retries: Attempts in all, besides the job's own limit; None: the job's alone.
-        base_delay_seconds: Delay after the first attempt at most; it doubles with every further one. At least
-            half of it passes. None: what the orchestrator is set to.
+        base_delay_seconds: Delay after the first attempt at most; it doubles with every further one. What is
+            waited is drawn evenly between 0 and that. None: what the orchestrator is set to.
         max_delay_seconds: No delay is longer, nor longer than the orchestrator's ``max_retry_delay_seconds``.
         give_up_on: Exceptions another attempt cannot cure.
 

@@ -126,7 +126,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = MIB
 
     base_retry_delay_seconds: Annotated[
-        Seconds, doc("Delay before the first retry; doubled for each further one.")
+        Seconds,
+        doc(
+            "Longest delay before the first retry, doubled for each further one; the delay is drawn evenly "
+            "between 0 and that."
+        ),
     ] = 5
     max_retry_delay_seconds: Annotated[Seconds, doc("Longest delay before a retry.")] = 3600
     timeout_policy: Annotated[

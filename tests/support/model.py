@@ -134,6 +134,7 @@ class Model:
                 del self.unique[job.unique]
             self.unique[w.unique], job.unique = job_id, w.unique
         job.content, job.queue, job.due, job.max_retries = w.content, w.queue, w.due, w.max_retries
+        job.retries = 0
         return "updated", job_id
 
     # T2.

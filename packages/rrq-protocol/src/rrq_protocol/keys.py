@@ -102,7 +102,7 @@ class Keyspace(msgspec.Struct, frozen=True):
         return f"{self.prefix}:rate_limit:{key}"
 
     def debounce(self, key: str) -> str:
-        """STRING with a TTL: the pending job that collects the calls of this key."""
+        """STRING with a TTL: the pending job that collects the calls of this key, until it starts."""
         return f"{self.prefix}:debounce:{key}"
 
     def debounced(self, key: str) -> str:

@@ -64,7 +64,12 @@ local function move_key(job_id, job_key, held_key, r, due)
   hold_unique(prefix, r.unique_key, job_id, due - now, r.unique_ttl)
 end
 
--- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more). The job
+local function replace_context(job_key, field, context)
+  if context == "" then redis.call("HDEL", job_key, field) else redis.call("HSET", job_key, field, context) end
+end
+
+-- T1: give a job that still waits a new payload and due time; nil when it does not wait (any more). It is a new
+-- request: what attempts of the one before spent, until they were given back, is not charged to it. The job
 -- that holds the unique key of the call, if it is another one, stands in its way as in that of a new job.
 local function move_pending(job_id, r, due)
   local job_key, queue_key = prefix .. ":job:" .. job_id, prefix .. ":queue:" .. r.queue
@@ -76,7 +81,9 @@ local function move_pending(job_id, r, due)
   if holder then return { "unique", holder } end
   redis.call("HSET", job_key, "function_name", r.name, "job_params", r.params, "max_retries", r.max_retries,
     "job_timeout_seconds", r.timeout, "result_ttl_seconds", r.result_ttl, "queue_name", queue_key,
-    "next_scheduled_run_time", time_text(due), "payload_digest", r.digest)
+    "next_scheduled_run_time", time_text(due), "payload_digest", r.digest, "current_retries", "0")
+  replace_context(job_key, "trace_context", r.trace)
+  replace_context(job_key, "correlation_context", r.correlation)
   if held_in ~= queue_key then redis.call("ZREM", held_in, job_id) end
   redis.call("ZADD", queue_key, due, job_id)
   move_key(job_id, job_key, held[3], r, due)
@@ -166,7 +173,9 @@ local function accept_debounced(r, due, size)
   local gathering = redis.pcall("GET", key)
   local reply = type(gathering) == "string" and move_pending(gathering, r, due) or standing(r, due, size)
   if reply and reply[1] == "unique" then return reply end
-  redis.call("SET", key, reply and gathering or r.id, "PX", period)
+  -- The job may wait long after it is due, and gathers calls until it starts.
+  local ttl = bounded(due - now, 0, LATEST_MS) + math.max(tonumber(period), UNIQUE_TTL_MS)
+  redis.call("SET", key, reply and gathering or r.id, "PX", whole(math.ceil(ttl)))
   reply = reply or create(r, due)
   -- Last: of what could not be stored nothing may be told.
   if name ~= "" then

@@ -84,8 +84,12 @@ def test_groups(shown_at_80: Show) -> None:
 def test_requeueing(shown_at_80: Show) -> None:
     """What was moved, what was left alone, and in a dry run which it would be."""
     assert shown_at_80(
-        show_requeued, Requeued(dry_run=False, ids=["a", "b"], results={"ok": 1, "not_failed": 1})
-    ) == ("1 job requeued\n1 job left alone: not failed\n")
+        show_requeued,
+        Requeued(dry_run=False, ids=["a", "b", "c"], results={"ok": 1, "not_failed": 1, "bad_queue": 1}),
+    ) == (
+        "1 job requeued\n1 job left alone: not failed\n"
+        "1 job left alone: no queue can have the name in their records; name one with\n--target-queue\n"
+    )
     dry = shown_at_80(show_requeued, Requeued(dry_run=True, ids=[str(n) for n in range(25)]))
     assert dry.startswith("25 jobs would be requeued\n0\n1\n")
     assert dry.endswith("19\n… and 5 more\n")

@@ -129,6 +129,17 @@ def test_a_unique_key_is_taken_again_or_respected(t: Transitions) -> None:
     assert t.enqueue(Job("f", unique_key="u"))[0].kind is EnqueueKind.UNIQUE
 
 
+@pytest.mark.parametrize("named", ["a\nb", "a b", "x" * 200])
+def test_nothing_is_requeued_where_nobody_can_serve_it(t: Transitions, named: str) -> None:
+    """A record that was malformed for its queue's name stays dead until a queue is named for it (F83)."""
+    fail(t, "j")
+    t.client.hset(t.keyspace.job("j"), "queue_name", f"{t.keyspace.prefix}:queue:{named}")
+    assert t.requeue("j") == (RequeueReply.BAD_QUEUE,)
+    assert (t.dead(), t.record("j")["status"]) == (["j"], "FAILED")
+    assert t.requeue("j", target_queue="good") == (OK,)
+    assert t.queued("good") == ["j"]
+
+
 def test_only_dead_letters_are_requeued(t: Transitions) -> None:
     """Jobs that wait, run, are gone, or are in another DLQ are told apart and left alone."""
     t.start("active")

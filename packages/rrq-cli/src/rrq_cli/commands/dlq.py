@@ -295,7 +295,7 @@ def requeue(options: GlobalOptions, choice: _Choice, target_queue: str | None) -
     """Give dead letters a fresh start, with all their attempts, in the order they failed in.
 
     JSON: {"dry_run", "ids": [id], "results": {"ok": n, …}}; exit code 1 when nothing was
-    requeued, or when some are left that moved
+    requeued, or when some are left that moved, or whose record names no possible queue
     """
     from rrq_protocol import validate_queue_name
 
@@ -321,7 +321,8 @@ def _code(
     if not ids:
         note(choice.none_found())
         note_if_none(ids, missing)
-    fine = ids if dry_run else results.get("ok", 0) and not results.get("moved", 0)
+    left = results.get("moved", 0) + results.get("bad_queue", 0)
+    fine = ids if dry_run else results.get("ok", 0) and not left
     return ExitCode.OK if fine else ExitCode.FINDING
 
 

@@ -122,7 +122,10 @@ def _is_id(text: str) -> bool:
     return True
 
 
-_LEFT = {"moved": "still in the list, but somewhere else each time they were looked for; run it again"}
+_LEFT = {
+    "bad_queue": "no queue can have the name in their records; name one with --target-queue",
+    "moved": "still in the list, but somewhere else each time they were looked for; run it again",
+}
 
 
 def show_requeued(out: "Console", done: Requeued) -> None:

@@ -7,7 +7,7 @@ ARGV[4] TTL in ms of a unique key that is taken again  ARGV[5..] pairs: job id, 
   they become due in this order
 The keys of jobs, queues, wake lists, unique keys and counters are spelled from the prefix as in keys.py.
 Returns one of "ok", "unique" (another job holds its unique key now), "not_failed", "not_in_dlq", "moved" (not at
-  its places), "gone", "wrong_type" per job, in order
+  its places), "bad_queue" (no queue can have the name in its record), "gone", "wrong_type" per job, in order
 Invariant: DLQ entry, status, spent attempts, TTL, unique key and queue entry change in one step (I1, I2, I4,
   I9).
 ]]
@@ -51,6 +51,7 @@ local function requeue(job_id, place, index)
   if held[1] ~= "FAILED" then return "not_failed" end
   local queue, unique_key = target ~= "" and target or queue_of(prefix, held[2]), held[3] or ""
   local queue_key = prefix .. ":queue:" .. queue
+  if #queue > 128 or string.find(queue, "[^%w._-]") then return "bad_queue" end
   if not can_take(queue, queue_key) then return "wrong_type" end
   if unique_key ~= "" and unique_holder(prefix, unique_key, job_id) then return "unique" end
   local taken = take_out(KEYS[1], job_id, place, from_end)

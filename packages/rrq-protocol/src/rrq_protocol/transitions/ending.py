@@ -26,7 +26,8 @@ class RequeueReply(StrEnum):
     """What became of one job of a requeue or a purge; only ``OK`` changed it.
 
     ``UNIQUE``: another job holds its unique key now, so it stays where it is. ``MOVED``: it does not stand at
-    the place that was given, nor perhaps in this DLQ; look where it stands, and ask again.
+    the place that was given, nor perhaps in this DLQ; look where it stands, and ask again. ``BAD_QUEUE``: no
+    queue can have the name in its record; name one (``target_queue``).
     """
 
     OK = "ok"
@@ -34,6 +35,7 @@ class RequeueReply(StrEnum):
     NOT_FAILED = "not_failed"
     NOT_IN_DLQ = "not_in_dlq"
     MOVED = "moved"
+    BAD_QUEUE = "bad_queue"
     BUSY = "busy"
     GONE = "gone"
     WRONG_TYPE = "wrong_type"

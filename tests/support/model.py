@@ -184,7 +184,8 @@ class Model:
             job.suspect = True
             self._wait(job, "PENDING", now + s.delay_ms, "recovered")
         else:
-            job.retries += kind == "fail" and s.charge.value == "retry"
+            if kind == "fail" and s.charge.value == "retry":
+                job.retries = min(job.retries + 1, job.max_retries)
             job.crashes += kind == "fail" and s.charge.value == "crash"
             self._end(job, {"complete": "COMPLETED", "fail": "FAILED", "cancel": "CANCELLED"}[kind])
         return "ok"

@@ -57,7 +57,7 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
         (
             """\
   local seq = row[SEQ]
-  if seq and (#seq > 15 or string.find(seq, "%D") or seq == "") then return "claim_seq" end
+  if seq and (#seq > 15 or string.find(seq, "%D") or seq == "" or seq == LAST_SEQ) then return "claim_seq" end
 """,
             "",
         ),

@@ -170,6 +170,7 @@ def test_an_id_without_a_job_is_pruned(t: Transitions) -> None:
         ({"function_name": None}, "malformed: function_name"),
         ({"claim_seq": "-1"}, "malformed: claim_seq"),
         ({"claim_seq": "9" * 20}, "malformed: claim_seq"),
+        ({"claim_seq": "9" * 15}, "malformed: claim_seq"),
         ({"claim_seq": "1e3"}, "malformed: claim_seq"),
         ({"id": None}, "malformed: id"),
         ({"id": "another"}, "malformed: id"),
@@ -280,7 +281,7 @@ def test_a_payload_over_the_limit_is_not_run(t: Transitions) -> None:
     [
         *({field: value} for field, value in BAD_FIELDS),
         *({"id": each} for each in (None, "another")),
-        *({"claim_seq": each} for each in ("", "-1", "1e3", "9" * 20)),
+        *({"claim_seq": each} for each in ("", "-1", "1e3", "9" * 20, "9" * 15)),
         {"queue_name": "other\x1b[2J"}, {"job_unique_key": "a\nb"}, {"function_name": None},
         {}, {"queue_name": "other"}, {"queue_name": None}, {"result_ttl_seconds": None},
         {"max_retries": "0"},

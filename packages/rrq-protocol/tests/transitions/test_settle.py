@@ -278,6 +278,21 @@ def test_waiters_are_told(t: Transitions) -> None:
     assert t.audit(job_events=True) == ()
 
 
+@pytest.mark.parametrize(("retries", "allowed", "spent"), [(3, 3, "3"), (0, 0, "0"), (2, 3, "3")])
+@pytest.mark.parametrize("kind", [SettleKind.FAIL, SettleKind.RETRY])
+def test_no_more_is_spent_than_allowed(
+    t: Transitions, retries: int, allowed: int, spent: str, kind: SettleKind
+) -> None:
+    """A record that a stranger wrote so runs once; its failure is charged as far as there is room (I10)."""
+    t.register("a")
+    t.add("j")
+    t.client.hset(t.keyspace.job("j"), mapping={"current_retries": retries, "max_retries": allowed})
+    (job,) = t.claim().jobs
+    assert t.end(job, kind, "oops", charge=Charge.RETRY) is OK
+    record = t.record("j")
+    assert (record["status"], record["current_retries"]) == ("FAILED", spent)
+
+
 def test_upstream_locks_go_with_the_lease(t: Transitions) -> None:
     """In compatibility mode our own lock is released, that of anybody else is not."""
     t.register("a")

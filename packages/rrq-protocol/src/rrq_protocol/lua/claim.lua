@@ -79,12 +79,14 @@ local function is_tidy(name)
   return tidy[name]
 end
 
+local LAST_SEQ = "999999999999999" -- there is none after it that readers would take
+
 -- The field for which a waiting job cannot even be leased; all others are read by the orchestrator.
 local function unusable_field(job_id, row)
   if #job_id > 128 or job_id == "" or string.find(job_id, "[^%w._:-]") or row[ID] ~= job_id then return "id" end
   if not row[FUNCTION] then return "function_name" end
   local seq = row[SEQ]
-  if seq and (#seq > 15 or string.find(seq, "%D") or seq == "") then return "claim_seq" end
+  if seq and (#seq > 15 or string.find(seq, "%D") or seq == "" or seq == LAST_SEQ) then return "claim_seq" end
   if row[UNIQUE] and string.find(row[UNIQUE], "%c") then return "job_unique_key" end
   if row[QUEUE_NAME] and not is_tidy(row[QUEUE_NAME]) then return "queue_name" end
   return nil

@@ -62,9 +62,17 @@ end
 
 local CHARGED = { retry = "current_retries", crash = "crash_count" }
 
+-- There are no more attempts spent than allowed, whatever a stranger wrote (I10).
+local function charge(r, counter)
+  local held = redis.call("HMGET", r.key, counter, "max_retries")
+  local charged, allowed = plus_one(held[1]), counter == "current_retries" and tonumber(held[2] or "")
+  if allowed and tonumber(charged) > allowed then charged = whole(bounded(allowed, 0, 1e15)) end
+  redis.call("HSET", r.key, counter, charged)
+end
+
 function apply.fail(r)
   local counter = CHARGED[r.number]
-  if counter then redis.call("HSET", r.key, counter, plus_one(redis.call("HGET", r.key, counter))) end
+  if counter then charge(r, counter) end
   push_dead(prefix, r.dlq, r.id)
   redis.call("HDEL", r.key, "suspect")
   close(r, "FAILED", "last_error", r.text, "dlq_name", r.dlq)

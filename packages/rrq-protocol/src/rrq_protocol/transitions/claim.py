@@ -24,6 +24,7 @@ T = TypeVar("T")
 _SLACK = 64
 _BYTE_BUDGET = 8 * 1024 * 1024
 _MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+_LAST_SEQ = 10**15 - 1
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
@@ -320,8 +321,8 @@ def _check_lease(job_id: bytes, fields: Mapping[str, bytes]) -> None:
         if _controls(fields.get(name, b"")):
             raise _Unusable(f"{name}: holds control characters")
     try:
-        if "claim_seq" in fields:
-            _count(fields["claim_seq"])
+        if "claim_seq" in fields and _count(fields["claim_seq"]) >= _LAST_SEQ:
+            raise ValueError("no claim can follow it")
     except ValueError as error:
         raise _Unusable(f"claim_seq: {error}") from None
 

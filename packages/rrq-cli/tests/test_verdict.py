@@ -91,7 +91,11 @@ def test_a_broken_runner_says_why() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "said"),
-    [({"outbox": 10_000}, "holds 10000 ends of jobs"), ({"status": "disconnected"}, "cannot write to Redis")],
+    [
+        ({"outbox": 10_000}, "holds 10000 ends of jobs"),
+        ({"status": "disconnected"}, "cannot write to Redis"),
+        ({"refused": "claim: NOPERM"}, "refused by Redis what jobs need: claim: NOPERM"),
+    ],
 )
 def test_one_that_claims_nothing_is_no_help(facts: dict[str, object], said: str) -> None:
     """Alone it is a reason, as its own readiness says; beside one that claims, a remark."""

@@ -29,6 +29,7 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
             "o1",
             version="1.0",
             status="running",
+            refused="",
             active_jobs=3,
             concurrency=None,
             queues=["default"],
@@ -39,6 +40,7 @@ def test_the_report_has_the_public_fields_and_ours() -> None:
     assert report["worker_id"] == "o1"
     assert (report["status"], report["active_jobs"], report["concurrency_limit"]) == ("running", 3, 4)
     assert report["queues"] == ["default"]
+    assert report["refused"] is None
     assert report["timestamp"].endswith("Z")
     assert (report["pid"], report["version"], report["outbox"]) == (os.getpid(), "1.0", 2)
     assert report["runners"] == {
@@ -64,6 +66,7 @@ def test_the_limit_is_what_it_may_run_at_a_time(concurrency: int | None, limit: 
         "o1",
         version="1",
         status="running",
+        refused="",
         active_jobs=0,
         concurrency=concurrency,
         queues=[],
@@ -83,6 +86,7 @@ def test_a_runner_that_does_not_start_says_why() -> None:
             "o1",
             version="1",
             status="running",
+            refused="",
             active_jobs=0,
             concurrency=8,
             queues=[],

@@ -243,7 +243,8 @@ class OrchestratorInfo(msgspec.Struct, kw_only=True):
     (its lease is no time that an orchestrator writes).
 
     ``status`` is what it says of itself: ``running``, ``stopping`` or ``disconnected``. ``outbox`` counts
-    ends of attempts it could not write yet. ``runners`` is null where it does not report any.
+    ends of attempts it could not write yet; ``refused`` says what Redis refuses it of what jobs need.
+    ``runners`` is null where it does not report any.
     """
 
     id: str
@@ -258,6 +259,7 @@ class OrchestratorInfo(msgspec.Struct, kw_only=True):
     reported_at: datetime | None = None
     problem: str | None = None
     status: str | None = None
+    refused: str | None = None
     outbox: int | None = None
     runners: list[RunnerInfo] | None = None
 

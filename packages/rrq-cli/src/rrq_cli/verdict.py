@@ -94,6 +94,8 @@ def _why_idle(each: OrchestratorInfo) -> str | None:
         return f"holds {each.outbox} ends of jobs that Redis does not know, and claims nothing until it does"
     if each.status == "disconnected":
         return "said that it cannot write to Redis"
+    if each.refused:
+        return f"is refused by Redis what jobs need: {_cut(each.refused)}"
     return None
 
 

@@ -383,6 +383,7 @@ class Orchestrator:
             orchestrator_id,
             version=self._version,
             status=self._status if self._links.connected else "disconnected",
+            refused=self._links.refused_work,
             active_jobs=len(self.dispatcher.attempts),
             concurrency=self._settings.worker_concurrency,
             queues=list(served_queues(self._settings)),

@@ -21,6 +21,7 @@ def build_report(
     *,
     version: str,
     status: str,
+    refused: str,
     active_jobs: int,
     concurrency: int | None,
     queues: Sequence[str],
@@ -31,8 +32,9 @@ def build_report(
 
     The keys up to ``queues`` are those of the public line. ``concurrency_limit`` is how many attempts it may
     run at a time: as many as its runners have slots, or ``worker_concurrency`` if that is less. ``status`` is
-    ``running``, ``stopping`` or ``disconnected``; ``outbox`` counts ends of attempts that Redis does not know
-    yet. ``runners`` has an entry for each runner by name:
+    ``running``, ``stopping`` or ``disconnected``; ``refused`` says what jobs need and Redis refuses, else it
+    is null. ``outbox`` counts ends of attempts that Redis does not know yet. ``runners`` has an entry for
+    each runner by name:
 
     ``state``
         ``starting``; ``ready``: takes jobs; ``broken``: no process runs, and starting one failed three times
@@ -56,6 +58,7 @@ def build_report(
             "worker_id": orchestrator_id,
             "timestamp": datetime.now(UTC),
             "status": status,
+            "refused": refused or None,
             "active_jobs": active_jobs,
             "concurrency_limit": slots if concurrency is None else min(slots, concurrency),
             "queues": list(queues),

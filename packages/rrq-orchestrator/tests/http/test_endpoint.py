@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from rrq_orchestrator import Orchestrator
@@ -83,6 +84,35 @@ def _metric(port: int, name: str, **labels: str) -> float | None:
             if sample.name == name and labels.items() <= sample.labels.items():
                 return float(sample.value)
     return None
+
+
+def test_what_redis_refuses_makes_it_unready(server: ProcessServer, tmp_path: Path) -> None:
+    """Rights that are taken away, and a key in other use: named until they are given back, also in the report
+    and by the metric.
+    """
+    server.start()
+    with _daemon(server.url, tmp_path) as (daemon, port), redis.Redis.from_url(server.url) as client:
+
+        def unready(*words: str) -> bool:
+            return all(any(word in each for each in _reasons(port)) for word in words)
+
+        eventually(lambda: not _reasons(port), "the orchestrator to be ready")
+        client.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval")
+        eventually(lambda: unready("claim: NOPERM", "heartbeat: NOPERM"), "both refusals to be told")
+        assert (_metric(port, "rrq_ready"), _metric(port, "rrq_redis_connected")) == (0, 1)
+        client.execute_command("ACL", "SETUSER", "default", "+evalsha", "+eval")
+        eventually(lambda: not _reasons(port), "it to be ready again")
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~rrq:workers", "~rrq:health:*")
+        eventually(lambda: unready("claim: "), "the refused claims to be told")
+        owner = daemon.named("orchestrator.registered")[-1]["orchestrator"]
+        key = Keyspace("rrq").health(owner)
+        eventually(lambda: json.loads(client.get(key) or b"{}").get("refused"), "the report to say it")
+        client.execute_command("ACL", "SETUSER", "default", "allkeys")
+        eventually(lambda: not _reasons(port), "it to be ready once more")
+        client.set("rrq:workers", 3)
+        eventually(lambda: unready("WRONGTYPE"), "the key in other use to be told")
+        client.delete("rrq:workers")
+        eventually(lambda: not _reasons(port) and _metric(port, "rrq_ready"), "the last refusal to end")
 
 
 def test_it_tells_of_redis_and_of_jobs(server: ProcessServer, tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def test_nothing_wrong_is_ready() -> None:
         ({"redis_connected": False, "registered": False}, "Redis does not answer"),
         ({"redis_connected": False, "redis_refuses_writes": True}, "Redis refuses writes"),
         ({"registered": False}, "not registered"),
+        (
+            {"redis_refuses": "claim: NOPERM", "registered": False},
+            "Redis refuses what jobs need: claim: NOPERM",
+        ),
+        ({"redis_refuses": "claim: NOPERM", "redis_connected": False}, "Redis does not answer"),
         ({"outbox_full": True, "outbox": 10_000}, "10000 ends of attempts wait"),
         (
             {"outbox_full": True, "outbox": 70, "outbox_bytes": 70 * 1024**2},

@@ -12,7 +12,7 @@ import structlog
 from rrq_orchestrator.errors import RedisGone, RedisRefused
 from rrq_orchestrator.store import RedisLinks
 from rrq_orchestrator.store.redis import RedisLink
-from rrq_protocol import Keyspace
+from rrq_protocol import Keyspace, script_source
 from rrq_protocol.transitions import Lease, register
 from support.orchestrating import LOG
 from support.redis_servers import RedisServer
@@ -155,6 +155,26 @@ async def test_a_missing_right_is_told_once_until_it_is_given(own_redis: RedisSe
         ("redis.allowed", "a"),
     ]
     assert "NOPERM" in logged[0]["problem"]
+    await links.aclose()
+
+
+async def test_what_jobs_need_and_redis_refuses(own_redis: RedisServer, keyspace: Keyspace) -> None:
+    """Of the links that jobs need; a script is one command, asked for by its text or its hash."""
+    links = RedisLinks(own_redis.url, "test", structlog.get_logger(), random.Random(1))
+    links.reached = True
+    call = register(keyspace, Lease("o1", 1000, b"{}", 1000))
+    claims, other, admin = links.make("claim"), links.make("cron"), links.make("b")
+    await admin.command("ACL", "SETUSER", "default", "-eval", "-zcard")
+    for link in (claims, other):
+        with pytest.raises(RedisRefused):
+            await link.run(call)
+    assert links.refused_work.startswith("claim: NOPERM")
+    await admin.command("SCRIPT", "LOAD", script_source(call.script))
+    await claims.run(call)
+    assert links.refused_work == ""
+    with pytest.raises(RedisRefused):
+        await other.command("ZCARD", "x")
+    assert links.refused_work == ""
     await links.aclose()
 
 

@@ -115,7 +115,7 @@ def read_report(name: str, reply: object) -> OrchestratorInfo:
     info.host, info.version = _text(report.get("host")), _text(report.get("version"))
     info.pid, info.concurrency_limit = _whole(report.get("pid")), _whole(report.get("concurrency_limit"))
     info.reported_at, info.status = _instant(report.get("timestamp")), _text(report.get("status"))
-    info.outbox = _whole(report.get("outbox"))
+    info.outbox, info.refused = _whole(report.get("outbox")), _text(report.get("refused"))
     runners = report.get("runners")
     if isinstance(runners, dict):
         info.runners = [_runner(str(each), facts) for each, facts in runners.items()]

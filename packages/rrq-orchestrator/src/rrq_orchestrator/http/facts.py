@@ -45,6 +45,7 @@ class Facts(msgspec.Struct, frozen=True):
     failing: tuple[str, ...] = ()
     redis_connected: bool = True
     redis_refuses_writes: bool = False
+    redis_refuses: str = ""
     redis_outages: int = 0
     registered: bool = True
     outbox: int = 0

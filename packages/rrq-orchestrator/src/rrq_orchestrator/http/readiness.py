@@ -19,6 +19,8 @@ def _found(facts: Facts) -> Iterator[str]:
         yield "Redis refuses writes"
     elif not facts.redis_connected:
         yield "Redis does not answer"
+    elif facts.redis_refuses:
+        yield f"Redis refuses what jobs need: {facts.redis_refuses}"
     elif not facts.registered:
         yield "not registered in Redis yet"
     for service in facts.failing:

@@ -75,6 +75,7 @@ class View:
             failing=self._failing(),
             redis_connected=self._links.connected,
             redis_refuses_writes=self._links.refuses_writes,
+            redis_refuses=self._links.refused_work,
             redis_outages=self._links.outages,
             registered=self._heartbeat.is_registered,
             outbox=self._settler.waiting,

@@ -25,7 +25,7 @@ from rrq_protocol import RedisFault, ScriptCall, Text, classify_reply, reply_of
 from rrq_protocol.settings import RedisTarget, lone_connection
 from rrq_protocol.testing import reach
 
-__all__ = ["NoScript", "RedisLink", "RedisLinks"]
+__all__ = ["NEEDED_LINKS", "NoScript", "RedisLink", "RedisLinks"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ _SLOWEST_BYTES_PER_S, _LARGE_BYTES = 64 * 1024, 64 * 1024
 """A large command is given the time it takes over a link as slow as this one; what was written may still lie
 in buffers of the system."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+NEEDED_LINKS = ("heartbeat", "claim", "settle")
+"""Without one of these no job is taken, or none ends."""
 _REFUSED_WRITES = frozenset({"READONLY", "MISCONF", "NOREPLICAS"})
 
 
@@ -47,7 +49,7 @@ class RedisLinks:
     * It answers and refuses writes, as a replica does: ``redis.refuses_writes``, until the heartbeat got one
       through: ``redis.takes_writes``.
     * It refuses one command, for want of a right: ``redis.refused``, until it is carried out:
-      ``redis.allowed``.
+      ``redis.allowed``. Where jobs need it, ``refused_work`` says what.
 
     Each is told again while it lasts (:mod:`.condition`), with what to do (:mod:`.advice`).
     """
@@ -71,6 +73,7 @@ class RedisLinks:
             self._log, "redis.refuses_writes", "redis.still_refuses_writes", "redis.takes_writes"
         )
         self._refusals: dict[str, Condition] = {}
+        self._refused_with: dict[str, str] = {}
         self._links: list[RedisLink] = []
 
     @property
@@ -82,6 +85,12 @@ class RedisLinks:
     def refuses_writes(self) -> bool:
         """Whether it answers, but refuses writes."""
         return self._unwritable.holds and not self._away.holds
+
+    @property
+    def refused_work(self) -> str:
+        """What taking and ending jobs needs and Redis refuses, with its words; else empty."""
+        found = ((link, self._refusals.get(link)) for link in NEEDED_LINKS)
+        return "; ".join(f"{link}: {self._refused_with[link]}" for link, each in found if each and each.holds)
 
     def make(self, name: str, *, reply_timeout_s: float = COMMAND_TIMEOUT_S) -> "RedisLink":
         """Return a new link; ``reply_timeout_s`` must exceed the longest blocking read on it."""
@@ -130,6 +139,7 @@ class RedisLinks:
             names = ("redis.refused", "redis.still_refused", "redis.allowed")
             refusal = self._refusals.setdefault(link, Condition(self._log.bind(link=link), *names))
             refusal.begin(problem=problem, action=self.advise(problem))
+            self._refused_with[link] = problem
 
     def allowed(self, link: str) -> None:
         """Note that Redis carries out again what it had refused."""
@@ -202,9 +212,14 @@ class RedisLink:
             RedisRefused: Redis will not do it until a person changes something.
         """
         try:
-            return call.result(await self.command(*call.evalsha_args()))
+            return call.result(await self._script(call, call.evalsha_args()))
         except NoScript:
-            return call.result(await self.command(*call.eval_args()))
+            return call.result(await self._script(call, call.eval_args()))
+
+    async def _script(self, call: ScriptCall[T], args: tuple[Text, ...]) -> Any:
+        # What was refused by its text may be allowed by its hash: somebody else brought it meanwhile.
+        (reply,) = await self._ask((args,), ("script", call.script), strict=True)
+        return reply
 
     async def run_until_done(self, call: ScriptCall[T]) -> T:
         """Carry out a transition, repeating it until Redis answers; transitions may be repeated (I16)."""
@@ -230,7 +245,7 @@ class RedisLink:
             RedisGone: See :meth:`run`.
             RedisRefused: See :meth:`run`.
         """
-        (reply,) = await self._ask((args,), strict=True)
+        (reply,) = await self._ask((args,), args[:2], strict=True)
         return reply
 
     async def batch(self, commands: Sequence[tuple[Text, ...]]) -> list[Any]:
@@ -240,10 +255,11 @@ class RedisLink:
             RedisGone: See :meth:`run`; also when the server cannot serve just now.
             RedisRefused: Redis does not accept us at all.
         """
-        return await self._ask(commands, strict=False)
+        return await self._ask(commands, commands[0][:2], strict=False)
 
-    async def _ask(self, commands: Sequence[tuple[Text, ...]], *, strict: bool) -> list[Any]:
-        asked = commands[0][:2]
+    async def _ask(
+        self, commands: Sequence[tuple[Text, ...]], asked: tuple[Text, ...], *, strict: bool
+    ) -> list[Any]:
         async with self._lock:
             outages = self._links.outages
             task = asyncio.current_task()

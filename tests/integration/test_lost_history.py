@@ -92,7 +92,7 @@ def test_an_older_state_of_redis_takes_no_end_of_a_claim_it_does_not_know(
             shutil.rmtree(server.folder / "appendonlydir")
             (server.folder / "backup").rename(server.folder / "appendonlydir")
             server.start()
-            daemon.wait_for("orchestrator.was_fenced")
+            daemon.wait_for("redis.state_lost")
             again = road.seen(6)[3:]
             road.open()
             assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}

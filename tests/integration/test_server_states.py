@@ -79,8 +79,8 @@ def test_an_outage_longer_than_the_lease_repeats_nothing(own_redis: RedisServer,
 def test_a_redis_that_forgot_everything_is_told_and_served(
     own_redis: RedisServer, own_road: Road, how: str
 ) -> None:
-    """An orchestrator finds itself unknown, says so and registers anew. The jobs are gone, and what it has to
-    tell of them brings no piece of one back (F27, F39).
+    """An orchestrator finds itself unknown, says what happened and registers anew. The jobs are gone; what
+    it has to tell of them brings no piece of one back (F27, F39).
     """
     own_road.configure(**LEASE)
     own_road.conserved = False
@@ -93,7 +93,9 @@ def test_a_redis_that_forgot_everything_is_told_and_served(
             own_road.client.config_set("appendonly", "no")
             own_redis.kill()
             _forget(own_redis, own_road)
-        daemon.wait_for("orchestrator.was_fenced")
+        daemon.wait_for("redis.state_lost")
+        assert "came back empty" in daemon.named("redis.state_lost")[0]["problem"]
+        assert not daemon.named("orchestrator.was_fenced")
         eventually(lambda: len(daemon.named("settle.gone")) == 3, "three ends of jobs that are gone")
         _works(own_road)
         assert len(daemon.told("orchestrator.registered", 2)) == 2

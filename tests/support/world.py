@@ -130,7 +130,7 @@ class World:
     def register(self, worker: str) -> None:
         call = transitions.register(self.keyspace, Lease(worker, LEASE_MS, b"{}", 60_000), now_ms=self.now)
         self.model.register(worker, self.now + LEASE_MS)
-        self.step(call, self.now, int, again=True)
+        self.step(call, self.now, lambda got: got.now_ms, again=True)
 
     def beat(self, worker: str) -> None:
         call = transitions.heartbeat(self.keyspace, Lease(worker, LEASE_MS, b"{}", 60_000), now_ms=self.now)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 
 from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes, Reports
 from rrq_protocol.transitions import fence
@@ -15,7 +16,9 @@ from support.orchestrating import LOG, Bench
 pytestmark = pytest.mark.anyio
 
 
-def heart(bench: Bench, fenced: list[str], lease_s: float = 10.0, report_beats: int = 3) -> Heartbeat:
+def heart(
+    bench: Bench, fenced: list[str], lease_s: float = 10.0, report_beats: int = 3, log: Any = LOG
+) -> Heartbeat:
     return Heartbeat(
         keyspace=bench.keyspace,
         url=bench.url,
@@ -23,7 +26,7 @@ def heart(bench: Bench, fenced: list[str], lease_s: float = 10.0, report_beats: 
         report=lambda orchestrator_id: orchestrator_id.encode(),
         on_fenced=fenced.append,
         links=bench.links,
-        log=LOG,
+        log=log,
     )
 
 
@@ -58,11 +61,42 @@ async def test_once_fenced_it_goes_on_under_a_new_id(bench: Bench) -> None:
     while heartbeat.orchestrator_id == old:
         await heartbeat.passes.next()
     await heartbeat.registered()
-    assert fenced == [old]
+    assert (fenced, heartbeat.state_losses) == ([old], 0)
     members = await bench.client.zrange(bench.keyspace.workers, 0, -1)
     assert members == [heartbeat.orchestrator_id.encode()]
     running.cancel()
     await heartbeat.stopped()
+
+
+@pytest.mark.parametrize(("how", "words"), [("emptied", "came back empty"), ("restored", "older state")])
+async def test_a_lost_state_is_told_apart_from_a_fence(bench: Bench, how: str, words: str) -> None:
+    """What happened and what to do, as an error; it is counted, and the work goes on (F27, F28)."""
+    fenced: list[str] = []
+    with structlog.testing.capture_logs() as logged:
+        heartbeat = heart(bench, fenced, log=structlog.get_logger())
+        running = asyncio.create_task(heartbeat.run())
+        await heartbeat.registered()
+        old = heartbeat.orchestrator_id
+        if how == "emptied":
+            await bench.client.delete(bench.keyspace.epoch)
+        else:
+            await bench.client.hset(bench.keyspace.epoch, "registrations", "0")
+        await bench.client.delete(bench.keyspace.workers)
+        while heartbeat.orchestrator_id == old:
+            await heartbeat.passes.next()
+        await heartbeat.registered()
+        assert (fenced, heartbeat.state_losses) == ([old], 1)
+        running.cancel()
+        await heartbeat.stopped()
+    told = [each for each in logged if each["event"].partition(".")[0] in ("orchestrator", "redis")]
+    assert [each["event"] for each in told] == [
+        "orchestrator.registered",
+        "redis.state_lost",
+        "orchestrator.registered",
+    ]
+    assert (told[1]["log_level"], told[1]["orchestrator"]) == ("error", old)
+    assert words in told[1]["problem"]
+    assert "persistence" in told[1]["action"]
 
 
 async def test_news_are_reported_at_once(bench: Bench) -> None:

@@ -30,7 +30,9 @@ async def test_only_what_is_given_back_is_called_released(bench: Bench, fenced: 
         await bench.settled()
     (told,) = (each for each in logged if each["event"].startswith("job."))
     assert told["event"] == event
-    assert told["reason"] == ("its orchestrator was declared dead" if fenced else "its orchestrator stopped")
+    assert told["reason"] == (
+        "Redis does not know its orchestrator any more" if fenced else "its orchestrator stopped"
+    )
 
 
 @pytest.mark.parametrize(

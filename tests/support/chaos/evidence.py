@@ -186,7 +186,7 @@ def _add_logs(found: Evidence) -> None:
             match event["event"]:
                 case "orchestrator.registered":
                     pids[event["orchestrator"]] = each.pid
-                case "orchestrator.fenced" | "orchestrator.was_fenced":
+                case "orchestrator.fenced" | "orchestrator.was_fenced" | "redis.state_lost":
                     fenced.append((event["orchestrator"], _moment(event) - offset))
                 case "job.suspected" | "job.crashed":
                     at = _moment(event) - offset

@@ -123,7 +123,7 @@ def decide(
     if stage is Stage.RELEASING:
         return Decision(SettleKind.RELEASE)
     if stage is Stage.DISOWNED:
-        return Decision(SettleKind.RELEASE, reason="its orchestrator was declared dead")
+        return Decision(SettleKind.RELEASE, reason="Redis does not know its orchestrator any more")
     if stage is Stage.CANCELLING:
         return Decision(SettleKind.CANCEL, "cancelled", ErrorType.CANCELLED)
     if not job.suspect and _stood_still(ended):

@@ -5,12 +5,14 @@ The thread keeps beating while the event loop is busy, but not when the loop has
 a hung orchestrator must be declared dead, not linger. A fenced one takes a new id, registers and goes on; its
 old claims belong to others.
 
+Whether it was fenced, or Redis lost what it held, shows when it registers again (:mod:`.state_loss`).
+
 Most beats renew the lease alone, which costs Redis less: the report goes with every third, or when there is
 news.
 
-Who writes what: ``_id``, ``_registered``, ``_renewed_s``, ``_report`` and ``_news`` belong to the event loop;
-the thread reads the id, the report and the count of news, and tells the loop what happened through
-``call_soon_threadsafe``.
+Who writes what: ``_id``, ``_known``, ``_unknown``, ``_registered``, ``_renewed_s``, ``_report`` and ``_news``
+belong to the event loop; the thread reads the id, the report and the count of news, and tells the loop what
+happened through ``call_soon_threadsafe``.
 """
 
 import asyncio
@@ -30,10 +32,11 @@ from structlog.typing import FilteringBoundLogger
 
 from rrq_orchestrator.identity import new_orchestrator_id
 from rrq_orchestrator.service import PassSignal
+from rrq_orchestrator.state_loss import LOSS_ACTION, state_loss
 from rrq_orchestrator.store.redis import RedisLinks
 from rrq_protocol import Keyspace, RedisFault, ScriptCall, Text, classify_reply, reply_of
 from rrq_protocol.settings import RedisTarget, connection_pool
-from rrq_protocol.transitions import Lease, deregister, heartbeat, register
+from rrq_protocol.transitions import Lease, Registered, deregister, heartbeat, register
 
 __all__ = ["Heartbeat", "HeartbeatTimes", "Reports"]
 
@@ -52,7 +55,9 @@ class HeartbeatTimes(msgspec.Struct, frozen=True):
 
 
 class Heartbeat:
-    """Keeps this process in ``rrq:workers``. ``orchestrator_id`` is the current incarnation."""
+    """Keeps this process in ``rrq:workers``. ``orchestrator_id`` is the current incarnation; ``state_losses``
+    counts how often Redis had lost what it held.
+    """
 
     name = "heartbeat"
 
@@ -72,7 +77,10 @@ class Heartbeat:
         self._target = RedisTarget.of(url) if isinstance(url, str) else url
         self._keyspace, self._times = keyspace, times
         self._build_report, self._on_fenced, self._log = report, on_fenced, log
+        self.state_losses = 0
         self._id = new_orchestrator_id()
+        self._known: Registered | None = None
+        self._unknown = ""
         self._report, self._news = b"{}", 0
         self._registered = asyncio.Event()
         self._looped_s = self._renewed_s = time.monotonic()
@@ -108,11 +116,13 @@ class Heartbeat:
         self._hurry.set()
 
     def fenced(self, orchestrator_id: str) -> None:
-        """Note that ``orchestrator_id`` was declared dead; take a new id, unless that happened already."""
+        """Note that Redis does not know ``orchestrator_id`` any more; take a new id, unless that happened
+        already. Why is told when that is registered.
+        """
         if orchestrator_id != self._id:
             return
-        self._log.warning("orchestrator.was_fenced", orchestrator=orchestrator_id)
         self._registered.clear()
+        self._unknown = orchestrator_id
         self._id = new_orchestrator_id()
         self._on_fenced(orchestrator_id)
         self.hurry()
@@ -181,8 +191,8 @@ class Heartbeat:
         report = self._report if is_due else b""
         lease = Lease(current, int(times.lease_s * 1000), report, int(times.report_ttl_s * 1000))
         if known != current:
-            _run(client, register(self._keyspace, lease))
-            self._tell(loop, partial(self._now_registered, current))
+            registered = _run(client, register(self._keyspace, lease))
+            self._tell(loop, partial(self._now_registered, current, registered))
         elif _run(client, heartbeat(self._keyspace, lease)).fenced:
             self._tell(loop, partial(self.fenced, current))
             return ""
@@ -211,10 +221,29 @@ class Heartbeat:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(what)
 
-    def _now_registered(self, orchestrator_id: str) -> None:
+    def _now_registered(self, orchestrator_id: str, registered: Registered) -> None:
         if orchestrator_id == self._id:
+            self._tell_why(registered)
+            self._known, self._unknown = registered, ""
             self._log.info("orchestrator.registered", orchestrator=orchestrator_id)
             self._registered.set()
+
+    def _tell_why(self, registered: Registered) -> None:
+        """Say why Redis did not know us any more, if that is so."""
+        if not self._unknown:
+            return
+        problem = state_loss(self._known, registered)
+        if problem is None:
+            self._log.warning("orchestrator.was_fenced", orchestrator=self._unknown)
+            return
+        self.state_losses += 1
+        self._log.error(
+            "redis.state_lost",
+            address=self._links.address,
+            orchestrator=self._unknown,
+            problem=problem,
+            action=LOSS_ACTION,
+        )
 
     def _client(self) -> "redis_client.Redis":
         assert self._target.url is not None

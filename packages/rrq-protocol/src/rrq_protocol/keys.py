@@ -130,6 +130,11 @@ class Keyspace(msgspec.Struct, frozen=True):
         return f"{self.prefix}:reaping"
 
     @property
+    def epoch(self) -> str:
+        """HASH: the first orchestrator that registered since the key space is there, and how many have."""
+        return f"{self.prefix}:epoch"
+
+    @property
     def queues(self) -> str:
         """SET: queue names ever used."""
         return f"{self.prefix}:queues"

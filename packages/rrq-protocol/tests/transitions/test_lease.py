@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from rrq_protocol import Job, transitions
-from rrq_protocol.transitions import Beat, Lease, Recovered, SettleKind, SettleReply
+from rrq_protocol.transitions import Beat, Lease, Recovered, Registered, SettleKind, SettleReply
 from support.audit import read_keys
 from support.transitions import NOON_MS, Transitions, ids
 
@@ -18,7 +18,7 @@ def beat(t: Transitions) -> Beat:
 
 def test_a_beat_renews_lease_and_report(t: Transitions) -> None:
     """Registering and beating write a lease value that reads as its end, and the report with its TTL."""
-    assert t.run(transitions.register(t.keyspace, LEASE, now_ms=t.now_ms)) == NOON_MS
+    assert t.run(transitions.register(t.keyspace, LEASE, now_ms=t.now_ms)).now_ms == NOON_MS
     assert t.client.zscore(t.keyspace.workers, "a") == NOON_MS + 10_000
     t.now_ms += 2000
     t.client.delete(t.keyspace.health("a"))
@@ -88,13 +88,46 @@ def test_a_lease_value_of_any_form_can_be_fenced(t: Transitions) -> None:
     assert t.fence("b")
 
 
+def test_a_registration_learns_of_the_key_space(t: Transitions) -> None:
+    """Who registered first since it is there, and how many have; both begin anew when it is lost (F27). The
+    same call again is no further registration (I16).
+    """
+
+    def registered(name: str) -> Registered:
+        lease = msgspec.structs.replace(LEASE, orchestrator_id=name)
+        return t.run(transitions.register(t.keyspace, lease, now_ms=t.now_ms))
+
+    assert registered("a") == Registered(NOON_MS, "a", 1)
+    t.run(transitions.deregister(t.keyspace, "a", now_ms=t.now_ms))
+    for _ in range(2):
+        assert registered("b") == Registered(NOON_MS, "a", 2)
+    t.client.delete(*read_keys(t.client, t.keyspace))
+    assert registered("c") == Registered(NOON_MS, "c", 1)
+
+
+@pytest.mark.parametrize("how", ["text", "no number"])
+def test_a_strange_key_costs_nobody_a_registration(damaged: Transitions, how: str) -> None:
+    """What it says is unknown then, and it is left as it is."""
+    key = damaged.keyspace.epoch
+    if how == "text":
+        damaged.client.set(key, "theirs")
+    else:
+        damaged.client.hset(key, "registrations", "many")
+    call = transitions.register(damaged.keyspace, LEASE, now_ms=damaged.now_ms)
+    assert damaged.run(call) == Registered(NOON_MS, "", 0)
+    assert damaged.client.zscore(damaged.keyspace.workers, "a") == NOON_MS + 10_000
+    damaged.client.delete(key)
+
+
 def test_a_clean_stop_leaves_nothing(t: Transitions) -> None:
-    """An orchestrator without jobs is off the list at once; repeating the call is harmless."""
+    """An orchestrator without jobs is off the list at once; repeating the call is harmless. What stays
+    tells of the key space itself.
+    """
     t.register("a")
     t.client.rpush(t.keyspace.control("a"), "drain")
     for _ in range(2):
         assert t.run(transitions.deregister(t.keyspace, "a", now_ms=t.now_ms)) == 0
-        assert read_keys(t.client, t.keyspace) == {}
+        assert list(read_keys(t.client, t.keyspace)) == [t.keyspace.epoch]
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -38,6 +38,7 @@ class Families:
             Family("workers", keyspace.workers, "zset"),
             Family("reaping", keyspace.reaping, "zset"),
             Family("quarantine", keyspace.quarantine, "list"),
+            Family("epoch", keyspace.epoch, "hash"),
             Family("queues", keyspace.queues, "set"),
             Family("dlqs", keyspace.dlqs, "set"),
             Family("paused", keyspace.paused, "set"),

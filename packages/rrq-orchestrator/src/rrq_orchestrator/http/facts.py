@@ -47,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True):
     redis_refuses_writes: bool = False
     redis_refuses: str = ""
     redis_outages: int = 0
+    redis_state_lost: int = 0
     registered: bool = True
     outbox: int = 0
     outbox_bytes: int = 0

@@ -55,6 +55,8 @@ def _of_process(facts: Facts) -> "Iterator[Metric]":
     connected = "1 while Redis answers and takes writes."
     yield _gauge("rrq_redis_connected", connected, (), {(): facts.redis_connected})
     yield _counter("rrq_redis_outages", "Times Redis was lost.", (), {(): facts.redis_outages})
+    lost = "Times it came back empty, or with an older state."
+    yield _counter("rrq_redis_state_lost", lost, (), {(): facts.redis_state_lost})
     yield _gauge("rrq_outbox_jobs", "Ends of attempts that Redis does not know yet.", (), {(): facts.outbox})
     yield _gauge("rrq_jobs_in_flight", "Attempts this orchestrator holds.", (), {(): facts.active})
     yield _counter("rrq_claim_passes", "Looks of the claim loop at its queues.", (), {(): facts.claims})

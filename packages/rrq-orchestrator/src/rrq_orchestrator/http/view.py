@@ -77,6 +77,7 @@ class View:
             redis_refuses_writes=self._links.refuses_writes,
             redis_refuses=self._links.refused_work,
             redis_outages=self._links.outages,
+            redis_state_lost=self._heartbeat.state_losses,
             registered=self._heartbeat.is_registered,
             outbox=self._settler.waiting,
             outbox_bytes=self._settler.waiting_bytes,

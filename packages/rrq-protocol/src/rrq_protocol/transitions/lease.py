@@ -16,6 +16,7 @@ __all__ = [
     "Lease",
     "Recovered",
     "RecoveryPolicy",
+    "Registered",
     "deregister",
     "fence",
     "heartbeat",
@@ -43,14 +44,33 @@ class Beat(msgspec.Struct, frozen=True):
     now_ms: int
 
 
+class Registered(msgspec.Struct, frozen=True):
+    """Answer to a registration: the server's time in epoch ms; the id of the first orchestrator that this key
+    space saw; and how many registrations it has seen, this one included. They are "" and 0 where the key that
+    holds them is in other use.
+
+    Another ``first`` than before is another key space: the earlier one was lost (RELIABILITY.md F27). A
+    ``count`` that did not grow is an earlier state of the same (F28).
+    """
+
+    now_ms: int
+    first: str
+    count: int
+
+
 def _lease_args(lease: Lease, now_ms: int | None) -> tuple[str | int | bytes, ...]:
     return (lease.orchestrator_id, now_arg(now_ms), lease.lease_ms, lease.report, lease.report_ttl_ms)
 
 
-def register(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) -> ScriptCall[int]:
-    """Return the call that makes an orchestrator known; its result is the server's time in epoch ms."""
-    keys = (keyspace.workers, keyspace.health(lease.orchestrator_id))
-    return ScriptCall("register", keys, _lease_args(lease, now_ms), lambda reply: int(as_text(reply)))
+def register(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) -> ScriptCall[Registered]:
+    """Return the call that makes an orchestrator known."""
+    keys = (keyspace.workers, keyspace.health(lease.orchestrator_id), keyspace.epoch)
+    return ScriptCall("register", keys, _lease_args(lease, now_ms), _decode_registered)
+
+
+def _decode_registered(reply: object) -> Registered:
+    now_ms, first, count = as_list(reply)
+    return Registered(int(as_text(now_ms)), as_text(first), cast(int, count))
 
 
 def heartbeat(keyspace: Keyspace, lease: Lease, *, now_ms: int | None = None) -> ScriptCall[Beat]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rrq_protocol.transitions import Evidence, Repair, Settlement
+from rrq_protocol.transitions import Evidence, Repair, RepairKind, Settlement
 from support.audit import Stored
 
 __all__ = ["ENDED", "WAITING", "Model", "ModelJob", "Wanted", "seen_state"]
@@ -319,7 +319,13 @@ class Model:
 
     def repair(self, repairs: Sequence[Repair]) -> list[str]:
         """Repair where nothing is broken: nothing happens, whatever the caller thinks."""
-        return ["fine" if each.evidence == self.evidence(each.job_id) else "changed" for each in repairs]
+        # The counters are nobody's, and no evidence of a job says anything of them.
+        return [
+            "fine"
+            if each.kind is RepairKind.COUNTERS or each.evidence == self.evidence(each.job_id)
+            else "changed"
+            for each in repairs
+        ]
 
     # Comparison.
 

@@ -37,6 +37,8 @@ MOVES = {
     "repair": {(status, status) for status in (*_WAITING, "ACTIVE", *_ENDED)},
 }  # fmt: skip
 CHARGES = {"current_retries": ("settle",), "crash_count": ("settle", "recover")}
+# Attempts are new with a requeue, and with a new request for a job that waits.
+CLEARS = {"current_retries": ("requeue", "enqueue"), "crash_count": ("requeue",)}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _changed(script: str, was: Record, now: Record) -> Iterator[str]:
     for counter, scripts in CHARGES.items():
         had, has = (int(each.get(counter, 0)) for each in (was, now))
         charged = has == had + 1 and script in scripts
-        cleared = has == 0 and script == "requeue"
+        cleared = has == 0 and script in CLEARS[counter]
         if has != had and not charged and not cleared:
             yield f"I10: {counter} {has} after {had}"
 

@@ -28,39 +28,6 @@ async def test_a_marker_starts_a_job_that_comes_later(bench: Bench) -> None:
     await claiming.stop()
 
 
-class Overtaken:
-    """A link whose second answer is overtaken by a job, and by its marker."""
-
-    def __init__(self, link: RedisLink) -> None:
-        self.tell: Callable[[], Awaitable[None]] | None = None
-        self._link = link
-
-    async def run(self, call: ScriptCall[T]) -> T:
-        reply = await self._link.run(call)
-        if self.tell is not None:
-            tell, self.tell = self.tell, None
-            await tell()
-        return reply
-
-
-async def test_a_marker_is_not_lost_behind_an_answer_that_does_not_know_of_it(bench: Bench) -> None:
-    """The job came when Redis had already said that there is none."""
-    await bench.register()
-    link = Overtaken(bench.links.make("claim"))
-    claiming = Claiming(bench, PATIENT, lambda _: link)
-    await claiming.loop.passes.next()
-
-    async def enqueue() -> None:
-        (job_id,) = await bench.enqueue(Job("work", defer_by=3600))
-        await bench.client.zadd(bench.keyspace.queue("default"), {job_id: 0})
-        claiming.loop.wake("default")
-
-    link.tell = enqueue
-    claiming.loop.wake("default")
-    assert len(await bench.runner.requests(1)) == 1
-    await claiming.stop()
-
-
 async def test_a_job_without_a_marker_is_found_by_the_fallback_poll(bench: Bench) -> None:
     """Foreign producers only write the hash and the queue entry."""
     await bench.register()

@@ -24,7 +24,7 @@ from support.chaos.pacing import Gate, Pulse, Tally
 from support.chaos.slots import REGISTERED
 from support.chaos.stage import Stage
 
-__all__ = ["Outcome", "run_round"]
+__all__ = ["Outcome", "doctor", "run_round"]
 
 _TERMINAL = frozenset(each.value.encode() for each in JobStatus if each.is_terminal)
 _SHOWN = 12
@@ -56,7 +56,7 @@ def run_round(options: Options, say: Callable[[str], None] = print) -> Outcome:
         missing = _weather(stage, storm, options)
         _calm(stage)
         say(f"storm over after {time.monotonic() - began:.0f} s, waiting for the last jobs")
-        problems = [*missing, *_settle(stage, options), *stage.stop(), *_doctor(stage)]
+        problems = [*missing, *_settle(stage, options), *stage.stop(), *doctor(stage)]
         if storm.skipped:
             say(f"found nobody to hit: {dict(storm.skipped)}")
         append(stage.folder / "faults", storm.done)
@@ -102,7 +102,7 @@ def _calm(stage: Stage) -> None:
     )
 
 
-def _doctor(stage: Stage) -> list[str]:
+def doctor(stage: Stage) -> list[str]:
     """Ask ``rrq doctor`` what it thinks of what is left (RELIABILITY.md 5, G20)."""
     command = [sys.executable, "-m", "rrq_cli", "--config", "rrq.toml", "doctor", "--json"]
     env = {key: value for key, value in os.environ.items() if not key.startswith("RRQ_")}

@@ -8,7 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from support.goals import clocks, deaths, endurance, failovers, fencing, redis_faults, scripts, strangers
+from support.goals import (
+    clocks,
+    deaths,
+    endurance,
+    failovers,
+    fencing,
+    redis_faults,
+    scripts,
+    storms,
+    strangers,
+)
 from support.goals.report import Report
 from support.redis_choice import for_most
 
@@ -24,6 +34,7 @@ GOALS: Mapping[str, tuple[Measure, int]] = {
     "runner": (deaths.runner, 20),
     "reclaim": (scripts.reclaim, 10_000),
     "restarts": (redis_faults.restarts, 20),
+    "storms": (storms.storms, 60),
     "failovers": (failovers.failovers, 100),
     "poison": (endurance.poison, 20),
     "load": (endurance.load, 30),
@@ -34,14 +45,16 @@ GOALS: Mapping[str, tuple[Measure, int]] = {
     "fencing": (fencing.fencing, 160),
     "beats": (scripts.beats, 10_000),
 }
-"""Measurements, each with its size in CI form: jobs, kills, rounds, turns or minutes."""
+"""Measurements, each with its size in CI form: jobs, kills, rounds, turns, seconds or minutes."""
 
 
 def main() -> int:
     """Measure; return the exit code."""
     parser = argparse.ArgumentParser(prog="make goals", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(GOALS)} [all]")
-    parser.add_argument("--size", type=int, metavar="N", help="jobs, kills, rounds, turns or minutes")
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="jobs, kills, rounds, turns, seconds or minutes"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), metavar="N")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in GOALS]:

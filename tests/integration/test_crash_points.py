@@ -37,6 +37,11 @@ LABELS = (
     "settle.after:2",
     "blpop.after",
 )
+# At these it has jobs in hand for certain.
+HOLDING = {
+    *("claim.after", "claim.after:3", "frames.before", "frames.after"),
+    *("response.before:2", "response.after:2", "settle.before"),
+}
 IMPATIENT: dict[str, Any] = {"worker_shutdown_grace_period_seconds": 0.5, "base_retry_delay_seconds": 0.1}
 RUNNER_LABELS = ("request.after", "answers.after")
 
@@ -59,15 +64,24 @@ def _state(pid: int) -> str:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_death_anywhere_loses_nothing(road: Road, label: str) -> None:
-    """The next orchestrator finishes what the dead one left behind."""
+    """The next orchestrator finishes what the dead one left behind: what it held is charged one crash, and
+    nothing is charged a retry; what it did not hold ran once (F3, F4).
+    """
     road.configure(RUNNER, **LEASE)
     jobs = road.producer.enqueue_many(Job("work", {"number": number}) for number in range(12))
     with _ill_fated(road, "RRQ_CRASH_AT", label) as dead:
         assert dead.code() == -signal.SIGKILL
-    with road.running():
+    held = {job.id for job in jobs if road.record(job.id).status is JobStatus.ACTIVE}
+    assert held or label not in HOLDING
+    with road.running() as successor:
         results = road.results(jobs)
         assert [each.result for each in results] == [2 * number for number in range(12)]
-        assert {road.record(job.id).current_retries for job in jobs} == {0}
+        told = successor.told("jobs.recovered") if held else []
+    assert sum(each["recovered"] for each in told) == len(held)
+    for job in jobs:
+        record = road.record(job.id)
+        assert (record.crash_count, record.current_retries) == (int(job.id in held), 0)
+        assert 1 <= len(road.sightings("start", job.id)) <= 1 + record.crash_count
 
 
 @pytest.mark.parametrize("label", RUNNER_LABELS)
@@ -106,13 +120,28 @@ def test_an_orchestrator_that_comes_back_changes_nothing(road: Road, label: str)
             assert not other.named("settle.stale")
 
 
-def test_a_janitor_that_dies_at_its_work_is_followed_by_another(road: Road) -> None:
-    """Half of the dead one's jobs are back when the janitor dies too; the next one does the rest (F9)."""
-    road.configure(RUNNER, **LEASE)
-    jobs = road.producer.enqueue_many(Job("work", {"number": number}) for number in range(4))
-    for variable, label in (("RRQ_CRASH_AT", "frames.after"), ("RRQ_CRASH_AT", "recover.after")):
-        with _ill_fated(road, variable, label) as dead:
-            assert dead.code() == -signal.SIGKILL
-    with road.running():
+@pytest.mark.parametrize(("label", "given_back"), [("fence.after", 0), ("recover.after:2", 200)])
+def test_a_janitor_that_dies_at_its_work_is_followed_by_another(
+    road: Road, label: str, given_back: int
+) -> None:
+    """None of the dead one's 250 jobs are back, or 200 of them, when the janitor dies too. The next one gives
+    back exactly what is left; every job is in one place all the time, and completes (F9).
+    """
+    road.configure({"python": {"app": "handlers:settings", "pool_size": 1, "max_in_flight": 250}}, **LEASE)
+    with road.running_until_killed() as dead:
+        jobs = road.producer.enqueue_many(Job("hold", {"gate": "gate"}) for _ in range(250))
+        road.seen(250)
+        (registered,) = dead.named("orchestrator.registered")
+    first = registered["orchestrator"]
+    with _ill_fated(road, "RRQ_CRASH_AT", label) as janitor:
+        assert janitor.code() == -signal.SIGKILL
+    assert road.client.zrange(road.keyspace.reaping, 0, -1) == [first.encode()]
+    assert road.client.zcard(road.keyspace.active(first)) == 250 - given_back
+    assert road.findings() == ()
+    road.open()
+    with road.running() as successor:
         assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
-    assert road.client.exists(road.keyspace.reaping) == 0
+        told = [each for each in successor.named("jobs.recovered") if each["orchestrator"] == first]
+    assert sum(each["recovered"] for each in told) == 250 - given_back
+    assert road.client.exists(road.keyspace.reaping, road.keyspace.active(first)) == 0
+    assert {road.record(job.id).current_retries for job in jobs} == {0}

@@ -85,7 +85,9 @@ def test_a_job_that_kills_its_orchestrator_is_stopped_after_three(road: Road) ->
 
 
 def test_all_die_at_once_and_all_goes_on_when_one_is_back(road: Road) -> None:
-    """Every job in flight runs again after one lease, charged one crash and no retry (F8)."""
+    """Whoever is back sees each of the dead through a lease, and then their jobs run again, charged one crash
+    and no retry (F8).
+    """
     road.configure(RUNNER, **LEASE)
     with ExitStack() as stack:
         fleet = [stack.enter_context(road.start()) for _ in range(3)]
@@ -97,8 +99,10 @@ def test_all_die_at_once_and_all_goes_on_when_one_is_back(road: Road) -> None:
             each.kill(signal.SIGKILL)
         wait_until_gone(sorted(runners))
     road.open()
-    with road.running():
+    with road.running() as back:
         assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
+        assert len(back.told("orchestrator.fenced", 3)) == 3
+    assert len(road.sightings()) == 18
     assert {(road.record(job.id).crash_count, road.record(job.id).current_retries) for job in jobs} == {
         (1, 0)
     }

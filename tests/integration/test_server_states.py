@@ -4,6 +4,7 @@ is slow, it is full of clients, it forgot everything (RELIABILITY.md 3.3).
 Each time: the process stays, says what is the matter, and goes on by itself; nothing acknowledged is lost.
 """
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -49,6 +50,13 @@ def _works(road: Road, producer: Producer | None = None) -> None:
     assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
 
 
+def _workers(road: Road) -> set[str | None]:
+    """See new jobs through; return who ran them."""
+    jobs = road.producer.enqueue_many(Job("nap", {"seconds": 1.0}) for _ in range(WORK))
+    assert {each.status for each in road.results(jobs)} == {JobStatus.COMPLETED}
+    return {road.record(job.id).worker_id for job in jobs}
+
+
 def _behind(road: Road, proxy: Proxy) -> Command:
     """Start an orchestrator that reaches Redis through a proxy."""
     environment = {**road.environment(), "RRQ_REDIS_DSN": proxy.url}
@@ -75,54 +83,54 @@ def test_an_outage_longer_than_the_lease_repeats_nothing(own_redis: RedisServer,
     assert len(own_road.sightings("start", *(job.id for job in jobs))) == 6
 
 
-@pytest.mark.parametrize("how", ["flushed", "empty after a restart"])
+@pytest.mark.parametrize("how", ["flushed", "started anew with an empty folder"])
 def test_a_redis_that_forgot_everything_is_told_and_served(
-    own_redis: RedisServer, own_road: Road, how: str
+    local_redis: ProcessServer, local_road: Road, how: str
 ) -> None:
     """An orchestrator finds itself unknown, says what happened and registers anew. The jobs are gone; what
     it has to tell of them brings no piece of one back (F27, F39).
     """
-    own_road.configure(**LEASE)
-    own_road.conserved = False
-    with own_road.running() as daemon:
-        jobs = own_road.producer.enqueue_many(Job("hold", {"gate": "gate"}) for _ in range(3))
-        own_road.seen(3)
+    local_road.configure(**LEASE)
+    local_road.conserved = False
+    with local_road.running() as daemon:
+        jobs = local_road.producer.enqueue_many(Job("hold", {"gate": "gate"}) for _ in range(3))
+        local_road.seen(3)
         if how == "flushed":
-            own_road.client.flushall()
+            local_road.client.flushall()
         else:
-            own_road.client.config_set("appendonly", "no")
-            own_redis.kill()
-            _forget(own_redis, own_road)
+            local_redis.kill()
+            shutil.rmtree(local_redis.folder / "appendonlydir")
+            local_redis.start()
+        assert not local_road.client.exists(*(local_road.keyspace.job(job.id) for job in jobs))
         daemon.wait_for("redis.state_lost")
         assert "came back empty" in daemon.named("redis.state_lost")[0]["problem"]
         assert not daemon.named("orchestrator.was_fenced")
         eventually(lambda: len(daemon.named("settle.gone")) == 3, "three ends of jobs that are gone")
-        _works(own_road)
+        _works(local_road)
         assert len(daemon.told("orchestrator.registered", 2)) == 2
-        assert [own_road.producer.get_job_status(job.id) for job in jobs] == [None] * 3
-        assert not any(own_road.client.exists(own_road.keyspace.job(job.id)) for job in jobs)
-
-
-def _forget(server: RedisServer, road: Road) -> None:
-    """Start a server with nothing in it where another one was."""
-    server.start()
-    with redis.Redis.from_url(road.url) as client:
-        client.flushall()
+        assert [local_road.producer.get_job_status(job.id) for job in jobs] == [None] * 3
+        assert not any(local_road.client.exists(local_road.keyspace.job(job.id)) for job in jobs)
 
 
 def test_a_redis_that_loads_is_waited_for(local_redis: ProcessServer, local_road: Road) -> None:
-    """After a restart it answers LOADING for seconds: no process ends, the producer waits as well (F31)."""
+    """After a restart it answers LOADING for seconds: no process ends, one that starts meanwhile and the
+    producer wait as well (F31).
+    """
     with local_road.running() as daemon:
         with local_road.client.pipeline(transaction=False) as pipeline:
-            for number in range(8000):
+            for number in range(4000):
                 pipeline.set(f"ballast:{number}", "x" * 100)
             pipeline.execute()
         local_redis.kill()
         # A server's own switch for tests of loading: microseconds per command.
-        local_redis.start_with("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
+        local_redis.start_with("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
         eventually(lambda: _loads(local_redis.url), "a server that loads")
-        _works(local_road)
-        assert daemon.told("redis.back")
+        with local_road.start() as late:
+            late.wait_for("redis.lost")
+            _works(local_road)
+            assert daemon.told("redis.back")
+            local_road.ready(late)
+            local_road.stop(late)
 
 
 def _loads(url: str) -> bool:
@@ -207,9 +215,10 @@ def test_a_slow_redis_kills_nobody(own_redis: RedisServer, own_road: Road) -> No
     own_road.configure(lease_seconds=3, lease_beat_seconds=0.5)
     with Proxy(own_redis.url) as proxy, own_road.running() as other, _behind(own_road, proxy) as slow:
         own_road.ready(slow)
-        with proxy.slow(0.3):
-            for _ in range(3):
-                _works(own_road)
+        me = slow.named("orchestrator.registered")[0]["orchestrator"]
+        with proxy.slow(1.0):
+            own_road.beats(me, 4)
+            eventually(lambda: me in _workers(own_road), "a job that the slow one took and ended")
         assert not any(each.named("orchestrator.was_fenced") for each in (slow, other))
         own_road.stop(slow)
 
@@ -248,6 +257,7 @@ def test_a_partition_hands_the_jobs_over(own_redis: RedisServer, own_road: Road)
             owners = {own_road.record(job.id).worker_id for job in jobs}
             own_road.stop(other)
         cut_off.wait_for("orchestrator.was_fenced")
+        assert len(cut_off.told("settle.stale", 4)) == 4
         _works(own_road)
         assert {own_road.record(job.id).worker_id for job in jobs} == owners
         assert {own_road.record(job.id).crash_count for job in jobs} == {1}

@@ -11,12 +11,21 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import redis
 
-__all__ = ["ContainerServer", "ExternalServer", "ProcessServer", "RedisServer", "ServerError", "free_port"]
+__all__ = [
+    "ContainerServer",
+    "ExternalServer",
+    "ProcessServer",
+    "RedisServer",
+    "ServerError",
+    "free_port",
+    "two_free_ports",
+]
 
 READY_WITHIN_S = 15.0
 STOPPED_WITHIN_S = 15.0
@@ -33,6 +42,14 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def two_free_ports() -> tuple[int, int]:
+    """Return a port that was free a moment ago together with the next one."""
+    while True:
+        port = free_port()
+        with suppress(OSError), socket.create_server((LOOPBACK, port + 1)):
+            return port, port + 1
 
 
 class RedisServer(ABC):

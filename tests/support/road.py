@@ -151,12 +151,30 @@ class Road:
             yield daemon
             self.stop(daemon)
 
+    @contextmanager
+    def running_until_killed(self) -> Iterator[Command]:
+        """Serve an orchestrator whose runners are ready; at the end it is killed."""
+        with self.start() as daemon:
+            self.ready(daemon)
+            yield daemon
+            daemon.kill(signal.SIGKILL)
+
     def ready(self, daemon: Command) -> None:
         """Wait until an orchestrator is registered and all of its runner processes are ready."""
         daemon.wait_for("orchestrator.registered")
         eventually(
             lambda: len(daemon.named("runner.started")) >= self._pool, "all runner processes to be ready"
         )
+
+    def beats(self, orchestrator: str, count: int) -> None:
+        """Wait until an orchestrator has renewed its lease so often."""
+        leases: set[Any] = set()
+
+        def renewed() -> bool:
+            leases.add(self.client.zscore(self.keyspace.workers, orchestrator))
+            return len(leases) > count
+
+        eventually(renewed, f"{count} beats of {orchestrator}")
 
     def stop(self, daemon: Command) -> None:
         """Ask for an orderly stop, and see that it is one."""

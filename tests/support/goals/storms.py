@@ -168,7 +168,9 @@ def _tell(report: Report, place: Site, ledger: _Ledger) -> None:
         f"{len(ledger.accepted)} jobs accepted, {lost} lost, {again} executions too many, {charged} charged"
     )
     report.demand("G10", text, met=not (lost or charged) and bool(ledger.accepted))
-    fenced = place.told("orchestrator.fenced") + place.told("orchestrator.was_fenced")
+    fenced = sum(
+        place.told(event) for event in ("orchestrator.fenced", "orchestrator.was_fenced", "redis.state_lost")
+    )
     ends = sum(len(slot.history) - 1 for slot in place.slots)
     anew = place.told("runner.started") - _PROCESSES
     text = f"{ends} orchestrators ended, {fenced} declared dead, {anew} runners started anew"

@@ -42,9 +42,15 @@ async def broken(pool: Bench) -> str:
     ],
 )
 async def test_a_runner_that_does_not_start_breaks_the_circuit(cmd: tuple[str, ...], said: str) -> None:
-    """Starts that fail open the circuit: no capacity, one error that says why, one change of state (F16)."""
+    """Starts that fail open the circuit: no capacity, one error that says why, one change of state; they are
+    tried again after growing pauses (F16).
+    """
     async with bench({"cmd": cmd}) as pool:
         assert said in await broken(pool)
+        tries = pool.events("runner.start_failed")
+        assert [each["failures"] for each in tries] == [1, 2, 3]
+        pauses = [each["retry_s"] for each in tries]
+        assert pauses == sorted(set(pauses))
 
 
 async def test_a_runner_that_comes_up_and_ends_breaks_the_circuit_too() -> None:
@@ -75,7 +81,7 @@ async def test_a_stdio_runner_that_ends_at_once_counts_as_a_failed_start() -> No
 
 
 async def test_a_runner_that_never_listens_is_ended_at_the_timeout() -> None:
-    """The connect timeout ends the process group; nothing of it is left (F17)."""
+    """The connect timeout ends the process group; nothing of it is left, and another one is tried (F17)."""
     async with bench({"cmd": fake_command("never-listens")}, runner_connect_timeout_ms=100) as pool:
         pids: set[int] = set()
 
@@ -87,6 +93,7 @@ async def test_a_runner_that_never_listens_is_ended_at_the_timeout() -> None:
         (error, *_) = pool.events("runner.start_failed")
         assert error["detail"] == "did not listen within 0.1 s (`runner_connect_timeout_ms`)"
         assert pids
+        await pool.recorder.until(lambda: len(pool.events("runner.start_failed")) > 1)
         await pool.recorder.until(lambda: all(map(is_gone, pids - set(pool.runner.pids()))))
 
 

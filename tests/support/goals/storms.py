@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import redis
@@ -133,7 +134,7 @@ def storms(report: Report, rng: random.Random, seconds: int) -> None:
                 note()
                 CONDITIONS[name](place, held_s)
                 at = time.monotonic()
-                place.wait(f"a job to start after {name}", lambda at=at: _first_after(place, at))
+                place.wait(f"a job to start after {name}", partial(_first_after, place, at))
                 back_s.append(_first_after(place, at) - at)
                 note()
                 times[name] += 1
@@ -200,13 +201,17 @@ def _producing(place: Site, ledger: _Ledger) -> Iterator[None]:
 
 
 def _produce(url: str, ledger: _Ledger, over: threading.Event, number: int) -> None:
-    kinds = (("quick", {}), ("slow", {"seconds": 0.3}), ("flaky", {"fails": 1}))
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("quick", {}),
+        ("slow", {"seconds": 0.3}),
+        ("flaky", {"fails": 1}),
+    )
     made = 0
     with Producer(url, timeout_seconds=2.0) as producer:
         while not over.wait(0.03):
             function, params = kinds[made % len(kinds)]
             made += 1
-            job = Job(function, dict(params), job_id=f"p{number}-{made}-{function}")
+            job = Job(function, params, job_id=f"p{number}-{made}-{function}")
             # To the end: an enqueue that is given up may have been accepted all the same.
             while True:
                 try:

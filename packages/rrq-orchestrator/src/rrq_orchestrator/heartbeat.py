@@ -248,7 +248,7 @@ class Heartbeat:
     def _client(self) -> "redis_client.Redis":
         assert self._target.url is not None
         over_tcp = not self._target.url.reveal().startswith("unix:")
-        timeout_s = max(0.5, self._times.lease_s / 4)
+        timeout_s = max(0.5, self._times.lease_s / 2)
         pool = connection_pool(
             self._target,
             redis_client,

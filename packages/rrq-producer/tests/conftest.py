@@ -21,6 +21,7 @@ from rrq_protocol.transitions import (
     register,
     settle,
 )
+from support.audit import audit
 from support.enqueuing import script_calls, warm
 from support.proxy import Proxy
 
@@ -66,6 +67,13 @@ def make(request: pytest.FixtureRequest, keyspace: Keyspace) -> Iterator[Callabl
 def either(make: Callable[..., Any], redis_url: str) -> Any:
     """Return a producer of either kind on the session's Redis."""
     return make(redis_url)
+
+
+@pytest.fixture
+def whole(redis_client: Any, keyspace: Keyspace) -> Iterator[None]:
+    """Look at the test's keys when it is over, as ``rrq doctor`` does."""
+    yield
+    assert audit(redis_client, keyspace, conserved=True) == ()
 
 
 @pytest.fixture

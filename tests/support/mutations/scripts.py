@@ -364,7 +364,7 @@ def _named() -> Iterator[Mutant]:
         "silent-end",
         "the end of a job is not announced",
         "include/close.lua",
-        '  redis.call("PUBLISH", prefix .. ":done:" .. job_id, status)\n',
+        '  redis.pcall("PUBLISH", prefix .. ":done:" .. job_id, status)\n',
         "",
         "test_settle.py::test_waiters_are_told",
     )

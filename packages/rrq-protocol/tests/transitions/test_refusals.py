@@ -172,6 +172,24 @@ def test_missing_rights_are_told_from_damage(own_redis: RedisServer, keyspace: K
         assert read_keys(admin, keyspace) == before
 
 
+def test_who_may_not_announce_an_end_makes_it_all_the_same(
+    own_redis: RedisServer, keyspace: Keyspace
+) -> None:
+    """A user of Redis 7 has no channels unless they are given: jobs end, whole, and are counted (F37)."""
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.acl_setuser(
+            "mute", enabled=True, nopass=True, reset_channels=True, commands=["+@all"], keys=["*"]
+        )
+        with redis.Redis.from_url(own_redis.url, username="mute", password="any") as client:
+            t = Transitions(client, keyspace)
+            done = t.start("done", unique_key="u")
+            assert t.end(done, SettleKind.COMPLETE).value == "ok"
+            t.add("waiting")
+            assert t.cancel("waiting") == "cancelled"
+            assert (t.counts()["completed"], t.counts()["cancelled"]) == (1, 1)
+            assert t.audit() == ()
+
+
 @pytest.mark.parametrize("denied", ["zadd", "hset"])
 def test_an_enqueue_that_lacks_a_right_halfway_is_no_accepted_job(
     own_redis: RedisServer, keyspace: Keyspace, denied: str

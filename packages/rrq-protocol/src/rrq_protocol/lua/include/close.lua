@@ -21,7 +21,8 @@ local function keep_for(key, ttl)
 end
 
 local function announce(prefix, job_id, status, ttl, job_events, detail, at)
-  redis.call("PUBLISH", prefix .. ":done:" .. job_id, status)
+  -- Whoever may not use the channel ends the job all the same: by now it has been written, and waiters look again.
+  redis.pcall("PUBLISH", prefix .. ":done:" .. job_id, status)
   if job_events ~= "1" then return end
   local key = prefix .. ":events:job:" .. job_id
   redis.pcall("XADD", key, "MAXLEN", "~", 16, "*", "event", string.lower(status), "status", status,

@@ -32,6 +32,15 @@ def test_a_queue_is_emptied_in_batches(world: World, store: Store) -> None:
     assert [*world.redis.scan_iter(f"{world.keys.job('')}*")] == []
 
 
+def test_no_entry_stays_of_jobs_that_name_no_queue(world: World, store: Store) -> None:
+    """Of a foreign producer, in a queue that none of ours has used."""
+    job_id = world.enqueue()
+    world.redis.hdel(world.keys.job(job_id), "queue_name")
+    world.redis.rename(world.keys.queue("default"), world.keys.queue("media"))
+    assert purge_queue(store, "media").results == {"ok": 1}
+    assert not world.redis.exists(world.keys.queue("media"))
+
+
 def test_what_runs_or_ended_is_left_alone(world: World, store: Store) -> None:
     """Only waiting jobs go: a finished one whose id is in the queue keeps its result."""
     done, other = world.completed(), world.enqueue()

@@ -182,7 +182,8 @@ class ProducerClosed(_OfMany):
 
 
 class WrongKeyType(_OfMany):
-    """The Redis key of the job, or of its queue, holds a value of another type; nothing of it was changed.
+    """The Redis key of the job, of its queue or of its rate limit holds a value of another type; nothing of
+    it was changed.
 
     Attributes:
         job_id: The job.
@@ -191,7 +192,8 @@ class WrongKeyType(_OfMany):
 
     def __init__(self, job_id: str, *, index: int | None = None) -> None:
         super().__init__(
-            f"{_item(index)}job {job_id!r}: its Redis key, or its queue's, holds a value of another type; "
+            f"{_item(index)}job {job_id!r}: its Redis key, its queue's or its rate limit's holds a value of "
+            "another type; "
             "look with TYPE, then rename or delete that key"
         )
         self.job_id, self.index = job_id, index

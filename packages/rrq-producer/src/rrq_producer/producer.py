@@ -224,7 +224,8 @@ class Producer(ProducerBase):
         """Cancel a job that waits, or ask the orchestrator that runs it to.
 
         Returns:
-            ``cancelled``, ``requested`` or ``finished``: it had ended before.
+            ``cancelled``, ``requested``, ``finished``: it had ended before, or ``malformed``: a stranger
+            wrote its record, with a status that is none.
 
         Raises:
             JobNotFound: There is no such job.

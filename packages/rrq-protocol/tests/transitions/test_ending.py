@@ -74,6 +74,34 @@ def test_a_job_found_in_no_queue_can_be_cancelled(damaged: Transitions) -> None:
     assert damaged.audit() == ()
 
 
+@pytest.mark.parametrize("named", [None, "", "elsewhere"])
+def test_a_job_leaves_its_queue_whatever_its_record_names(t: Transitions, named: str | None) -> None:
+    """A foreign producer may have left the name out, or given another one: no entry of the job stays."""
+    for job_id in ("cancelled", "purged"):
+        t.add(job_id, queue_name="media")
+        if named is None:
+            t.client.hdel(t.keyspace.job(job_id), "queue_name")
+        else:
+            t.client.hset(t.keyspace.job(job_id), "queue_name", named)
+    assert t.cancel("cancelled") == "cancelled"
+    assert t.purge("purged", waiting_only=True) == (OK,)
+    assert t.queued("media") == []
+    assert (t.counts("media")["cancelled"], t.counts("media")["purged"]) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["weird", "", None])
+def test_a_status_that_is_none_is_told_from_an_end(damaged: Transitions, status: str | None) -> None:
+    """Nothing is changed: the next claim says what is wrong with the record."""
+    damaged.add("j")
+    if status is None:
+        damaged.client.hdel(damaged.keyspace.job("j"), "status")
+    else:
+        damaged.client.hset(damaged.keyspace.job("j"), "status", status)
+    before = read_keys(damaged.client, damaged.keyspace)
+    assert damaged.cancel("j") == "malformed"
+    assert read_keys(damaged.client, damaged.keyspace) == before
+
+
 def test_requeue_is_a_fresh_start(t: Transitions) -> None:
     """Attempts, crashes, error, owner and TTL are gone, history stays; it is due in its own queue (T12)."""
     job = t.start("j", queue_name="default", unique_key="u")

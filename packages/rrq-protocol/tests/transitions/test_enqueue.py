@@ -211,6 +211,13 @@ def test_a_rate_limit_lets_one_through(t: Transitions) -> None:
     assert t.client.pttl(t.keyspace.rate_limit("acct")) == pytest.approx(60_000, abs=5000)
 
 
+def test_a_rate_limit_that_is_something_else_is_told(damaged: Transitions) -> None:
+    """A key without an end would limit for ever, and nobody would know why."""
+    damaged.client.lpush(damaged.keyspace.rate_limit("acct"), "x")
+    assert kinds(damaged.enqueue(Job("f"), guard=Guard("rate_limit", "acct", 60))) == [EnqueueKind.WRONG_TYPE]
+    assert damaged.queued() == []
+
+
 def test_debounced_calls_gather_in_one_job(t: Transitions) -> None:
     """The pending job of a key takes the newest payload and time; once it has started, a new one begins."""
     guard = Guard("debounce", "doc", 60)

@@ -80,13 +80,15 @@ def test_what_is_no_log_starts_anew(t: Transitions, text: str) -> None:
     assert [entry.worker for entry in _log(t)] == ["a"]
 
 
-def test_a_very_large_log_stays_as_it_is(t: Transitions) -> None:
-    """A recovery copies no megabytes: beyond 64 KiB an attempt is in the count of crashes only."""
+@pytest.mark.parametrize(("count", "size", "kept"), [(10, 10_000, 10), (10, 50_000, 5), (1, 500_000, 0)])
+def test_of_a_very_large_log_the_latest_is_kept(t: Transitions, count: int, size: int, kept: int) -> None:
+    """A recovery copies no megabytes, and the attempt that was lost is told of whatever was told before."""
     t.add("j")
-    t.client.hset(t.keyspace.job("j"), "attempts_log", _entries(10, 10_000))
+    t.client.hset(t.keyspace.job("j"), "attempts_log", _entries(count, size))
     _lose(t)
-    assert t.record("j")["attempts_log"].encode() == _entries(10, 10_000)
-    assert t.record("j")["crash_count"] == "1"
+    log = _log(t)
+    assert [entry.attempt for entry in log[:-1]] == list(range(count))[count - kept :]
+    assert (log[-1].worker, log[-1].type) == ("a", "crash")
 
 
 @pytest.mark.parametrize("retries", ["x", "1e300", "-7", '1,"worker":"b"'])

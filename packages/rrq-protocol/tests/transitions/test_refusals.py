@@ -190,6 +190,15 @@ def test_who_may_not_announce_an_end_makes_it_all_the_same(
             assert t.audit() == ()
 
 
+def test_a_full_memory_holds_up_no_pause(full: tuple[Transitions, Callable[[bool], Any]]) -> None:
+    """Nor a resume: it is when memory is full that somebody wants to stop a queue."""
+    t, fill = full
+    fill(True)
+    assert t.run(transitions.pause(t.keyspace, "default")).reply.value == "paused"
+    assert t.run(transitions.resume(t.keyspace, "default")).reply.value == "resumed"
+    fill(False)
+
+
 @pytest.mark.parametrize("denied", ["zadd", "hset"])
 def test_an_enqueue_that_lacks_a_right_halfway_is_no_accepted_job(
     own_redis: RedisServer, keyspace: Keyspace, denied: str

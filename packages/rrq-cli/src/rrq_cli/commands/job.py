@@ -141,8 +141,8 @@ def trace(options: GlobalOptions, job_id: str) -> int:
 def cancel(options: GlobalOptions, job_id: str) -> int:
     """Cancel a job: one that waits at once, one that runs by asking its orchestrator.
 
-    JSON: {"id", "result": "cancelled" | "requested" | "finished" | "gone" | "wrong_type"}; exit code 1 for
-    the last three
+    JSON: {"id", "result": "cancelled" | "requested" | "finished" | "gone" | "malformed" | "wrong_type"}; exit
+    code 1 for the last four
     """
     from rrq_protocol import transitions, validate_job_id
     from rrq_protocol.transitions import CancelReply
@@ -152,6 +152,7 @@ def cancel(options: GlobalOptions, job_id: str) -> int:
         CancelReply.REQUESTED: "is running; its orchestrator was asked to cancel it",
         CancelReply.FINISHED: "had ended before; nothing was changed",
         CancelReply.GONE: "is not there; finished jobs are kept for a time only",
+        CancelReply.MALFORMED: "has no status that is one, so nothing was changed; `rrq doctor` says more",
         CancelReply.WRONG_TYPE: "is no job record: its key holds something else",
     }
     name = validate_job_id(job_id)

@@ -32,6 +32,9 @@ def purge_queue(
     (card,) = store.ask(("ZCARD", key))
     if (problem := key_problem(card, "sorted set")) is not None:
         return Purged(problem=problem)
+    if card:
+        # Strangers' queues may be unknown, and their records name none: entries are looked for in known ones.
+        store.ask(("SADD", store.keys.queues, name))
     left = card if most is None else min(card, most)
     answers: Counter[str] = Counter()
     stay = 0  # entries that could not be deleted; the next batch begins after them

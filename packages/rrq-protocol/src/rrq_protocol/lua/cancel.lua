@@ -7,7 +7,8 @@ ARGV[1] key prefix  ARGV[2] job id  ARGV[3] now in ms, empty = server time  ARGV
 ARGV[5] reason  ARGV[6] "1" = write job events
 The queue is read from the record; control list, channel, locks and counters are spelled from the prefix as in
   keys.py.
-Returns "cancelled", "requested", "finished" (terminal before), "gone" (no such job) or "wrong_type"
+Returns "cancelled", "requested", "finished" (terminal before), "gone" (no such job), "malformed" (its status is none)
+  or "wrong_type"
 Invariant: status and queue entry change together (I1); the unique key goes with the job (I9). Starts with a
   removal: works when memory is full (6.5).
 ]]
@@ -19,8 +20,8 @@ Invariant: status and queue entry change together (I1); the unique key goes with
 local prefix, job_id, now = ARGV[1], ARGV[2], clock_ms(ARGV[3])
 local held = redis.pcall("HMGET", KEYS[1], "status", "queue_name", "worker_id", "claim_seq", "job_unique_key")
 if is_wrong_type(held) then return "wrong_type" end
-local status, queue = held[1], queue_of(prefix, held[2])
-if not status then return "gone" end
+local status = held[1]
+if not status then return redis.call("EXISTS", KEYS[1]) == 1 and "malformed" or "gone" end
 if status == "ACTIVE" then
   -- Asked again, there is still one request: the one before may have been lost with its reader.
   local control = prefix .. ":ctl:" .. (held[3] or "")
@@ -31,8 +32,9 @@ if status == "ACTIVE" then
   redis.pcall("EXPIRE", control, 3600)
   return "requested"
 end
-if status ~= "PENDING" and status ~= "RETRYING" then return "finished" end
-redis.pcall("ZREM", prefix .. ":queue:" .. queue, job_id)
+if is_terminal(status) then return "finished" end
+if status ~= "PENDING" and status ~= "RETRYING" then return "malformed" end
+local queue = take_from_queue(prefix, held[2], job_id)
 redis.call("HSET", KEYS[1], "status", "CANCELLED", "last_error", ARGV[5], "completion_time", rfc3339(now))
 keep_for(KEYS[1], ARGV[4])
 release_unique(prefix, job_id, held[5])

@@ -191,7 +191,10 @@ local function accept_guarded(r, due, size)
   local other = standing(r, due, size)
   if other then return other end
   if r.guard == "rate_limit" then
-    if not redis.call("SET", prefix .. ":rate_limit:" .. r.guard_key, r.id, "NX", "PX", r.guard_ttl) then
+    local key = prefix .. ":rate_limit:" .. r.guard_key
+    if not redis.call("SET", key, r.id, "NX", "PX", r.guard_ttl) then
+      -- One of another type has no end: no job would ever be accepted.
+      if redis.call("TYPE", key).ok ~= "string" then return { "wrong_type", r.id } end
       return { "rate_limited", "" }
     end
   end

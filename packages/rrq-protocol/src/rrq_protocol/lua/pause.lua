@@ -6,12 +6,13 @@ ARGV[1] key prefix  ARGV[2] queue  ARGV[3] "pause" or "resume"  ARGV[4] now in m
 The wake list is spelled from the prefix as in keys.py.
 Returns {"paused" or "resumed" or "already", jobs in the queue}
 Invariant: no job changes; jobs that became due during the pause wake an idle orchestrator at its end, as if
-  they were due now.
+  they were due now. Starts with a removal: works when memory is full (RELIABILITY.md 6.5).
 ]]
 --@include clock
 --@include wake
 local prefix, queue, asked, now = ARGV[1], ARGV[2], ARGV[3], clock_ms(ARGV[4])
 local changed, answer
+redis.pcall("SREM", KEYS[1], "")
 if asked == "pause" then
   changed, answer = redis.call("SADD", KEYS[1], queue), "paused"
 else

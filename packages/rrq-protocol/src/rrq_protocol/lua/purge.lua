@@ -35,9 +35,7 @@ local function purge(job_id, place)
     if own and own ~= KEYS[1] then redis.pcall("LREM", own, 0, job_id) end
   end
   if not is_terminal(status) then
-    local queue = queue_of(prefix, held[2])
-    redis.pcall("ZREM", prefix .. ":queue:" .. queue, job_id)
-    count(queue, "purged", 1)
+    count(take_from_queue(prefix, held[2], job_id), "purged", 1)
   end
   release_unique(prefix, job_id, held[3])
   redis.call("DEL", job_key, prefix .. ":events:job:" .. job_id)

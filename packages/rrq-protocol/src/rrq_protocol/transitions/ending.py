@@ -13,12 +13,15 @@ __all__ = ["CancelReply", "RequeueReply", "cancel", "purge", "requeue"]
 
 
 class CancelReply(StrEnum):
-    """``CANCELLED`` at once, ``REQUESTED`` of its orchestrator, ``FINISHED`` before, ``GONE``: no job."""
+    """``CANCELLED`` at once, ``REQUESTED`` of its orchestrator, ``FINISHED`` before, ``GONE``: no job,
+    ``MALFORMED``: its record has no status, or one that is none; nothing was changed.
+    """
 
     CANCELLED = "cancelled"
     REQUESTED = "requested"
     FINISHED = "finished"
     GONE = "gone"
+    MALFORMED = "malformed"
     WRONG_TYPE = "wrong_type"
 
 

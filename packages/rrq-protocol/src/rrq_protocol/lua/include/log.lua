@@ -1,16 +1,21 @@
 --[[
 include/log: a bounded list of attempts, as `attempts_log` and `releases_log` are.
 ]]
-local LOG_BYTES = 65536
+local LOG_BYTES = 262144
 
 -- The log with one more entry, the oldest ones going first once it has `most`. It is not parsed, which would take
--- long and change numbers: quotes inside of texts are escaped, so this mark stands between entries only. A log that
--- is large already stays as it is, and what is none starts anew.
+-- long and change numbers: quotes inside of texts are escaped, so this mark stands between entries only. Of a log
+-- that is larger than any of ours the latest entries are kept, and what is none starts anew.
 local function logged(log, entry, most)
   if not log or string.sub(log, 1, 12) ~= '[{"attempt":' or string.sub(log, -2) ~= "}]" then
     return "[" .. entry .. "]"
   end
-  if #log > LOG_BYTES then return log end
+  if #log > LOG_BYTES then
+    log = string.sub(log, -LOG_BYTES)
+    local first = string.find(log, ',{"attempt":', 1, true)
+    if not first then return "[" .. entry .. "]" end
+    log = "[" .. string.sub(log, first + 1)
+  end
   local starts, at = { 2 }, string.find(log, ',{"attempt":', 1, true)
   while at do
     starts[#starts + 1] = at + 1

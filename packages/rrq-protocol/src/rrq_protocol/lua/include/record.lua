@@ -38,6 +38,18 @@ local function put_in_queue(prefix, queue, due, job_id)
   if is_wrong_type(added) then quarantine(prefix, job_id) end
 end
 
+-- Take a waiting job out of its queue, and return which that was. A stranger's record may name another one, or none:
+-- then it is looked for in all that are known.
+local function take_from_queue(prefix, named, job_id)
+  local queue = queue_of(prefix, named)
+  if redis.pcall("ZREM", prefix .. ":queue:" .. queue, job_id) == 1 then return queue end
+  local known, found = redis.pcall("SMEMBERS", prefix .. ":queues"), nil
+  for _, each in ipairs(known) do
+    if redis.pcall("ZREM", prefix .. ":queue:" .. each, job_id) == 1 then found = each end
+  end
+  return found or queue
+end
+
 -- Lua unpacks only so many values at once.
 local function remove_members(key, members)
   for first = 1, #members, 1000 do

@@ -47,12 +47,12 @@ WITHOUT: dict[str, tuple[tuple[str, str], ...]] = {
         # No token is read, judged or written, and no owner.
         ('local FIELDS = { "status", "claim_seq", ', 'local FIELDS = { "status", '),
         (
-            "local STATUS, SEQ, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 5, 9",
-            "local STATUS, QUEUE_NAME, FUNCTION, PARAMS, TIMEOUT = 1, 2, 3, 4, 8",
+            "local STATUS, SEQ, QUEUE_NAME, FUNCTION, TIMEOUT = 1, 2, 3, 4, 9",
+            "local STATUS, QUEUE_NAME, FUNCTION, TIMEOUT = 1, 2, 3, 8",
         ),
         (
-            "local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 13, 14, 15, 16, 17, 18, 19",
-            "local TRACE, CORRELATION, LOG, CANCEL, SUSPECT, ID, UNIQUE = 12, 13, 14, 15, 16, 17, 18",
+            "local CANCEL, SUSPECT, ID, UNIQUE = 16, 17, 18, 19",
+            "local CANCEL, SUSPECT, ID, UNIQUE = 15, 16, 17, 18",
         ),
         (
             """\

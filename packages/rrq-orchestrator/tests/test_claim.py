@@ -8,9 +8,8 @@ import pytest
 
 from rrq_orchestrator.claim import ClaimPlan
 from rrq_orchestrator.errors import RedisGone
-from rrq_orchestrator.plan import claim_plan
 from rrq_orchestrator.store import RedisLink
-from rrq_protocol import Job, JobStatus, ScriptCall, Settings, SystemClock
+from rrq_protocol import Job, JobStatus, ScriptCall, SystemClock
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, SettleReply, claim, fence
 from support.claiming import PATIENT, Claiming
 from support.orchestrating import WITHIN_S, Bench, StandInPlaces, StandInRunner, T, succeeded
@@ -90,21 +89,6 @@ async def test_concurrency_caps_all_runners_together(bench: Bench) -> None:
         await claiming.loop.passes.next()
     await claiming.loop.passes.next()
     assert len(bench.runner.open) + len(other.open) == 3
-    await claiming.stop()
-
-
-async def test_what_a_claim_clears_away_has_its_event(bench: Bench) -> None:
-    """Waiters of the public line hear of it, where the settings say so (I12)."""
-    await bench.register()
-    for name in ("malformed", "cancelled"):
-        await bench.enqueue(Job("work", job_id=name))
-    await bench.client.hdel(bench.keyspace.job("malformed"), "function_name")
-    await bench.client.hset(bench.keyspace.job("cancelled"), "cancel_requested_at", "now")
-    settings = Settings(job_events=True)
-    claiming = Claiming(bench, claim_plan(settings, burst=False))
-    await claiming.loop.passes.next()
-    for name in ("malformed", "cancelled"):
-        assert await bench.client.xlen(bench.keyspace.events(name)) == 1
     await claiming.stop()
 
 

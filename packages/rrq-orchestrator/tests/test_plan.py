@@ -9,7 +9,9 @@ from rrq_orchestrator.plan import (
     recovery_policy,
     routes,
 )
-from rrq_protocol import RunnerConfig, Settings
+from rrq_protocol import Job, RunnerConfig, Settings
+from support.claiming import Claiming
+from support.orchestrating import Bench
 
 
 def test_routes() -> None:
@@ -56,3 +58,19 @@ def test_reports_come_often_enough(interval: float, buffer: float, lease: float,
         lease_seconds=lease, lease_beat_seconds=2,
     )  # fmt: skip
     assert heartbeat_times(settings).report_beats == beats
+
+
+@pytest.mark.anyio
+async def test_what_a_claim_clears_away_has_its_event(bench: Bench) -> None:
+    """Waiters of the public line hear of it, where the settings say so (I12)."""
+    await bench.register()
+    for name in ("malformed", "cancelled"):
+        await bench.enqueue(Job("work", job_id=name))
+    await bench.client.hdel(bench.keyspace.job("malformed"), "function_name")
+    await bench.client.hset(bench.keyspace.job("cancelled"), "cancel_requested_at", "now")
+    settings = Settings(job_events=True)
+    claiming = Claiming(bench, claim_plan(settings, burst=False))
+    await claiming.loop.passes.next()
+    for name in ("malformed", "cancelled"):
+        assert await bench.client.xlen(bench.keyspace.events(name)) == 1
+    await claiming.stop()

@@ -2,10 +2,19 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from rrq_protocol import Job
-from rrq_protocol.transitions import EnqueueReply, Guard, PreparedJob, SettleKind, enqueue, prepare
+from rrq_protocol.transitions import (
+    EnqueueKind,
+    EnqueueReply,
+    Guard,
+    PreparedJob,
+    SettleKind,
+    enqueue,
+    prepare,
+)
 from support.audit import read_keys
 from support.transitions import Transitions
 
@@ -120,3 +129,44 @@ def test_an_odd_note_is_none(t: Transitions, kept: str | None) -> None:
     assert told(t, call) == ("updated", "j")
     assert told(t, call) == ("updated", "j")
     assert ran(t) == [b'{"n":2}']
+
+
+@pytest.mark.parametrize("guard", [Guard("debounce", "doc", 60), Guard("reschedule")])
+def test_a_moved_job_has_all_its_attempts(t: Transitions, guard: Guard) -> None:
+    """What was spent before it was given back is not charged to the new request, whose limit may be lower."""
+    t.register("a")
+    t.enqueue(Job("f", {"n": 1}, job_id="j", max_retries=5), guard=guard)
+    for kind in (SettleKind.RETRY, SettleKind.RETRY, SettleKind.RELEASE):
+        t.end(t.claim().jobs[0], kind)
+    own_id = "j" if guard.kind == "reschedule" else None
+    assert (
+        t.enqueue(Job("f", {"n": 2}, job_id=own_id, max_retries=1), guard=guard)[0].kind
+        is EnqueueKind.UPDATED
+    )
+    (job,) = t.claim().jobs
+    assert (job.id, bytes(job.params), job.current_retries, job.max_retries) == ("j", b'{"n":2}', 0, 1)
+
+
+def test_a_debounced_job_gathers_until_it_starts(t: Transitions) -> None:
+    """Also behind a backlog, past its due time, and where that is later than the period says."""
+    t.register("a")
+    guard = Guard("debounce", "doc", 1)
+    for n, later_s in ((1, 1), (2, 1), (3, 60)):
+        t.enqueue(Job("f", {"n": n}, job_id=f"j{n}", defer_by=later_s), guard=guard)
+        t.client.pexpire(t.keyspace.debounce("doc"), t.client.pttl(t.keyspace.debounce("doc")) - 3_600_000)
+    assert t.queued() == ["j1"]
+    t.now_ms += 61_000
+    (job,) = t.claim().jobs
+    assert bytes(job.params) == b'{"n":3}'
+    assert t.enqueue(Job("f", {"n": 4}, job_id="j4"), guard=guard)[0].kind is EnqueueKind.CREATED
+
+
+@pytest.mark.parametrize("trace", [{"traceparent": "new"}, None])
+def test_a_moved_job_has_the_contexts_of_the_call(t: Transitions, trace: dict[str, str] | None) -> None:
+    """Its attempts belong to the trace of the call whose payload they run; to none, if that had none."""
+    guard = Guard("debounce", "doc", 60)
+    t.enqueue(Job("f", trace_context={"traceparent": "old"}, correlation_context={"a": "old"}), guard=guard)
+    t.enqueue(Job("f", trace_context=trace, correlation_context=trace), guard=guard)
+    (record,) = (t.parsed(job_id) for job_id in t.queued())
+    stored = None if trace is None else msgspec.json.encode(trace).decode()
+    assert (record.trace_context, record.correlation_context) == (stored, stored)

@@ -127,20 +127,6 @@ def test_a_long_row_of_full_runners_hides_nothing(t: Transitions) -> None:
     assert t.claim(wanted=1, free={"slow": 0}, after=f"{NOON_MS - 10} 400").queues[0].skipped == 0
 
 
-@pytest.mark.parametrize(
-    "field", ["function_name", "enqueue_time", "max_retries", "result_ttl_seconds", "dlq_name", "crash_count"]
-)
-def test_no_field_makes_a_reply_too_large(damaged: Transitions, field: str) -> None:
-    """Where strangers' records are large, whatever makes them so, a call takes fewer of them."""
-    damaged.register("a")
-    for n in range(4):
-        foreign(damaged, f"j{n}", **{field: "x" * 3 * 1024 * 1024})
-    claim = damaged.claim()
-    assert (len(claim.jobs) + len(claim.malformed), claim.queues[0].claimed) == (3, 3)
-    assert damaged.queued() == ["j3"]
-    assert damaged.claim().queues[0].claimed == 1
-
-
 def test_the_reply_is_bounded(t: Transitions) -> None:
     """Big payloads end a batch early; the rest is there for the next call, and somebody is woken for it."""
     t.register("a")

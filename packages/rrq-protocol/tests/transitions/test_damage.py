@@ -184,3 +184,18 @@ def test_without_the_lists_of_leases_a_person_has_to_act(damaged: Transitions, k
             t.fence("a")
         assert t.client.zscore(t.keyspace.workers, "a") is not None
     assert classify_reply(str(caught.value)) is RedisFault.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    "field", ["function_name", "enqueue_time", "max_retries", "result_ttl_seconds", "dlq_name", "crash_count"]
+)
+def test_no_field_makes_a_reply_too_large(damaged: Transitions, field: str) -> None:
+    """Where strangers' records are large, whatever makes them so, a call takes fewer of them."""
+    damaged.register("a")
+    for n in range(4):
+        damaged.add(f"j{n}")
+        damaged.client.hset(damaged.keyspace.job(f"j{n}"), field, "x" * 3 * 1024 * 1024)
+    claim = damaged.claim()
+    assert (len(claim.jobs) + len(claim.malformed), claim.queues[0].claimed) == (3, 3)
+    assert damaged.queued() == ["j3"]
+    assert damaged.claim().queues[0].claimed == 1

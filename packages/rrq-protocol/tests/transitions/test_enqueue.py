@@ -5,7 +5,6 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
 from rrq_protocol import InvalidJob, Job, Keyspace, PayloadTooLarge, new_job_id, parse_record, transitions
@@ -246,46 +245,6 @@ def test_a_pending_job_can_be_moved(t: Transitions) -> None:
     assert kinds(t.enqueue(moved, guard=Guard("reschedule"))) == [EXISTS]
     assert kinds(t.enqueue(Job("f", {"n": 3}, job_id="j"), guard=Guard("reschedule"))) == [TAKEN]
     assert kinds(t.enqueue(Job("f", job_id="new"), guard=Guard("reschedule"))) == [CREATED]
-
-
-@pytest.mark.parametrize("guard", [Guard("debounce", "doc", 60), Guard("reschedule")])
-def test_a_moved_job_has_all_its_attempts(t: Transitions, guard: Guard) -> None:
-    """What was spent before it was given back is not charged to the new request, whose limit may be lower."""
-    t.register("a")
-    t.enqueue(Job("f", {"n": 1}, job_id="j", max_retries=5), guard=guard)
-    for kind in (SettleKind.RETRY, SettleKind.RETRY, SettleKind.RELEASE):
-        t.end(t.claim().jobs[0], kind)
-    own_id = "j" if guard.kind == "reschedule" else None
-    assert kinds(t.enqueue(Job("f", {"n": 2}, job_id=own_id, max_retries=1), guard=guard)) == [
-        EnqueueKind.UPDATED
-    ]
-    (job,) = t.claim().jobs
-    assert (job.id, bytes(job.params), job.current_retries, job.max_retries) == ("j", b'{"n":2}', 0, 1)
-
-
-def test_a_debounced_job_gathers_until_it_starts(t: Transitions) -> None:
-    """Also behind a backlog, past its due time, and where that is later than the period says."""
-    t.register("a")
-    guard = Guard("debounce", "doc", 1)
-    for n, later in ((1, {"defer_by": 1}), (2, {"defer_by": 1}), (3, {"defer_by": 60})):
-        t.enqueue(Job("f", {"n": n}, job_id=f"j{n}", **later), guard=guard)
-        t.client.pexpire(t.keyspace.debounce("doc"), t.client.pttl(t.keyspace.debounce("doc")) - 3_600_000)
-    assert t.queued() == ["j1"]
-    t.now_ms += 61_000
-    (job,) = t.claim().jobs
-    assert bytes(job.params) == b'{"n":3}'
-    assert kinds(t.enqueue(Job("f", {"n": 4}, job_id="j4"), guard=guard)) == [CREATED]
-
-
-@pytest.mark.parametrize("trace", [{"traceparent": "new"}, None])
-def test_a_moved_job_has_the_contexts_of_the_call(t: Transitions, trace: dict[str, str] | None) -> None:
-    """Its attempts belong to the trace of the call whose payload they run; to none, if that had none."""
-    guard = Guard("debounce", "doc", 60)
-    t.enqueue(Job("f", trace_context={"traceparent": "old"}, correlation_context={"a": "old"}), guard=guard)
-    t.enqueue(Job("f", trace_context=trace, correlation_context=trace), guard=guard)
-    (record,) = (t.parsed(job_id) for job_id in t.queued())
-    stored = None if trace is None else msgspec.json.encode(trace).decode()
-    assert (record.trace_context, record.correlation_context) == (stored, stored)
 
 
 @pytest.mark.parametrize("n", [1, 2])

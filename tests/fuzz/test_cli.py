@@ -61,7 +61,6 @@ READING = (
     ("top", "--json"),
     ("worker", "list"),
     ("worker", "drain", "--all"),
-    ("doctor",),
     ("doctor", "--repair"),
 )
 # Of another wheel; its lines are as long as they are.

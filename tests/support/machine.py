@@ -353,9 +353,9 @@ class Calls(RuleBasedStateMachine):
         """Nothing is broken. The evidence is of the job ``seen``, which may be another one."""
         model = self.world.model
         made = [Repair(kind, job_id, model.evidence(seen), place) for kind, job_id, place in repairs]
-        # REAP has no job, so it has no evidence that could be wrong.
-        idle = Repair(RepairKind.REAP, place="nobody")
-        self.world.repair([idle if each.kind is RepairKind.REAP else each for each in made])
+        # These have no job, so they have no evidence that could be wrong.
+        idle = {kind: Repair(kind, place="nobody") for kind in (RepairKind.REAP, RepairKind.COUNTERS)}
+        self.world.repair([idle.get(each.kind, each) for each in made])
 
     @_some_jobs
     @rule(which=st.integers(0, 20))

@@ -276,8 +276,8 @@ def _named() -> Iterator[Mutant]:
         "recover-owner",
         "a dead orchestrator's list is believed, whoever holds the job by now",
         _RECOVER,
-        'if is_wrong_type(held) or held[1] ~= "ACTIVE" or held[2] ~= dead then',
-        'if is_wrong_type(held) or held[1] ~= "ACTIVE" then',
+        'if is_wrong_type(held) or (held[1] or "ACTIVE") ~= "ACTIVE" or held[2] ~= dead then',
+        'if is_wrong_type(held) or (held[1] or "ACTIVE") ~= "ACTIVE" then',
         "test_lease.py::test_entries_of_others_are_dropped_not_taken",
     )
     yield _lua(
@@ -324,9 +324,17 @@ def _named() -> Iterator[Mutant]:
         "repeat",
         "the repeat of an end whose answer was lost is taken for another end",
         _SETTLE,
-        'if held[STATUS] ~= "ACTIVE" or taken[id] then return "already" end',
-        'if taken[id] then return "already" end',
+        'if held[STATUS] ~= "ACTIVE" and not lost_its_status(id, held[STATUS]) then return "already" end',
+        "",
         "test_settle.py::test_settling_again_changes_nothing",
+    )
+    yield _lua(
+        "repeat-without-status",
+        "the repeat of an end is taken for another one where the status is gone by then",
+        _SETTLE,
+        'return not status and type(redis.pcall("ZSCORE", KEYS[1], id)) == "string"',
+        "return not status",
+        "test_settle.py::test_an_end_is_written_once_though_the_status_is_gone",
     )
     yield _lua(
         "repeat-enqueue",

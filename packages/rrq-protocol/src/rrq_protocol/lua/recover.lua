@@ -65,7 +65,8 @@ local function take_back(job_id)
   local started = redis.call("ZSCORE", KEYS[3], job_id)
   redis.call("ZREM", KEYS[3], job_id)
   unlock(job_id)
-  if is_wrong_type(held) or held[1] ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
+  -- One whose status a stranger took away is the dead one's like any other: its end would have left this set.
+  if is_wrong_type(held) or (held[1] or "ACTIVE") ~= "ACTIVE" or held[2] ~= dead then return drop(job_id, held) end
   local queue, crash_count = queue_of(prefix, held[4]), plus_one(held[3])
   local crashes = tonumber(crash_count)
   local function told(retry_at, message)

@@ -15,10 +15,10 @@ ARGV[5] "1" = upstream locks were written (compat_job_locks)  ARGV[6..] records 
 The keys of jobs, queues, DLQs, wake lists, locks, channels and counters are spelled from the prefix as in
   keys.py.
 Returns one of "ok", "already", "stale", "gone", "wrong_type" per record, in order
-Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6), and was
-  claimed at that time, for the numbers of a record that was deleted and made anew begin again; whatever
-  happens to a record, its neighbours are settled (I15). The first write is a removal, which Redis allows when
-  memory is full (RELIABILITY.md 6.5).
+Invariant: a job is written only while its hash names this orchestrator and this claim_seq (I6), is ACTIVE, or has
+  no status and is in the active set, and was claimed at that time, for the numbers of a record that was deleted
+  and made anew begin again; whatever happens to a record, its neighbours are settled (I15). The first write is a
+  removal, which Redis allows when memory is full (RELIABILITY.md 6.5).
 ]]
 --@include clock
 --@include record
@@ -135,6 +135,12 @@ local function settle(r)
   return apply[r.kind](r)
 end
 
+-- A stranger took the status away. Whoever ended the attempt also took it out of our active set, so while it is
+-- there nobody did, and a repeat of this end finds it gone (I16).
+local function lost_its_status(id, status)
+  return not status and type(redis.pcall("ZSCORE", KEYS[1], id)) == "string"
+end
+
 -- What the attempt's owner is told; "ok" when it is the caller. Nothing is written here.
 local function answer_for(id, seq, started, held, queue)
   if is_wrong_type(held) then
@@ -151,7 +157,8 @@ local function answer_for(id, seq, started, held, queue)
   end
   if (held[SEQ] or "") ~= seq then return "stale" end
   if started ~= "" and held[STARTED] ~= started then return "stale" end
-  if held[STATUS] ~= "ACTIVE" or taken[id] then return "already" end
+  if taken[id] then return "already" end
+  if held[STATUS] ~= "ACTIVE" and not lost_its_status(id, held[STATUS]) then return "already" end
   taken[id] = true
   ended[#ended + 1] = id
   return "ok"

@@ -15,7 +15,9 @@ KEYS = Keyspace("{shop}*")
         (KEYS.dlq("d"), "dlq", "d"), (KEYS.events("j"), "events", "j"),
         (KEYS.idempotency("k"), "idempotency", "k"), (KEYS.lock_unique("k"), "unique", "k"),
         (KEYS.stats_minute("q", 5), "stats", "q:5"), (KEYS.workers, "workers", ""), (KEYS.dlqs, "dlqs", ""),
-        (KEYS.quarantine, "quarantine", ""),
+        (KEYS.quarantine, "quarantine", ""), (KEYS.lock_job("j"), "lock", "j"),
+        (KEYS.rate_limit("k"), "rate_limit", "k"), (KEYS.debounce("k"), "debounce", "k"),
+        (KEYS.debounced("k"), "debounced", "k"), (KEYS.rescored("q"), "rescored", "q"),
     ],
 )  # fmt: skip
 def test_keys_are_sorted(key: str, family: str, name: str) -> None:
@@ -26,10 +28,10 @@ def test_keys_are_sorted(key: str, family: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [KEYS.lock_job("j"), KEYS.rate_limit("k"), "{shop}*:job", "{shop}*:workers:x"]
+    "key", ["{shop}*:lock:other:j", "{shop}*:lock", "{shop}*:elsewhere:k", "{shop}*:job", "{shop}*:workers:x"]
 )
 def test_other_keys_have_no_family(key: str) -> None:
-    """Guards, locks of the public line and what only looks alike are not judged."""
+    """What only looks alike is not judged."""
     assert Families(KEYS).of(key) is None
 
 

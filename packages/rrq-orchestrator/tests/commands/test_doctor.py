@@ -112,8 +112,27 @@ def test_a_warning_counts_unless_only_errors_do(t: Transitions, call: Callable[.
         ("I10", "warning", lambda r, k: r.hset(k.job("p"), "crash_count", "99")),
         ("F40", "warning", lambda r, k: r.rpush(k.quarantine, "x")),
         ("I10", "error", lambda r, k: r.hset(k.job("p"), "current_retries", "99")),
+        ("I3", "error", lambda r, k: r.hdel(k.job("a"), "status")),
+        ("I5", "error", lambda r, k: r.hdel(k.job("a"), "claim_seq")),
+        ("I5", "error", lambda r, k: r.hset(k.job("a"), "claim_seq", "0")),
+        ("F40", "error", lambda r, k: r.rpush(k.lock_job("p"), "x")),
+        ("F40", "error", lambda r, k: r.rpush(k.debounce("k"), "x")),
+        ("F40", "error", lambda r, k: r.hset(k.rate_limit("k"), "x", "y")),
+        ("F40", "error", lambda r, k: r.rpush(k.debounced("k"), "x")),
     ],
-    ids=["lost", "crashes", "set aside", "retries"],
+    ids=[
+        "lost",
+        "crashes",
+        "set aside",
+        "retries",
+        "no status",
+        "no claim",
+        "claim 0",
+        "lock",
+        "debounce",
+        "rate limit",
+        "calls",
+    ],
 )
 def test_every_finding_counts(
     t: Transitions, call: Callable[..., Result], rule: str, level: str, damage: Break
@@ -123,6 +142,13 @@ def test_every_finding_counts(
     said = call("--json")
     assert (rule, level) in {(each["rule"], each["level"]) for each in json.loads(said.stdout)["findings"]}
     assert (said.exit_code, call("--errors-only").exit_code) == (1, int(level == "error"))
+
+
+def test_the_public_line_numbers_no_claims(t: Transitions, call: Callable[..., Result]) -> None:
+    """A job that an orchestrator of theirs runs has no claim_seq, and is in order: theirs has no lease."""
+    t.client.zrem(t.keyspace.workers, "a")
+    t.client.hdel(t.keyspace.job("a"), "claim_seq")
+    assert call().exit_code == 0
 
 
 def test_doubts_about_the_server_count(

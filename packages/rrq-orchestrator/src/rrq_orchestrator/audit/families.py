@@ -1,7 +1,5 @@
 """Which keys there are, by what they start with, and what type each must have."""
 
-from collections.abc import Mapping
-
 import msgspec
 
 from rrq_protocol import Keyspace
@@ -18,7 +16,7 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Families:
-    """The families of a keyspace; what only producers use (rate limits, debounces) is none of them."""
+    """The families of a keyspace."""
 
     def __init__(self, keyspace: Keyspace) -> None:
         prefix = f"{keyspace.prefix}:"
@@ -30,6 +28,11 @@ class Families:
             Family("events", keyspace.events(""), "stream"),
             Family("idempotency", keyspace.idempotency(""), "string"),
             Family("unique", keyspace.lock_unique(""), "string"),
+            Family("lock", keyspace.lock_job(""), "string"),
+            Family("rate_limit", keyspace.rate_limit(""), "string"),
+            Family("debounce", keyspace.debounce(""), "string"),
+            Family("debounced", keyspace.debounced(""), "string"),
+            Family("rescored", keyspace.rescored(""), "string"),
             Family("stats", keyspace.stats(""), "hash"),
             Family("health", keyspace.health(""), "string"),
             Family("control", keyspace.control(""), "list"),
@@ -44,19 +47,19 @@ class Families:
             Family("paused", keyspace.paused, "set"),
         )
         self._prefix = prefix
-        # By the first word behind the prefix; no two families share one but for `lock:`.
-        self._by_word: Mapping[str, Family] = {
-            family.start[len(prefix) :].partition(":")[0]: family for family in members
-        }
+        # By the first word behind the prefix; no two families share one but for `lock`.
+        self._by_word: dict[str, list[Family]] = {}
+        for family in members:
+            self._by_word.setdefault(family.start[len(prefix) :].partition(":")[0], []).append(family)
 
     def of(self, key: str) -> tuple[Family, str] | None:
         """Return the family of a key and the name that follows its start; None for any other key."""
-        family = self._by_word.get(key[len(self._prefix) :].partition(":")[0])
-        if family is None:
-            return None
-        if family.start.endswith(":"):
-            return (family, key[len(family.start) :]) if key.startswith(family.start) else None
-        return (family, "") if key == family.start else None
+        for family in self._by_word.get(key[len(self._prefix) :].partition(":")[0], ()):
+            if family.start.endswith(":") and key.startswith(family.start):
+                return family, key[len(family.start) :]
+            if key == family.start and not family.start.endswith(":"):
+                return family, ""
+        return None
 
 
 def pattern(prefix: str) -> str:

@@ -97,6 +97,10 @@ def record_problems(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterat
     if whole(seq) is None:
         # No end of its attempt can be told from another's.
         yield finding("I5", "a whole number as claim_seq", f"{seq!a:.40}")
+    elif status == JobStatus.ACTIVE.value and whole(seq) == 0 and (facts.leased or "claim_seq" in fields):
+        yield finding(
+            "I5", "the number of its claim as claim_seq", "'0'" if "claim_seq" in fields else "none"
+        )
     most = {"current_retries": whole(fields.get("max_retries", "")), "crash_count": rules.max_crashes}
     for name in (*COUNTERS, "max_retries"):
         number, limit = whole(fields.get(name, "0")), most.get(name)

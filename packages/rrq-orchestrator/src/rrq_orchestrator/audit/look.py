@@ -75,6 +75,7 @@ class Look:
         self._families = Families(keyspace)
         self._indexes: dict[str, set[str]] = {}
         self._listed: set[str] = set()
+        self._leased: frozenset[str] = frozenset()
         self._dead = DlqBook()
 
     def everything(self) -> Reading[Report]:
@@ -153,6 +154,7 @@ class Look:
             for reply, command in zip(replies, commands, strict=True)
             for name in value_of(reply, command, wrong_type=[])
         }
+        self._leased = frozenset(self._listed)
         # One of the public line is in neither list; while it lives it has a health report.
         strangers = sorted(self._indexes["active"] - self._listed)
         for start in range(0, len(strangers), self._step):
@@ -324,6 +326,7 @@ class Look:
                 dlqs=self._dead.places(job_id) if fields.get("status") == JobStatus.FAILED.value else (),
                 malformed=any(p == "@error" and text(v).startswith("malformed: ") for p, v in answers),
                 unrunnable=unfit.get(job_id, ""),
+                leased=fields.get("worker_id") in self._leased,
             )  # fmt: skip
             self._note(judge_job(facts, self._keys, self._rules), note)
 

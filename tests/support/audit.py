@@ -146,6 +146,8 @@ class _View:
                 (name, times) for name, ids in self.of("dlq").items() if (times := Counter(ids)[job_id])
             ),
             malformed=stored.value.get("last_error", "").startswith("malformed: "),
+            keyless=bool(fields.get("job_unique_key"))
+            and keyspace.idempotency(fields["job_unique_key"]) not in self.of("idempotency"),
             leased=fields.get("worker_id")
             in {*self.of("workers").get("", ()), *self.of("reaping").get("", ())},
         )

@@ -113,6 +113,21 @@ async def test_counters_that_do_not_add_up_are_made_good(
     assert await bench.client.hget(bench.keyspace.stats("default"), "lost") == str(lost).encode()
 
 
+async def test_a_lost_unique_key_is_taken_again(bench: Bench) -> None:
+    """By the job that has it, if it has not ended; where another job took it meanwhile it is left to that."""
+    first, second = await bench.enqueue(Job("work", unique_key="u"), Job("work", unique_key="v"))
+    key, other = bench.keyspace.idempotency("u"), bench.keyspace.idempotency("v")
+    await bench.client.delete(key, other)
+    (third,) = await bench.enqueue(Job("work", unique_key="v"))
+    diagnosis = await examination(bench, Waits()).diagnose(repair_after_s=20.0)
+    assert [(each.job_id, each.rule, reply) for each, reply in diagnosis.repairs] == [
+        (first, "I9", RepairReply.REPAIRED)
+    ]
+    assert diagnosis.findings == ()
+    assert await bench.client.get(key) == first.encode()
+    assert await bench.client.get(other) == third.encode() != second.encode()
+
+
 async def test_two_doctors_make_the_counters_good_once(bench: Bench) -> None:
     """The second finds that somebody was there before."""
     (job_id,) = await bench.enqueue(Job("work"))

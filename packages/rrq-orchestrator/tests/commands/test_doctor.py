@@ -68,6 +68,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("I8", "held without a record", lambda r, k: r.zadd(k.active("a"), {"ghost": 1})),
     ("I9", "keeps a unique key", lambda r, k: r.set(k.idempotency("u"), "c")),
     ("I9", "keeps a lock", lambda r, k: r.set(k.lock_unique("u"), "c")),
+    ("I9", "lost its key", lambda r, k: r.hset(k.job("p"), "job_unique_key", "u")),
     ("I11", "never due", lambda r, k: r.zadd(k.queue("default"), {"p": "inf"})),
 ]
 

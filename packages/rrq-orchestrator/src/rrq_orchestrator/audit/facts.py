@@ -73,6 +73,7 @@ class JobFacts(msgspec.Struct, frozen=True):
         malformed: Whether a claim found it unreadable and set it aside (F83); such a one is kept as it was.
         unrunnable: Why a claim will fail the job when its turn comes (F83), for one that waits and was looked
             at so closely; it begins with the field.
+        keyless: Whether the unique key it names is there for nobody.
         leased: Whether its ``worker_id`` has a lease, or had one; an orchestrator of the public line has none
             and numbers no claims.
     """
@@ -85,6 +86,7 @@ class JobFacts(msgspec.Struct, frozen=True):
     dlqs: tuple[tuple[str, int], ...] = ()
     malformed: bool = False
     unrunnable: str = ""
+    keyless: bool = False
     leased: bool = False
 
     @property

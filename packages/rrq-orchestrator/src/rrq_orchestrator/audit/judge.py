@@ -45,7 +45,7 @@ COUNTED = (*_ACCEPTED, *_ACCOUNTED)
 
 
 def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Finding]:
-    """Yield what is wrong with a record, and where it misses an entry (I1 to I5, I10)."""
+    """Yield what is wrong with a record, and where it misses an entry (I1 to I5, I9, I10)."""
     told = [] if facts.malformed else list(record_problems(facts, keyspace, rules))
     yield from told
     if facts.unrunnable and not any(each.rule in ("I3", "I5", "I10") for each in told):
@@ -54,6 +54,12 @@ def judge_job(facts: JobFacts, keyspace: Keyspace, rules: Rules) -> Iterator[Fin
             found=facts.unrunnable, job_id=facts.job_id, evidence=facts.evidence,
         )  # fmt: skip
     key, job_id, status = keyspace.job(facts.job_id), facts.job_id, facts.fields.get("status", "")
+    if status in LIVE and facts.keyless:
+        yield Finding(
+            rule="I9", key=key, expected=f"its unique key {facts.fields.get('job_unique_key')!a:.80} held",
+            found="it free", job_id=job_id, evidence=facts.evidence, level=Level.WARNING,
+            repair=Repair(RepairKind.KEY, job_id, facts.evidence),
+        )  # fmt: skip
     if status in WAITING and not facts.queues:
         named = queue_named(facts.fields.get("queue_name", ""), keyspace.prefix) or "default"
         repair = Repair(RepairKind.QUEUE, job_id, facts.evidence, due_ms=_due_ms(facts.fields))

@@ -22,7 +22,7 @@ from rrq_orchestrator.audit.batches import (
 )
 from rrq_orchestrator.audit.counters import counters
 from rrq_orchestrator.audit.dlq_book import DlqBook
-from rrq_orchestrator.audit.facts import FIELDS, WAITING, EntryFacts, JobFacts, Rules, Seen, queue_named
+from rrq_orchestrator.audit.facts import FIELDS, LIVE, WAITING, EntryFacts, JobFacts, Rules, Seen, queue_named
 from rrq_orchestrator.audit.families import Families, pattern
 from rrq_orchestrator.audit.findings import Finding, Report, Tally
 from rrq_orchestrator.audit.judge import (
@@ -43,7 +43,7 @@ __all__ = ["Look"]
 
 _EVENTS = 20
 _PAYLOADS_READ = 100_000
-_PLACES = ("@held", "@error", "@size")
+_PLACES = ("@held", "@error", "@size", "@key")
 _QUARANTINED = 100
 Note = Callable[[Finding], None]
 
@@ -326,6 +326,7 @@ class Look:
                 dlqs=self._dead.places(job_id) if fields.get("status") == JobStatus.FAILED.value else (),
                 malformed=any(p == "@error" and text(v).startswith("malformed: ") for p, v in answers),
                 unrunnable=unfit.get(job_id, ""),
+                keyless=("@key", 0) in answers,
                 leased=fields.get("worker_id") in self._leased,
             )  # fmt: skip
             self._note(judge_job(facts, self._keys, self._rules), note)
@@ -333,8 +334,12 @@ class Look:
     def _where(
         self, job_id: str, fields: dict[str, str], expires: bool
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield what to ask to judge a job, place and command: a queue, ``@held``, ``@size``, ``@error``."""
+        """Yield what to ask to judge a job, place and command: a queue, ``@held``, ``@size``, ``@error``,
+        ``@key``.
+        """
         status = fields.get("status")
+        if status in LIVE and (unique_key := fields.get("job_unique_key")):
+            yield "@key", ("EXISTS", raw(self._keys.idempotency(unique_key)))
         if status in WAITING:
             if self._payloads and self._unread:
                 self._unread -= 1

@@ -64,7 +64,7 @@ READING = (
     ("doctor", "--repair"),
 )
 # Of another wheel; its lines are as long as they are.
-ELSEWHERE = {("doctor",)}
+ELSEWHERE: set[tuple[str, ...]] = {("doctor",)}
 # What changes something, or looks at no key space.
 OTHERS = {
     ("completion",),

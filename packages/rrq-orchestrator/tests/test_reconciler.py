@@ -96,7 +96,12 @@ async def test_lost_indexes_are_made_again(bench: Bench, redis_client: "redis.Re
 async def test_a_foreign_record_stops_no_repair(bench: Bench) -> None:
     """Whatever stands in its fields, more digits than Python reads included: the others are put right."""
     await lose_the_indexes(bench)
-    many = {"status": "COMPLETED", "id": "bad", "function_name": "f", "enqueue_time": "2026-01-01T00:00:00Z"}
+    many: dict[Any, Any] = {
+        "status": "COMPLETED",
+        "id": "bad",
+        "function_name": "f",
+        "enqueue_time": "2026-01-01T00:00:00Z",
+    }
     many |= dict.fromkeys(("current_retries", "max_retries", "crash_count", "claim_seq"), "9" * 4301)
     await bench.client.hset(bench.keyspace.job("bad"), mapping=many)
     async with reconciling(bench) as case:

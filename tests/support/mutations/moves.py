@@ -40,6 +40,14 @@ def _keys() -> Iterator[Mutant]:
         "test_unique_keys.py::test_the_key_of_a_job_that_waits_long_is_renewed",
     )
     yield _lua(
+        "repeat-without-status",
+        "the repeat of an end is taken for another one where the status is gone by then",
+        "settle.lua",
+        'return not status and type(redis.pcall("ZSCORE", KEYS[1], id)) == "string"',
+        "return not status",
+        "test_lost_status.py::test_an_end_is_written_once_though_the_status_is_gone",
+    )
+    yield _lua(
         "unique-robbed",
         "a job takes its unique key back from the one that has it by now",
         "include/unique.lua",

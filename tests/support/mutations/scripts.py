@@ -329,14 +329,6 @@ def _named() -> Iterator[Mutant]:
         "test_settle.py::test_settling_again_changes_nothing",
     )
     yield _lua(
-        "repeat-without-status",
-        "the repeat of an end is taken for another one where the status is gone by then",
-        _SETTLE,
-        'return not status and type(redis.pcall("ZSCORE", KEYS[1], id)) == "string"',
-        "return not status",
-        "test_settle.py::test_an_end_is_written_once_though_the_status_is_gone",
-    )
-    yield _lua(
         "repeat-enqueue",
         "the repeat of an enqueue whose answer was lost is taken for another job",
         "enqueue.lua",

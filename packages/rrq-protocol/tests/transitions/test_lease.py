@@ -290,12 +290,3 @@ def test_a_job_without_a_queue_goes_to_the_default_one(t: Transitions) -> None:
     t.recover("a")
     assert t.queued() == ["j"]
     assert t.record("j")["queue_name"] == t.keyspace.queue("default")
-
-
-def test_a_job_whose_status_is_gone_is_taken_back(t: Transitions) -> None:
-    """It names the dead one and is in its set, so nobody ended it."""
-    t.start("j")
-    t.client.hdel(t.keyspace.job("j"), "status")
-    t.fence("a")
-    assert t.recover("a").recovered == 1
-    assert (t.record("j")["status"], t.queued()) == ("PENDING", ["j"])

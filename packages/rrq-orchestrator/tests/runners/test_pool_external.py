@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rrq_orchestrator.runners import LostCause
+from rrq_protocol import Hello, RunnerConnection
 from support.runner_pools import bench, fake_command, neighbouring_ports
 
 pytestmark = pytest.mark.anyio
@@ -183,3 +184,50 @@ async def test_a_runner_that_spoke_before_it_broke_has_crashed() -> None:
             pool.submit("held", "hold")
             runner.kill()
             assert (await pool.loss("held"))[0] is LostCause.CRASHED
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Break the connection at the first bytes that come."""
+    await reader.read(1)
+    writer.close()
+
+
+async def test_who_takes_the_place_of_a_runner_is_taken_for_it_twice() -> None:
+    """A runner that is restarted and dies before it answers has crashed. A stranger in its place does the
+    same: he is found out before his doing alone makes a dead letter.
+    """
+    port = neighbouring_ports()
+    config = {"mode": "external", "tcp_port": port, "cmd": None, "max_in_flight": 4}
+    async with bench(config) as pool:
+        runner, recorder = pool.runner, pool.recorder
+        with fake_runner(port) as process:
+            await recorder.until(lambda: runner.free == 4)
+            assert await pool.result("r", x=1) == {"x": 1}
+            process.kill()
+            process.wait()
+            await recorder.until(lambda: runner.free == 0)
+        stranger = await asyncio.start_server(hang_up, "127.0.0.1", port)
+        causes = []
+        for attempt in range(4):
+            await recorder.until(lambda: runner.free > 0)
+            pool.submit(f"a{attempt}")
+            causes.append((await pool.loss(f"a{attempt}"))[0])
+        assert causes == [LostCause.CRASHED] * 2 + [LostCause.UNPROVEN] * 2
+        stranger.close()
+
+
+async def test_an_introduction_is_proof_enough() -> None:
+    """An external runner that says hello need not have answered: what it takes down with it is charged."""
+
+    async def introduce(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(RunnerConnection("length").hello(Hello("fake", "1")))
+        await hang_up(reader, writer)
+
+    port = neighbouring_ports()
+    async with bench({"mode": "external", "tcp_port": port, "cmd": None, "max_in_flight": 4}) as pool:
+        server = await asyncio.start_server(introduce, "127.0.0.1", port)
+        for attempt in range(4):
+            await pool.recorder.until(lambda: pool.runner.free == 4)
+            pool.submit(f"a{attempt}")
+            assert (await pool.loss(f"a{attempt}"))[0] is LostCause.CRASHED
+        server.close()

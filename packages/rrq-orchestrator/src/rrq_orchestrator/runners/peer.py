@@ -81,6 +81,7 @@ class Peer:
         draining: Whether it takes no more requests.
         urgent: Whether its requests have the shutdown grace only.
         on_trial: Whether it gets one request at a time, until it proves to be a runner.
+        trusted: Whether it is taken for a runner without a proof, for one listened there before.
         outdated: Whether new processes were asked for after it was started.
         handlers: Names of the handlers it said it has.
     """
@@ -91,7 +92,7 @@ class Peer:
         self.limit = plan.config.max_in_flight
         self.total = self.base_bytes = 0
         self.departure: Departure | None = None
-        self.over = self.draining = self.urgent = self.outdated = self.on_trial = False
+        self.over = self.draining = self.urgent = self.outdated = self.on_trial = self.trusted = False
         self.handlers: frozenset[str] = frozenset()
         self.process: RunnerProcess | None = None
         self.ready_at = 0.0
@@ -190,7 +191,7 @@ class Peer:
     @property
     def cause(self) -> LostCause:
         """Why its open requests are lost, if it ended by itself."""
-        return self._cause if self.proven else LostCause.UNPROVEN
+        return self._cause if self.proven or self.trusted else LostCause.UNPROVEN
 
     @property
     def proven(self) -> bool:

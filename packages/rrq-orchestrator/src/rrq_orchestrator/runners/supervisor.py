@@ -26,6 +26,11 @@ BROKEN_AFTER: Final = 3
 """Failed starts in a row after which a slot counts as broken. A connection to an external runner that breaks
 before a valid message came is one, too; after so many of those, the next gets one request to try it out."""
 
+_TRUSTED_TIMES: Final = 2
+"""So many connections in a row may break without a valid message, where a runner was before, and count as its
+deaths: it is restarted, and its work is long. More may be a stranger who took its place, and he alone is to
+bring no job to the dead letters, whose default is three deaths."""
+
 _START_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=30.0)
 _CRASH_BACKOFF: Final = RetryPolicy(base_s=0.2, cap_s=1.0)
 _STABLE_S: Final = 10.0
@@ -80,6 +85,7 @@ class Slot:
         self._plan = plan
         self._log = log.bind(slot=index)
         self._crashes = self._unproven = 0
+        self._spoke = False
         self._peer: Peer | None = None
         self._on_probation = False
         self._scope = anyio.CancelScope()
@@ -108,6 +114,7 @@ class Slot:
                 peer = await self._bring_up()
                 if self._unproven >= BROKEN_AFTER and not peer.proven:
                     peer.try_out()
+                peer.trusted = self._spoke and self._unproven < _TRUSTED_TIMES
                 self._peer = peer
                 self._weigh(peer)
                 self._home.admit(peer)
@@ -240,7 +247,7 @@ class Slot:
 
     def _recovered(self) -> None:
         self.failures = self._unproven = 0
-        self._on_probation = False
+        self._on_probation, self._spoke = False, True
 
     async def _see_out(self, peer: Peer) -> None:
         """Own a process from when it is ready to its end, whatever brings it about."""

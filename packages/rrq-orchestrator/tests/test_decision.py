@@ -207,3 +207,16 @@ def test_a_timeout_tells_which_limit_it_was(said: str, text: str) -> None:
     """The job's own is known here; a shorter one of the handler only the runner knows."""
     end = WireOutcome(status=OutcomeStatus.TIMEOUT, error=ExecutionError(message=said, type="timeout"))
     assert decide(claimed(timeout_seconds=300.0), end, Stage.RUNNING, POLICY, RNG).error == text
+
+
+def test_suspects_that_die_together_start_again_apart() -> None:
+    """There is no place where each is alone: over more time with each death, so that some meet nobody."""
+    for crashes, within_ms in ((0, 10_000), (1, 20_000 + 10_000)):
+        delays = [
+            decide(claimed(suspect=True, crash_count=crashes), SHARED, Stage.RUNNING, POLICY, RNG).delay_ms
+            for _ in range(20)
+        ]
+        assert len(set(delays)) > 10
+        assert max(delays) <= within_ms
+    alone = decide(claimed(suspect=True), CRASH, Stage.RUNNING, POLICY, RNG)
+    assert (alone.kind, alone.delay_ms) == (SettleKind.CRASH, 0)

@@ -88,4 +88,4 @@ def test_fake_orchestrators_live_as_long_as_the_block(world: World, store: Store
         world.redis.zrem(world.keys.workers, found[0].id)
         beat()
         assert len(list_orchestrators(store)) == 3
-    assert world.redis.keys(f"{world.keys.prefix}:*") == []
+    assert world.redis.keys(f"{world.keys.prefix}:*") == [world.keys.epoch.encode()]

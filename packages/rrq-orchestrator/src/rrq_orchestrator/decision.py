@@ -29,6 +29,7 @@ import random
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from rrq_orchestrator.attempts import Stage
 from rrq_orchestrator.runners.base import LostCause
@@ -49,6 +50,9 @@ __all__ = ["Decision", "Lost", "Policy", "Unanswered", "decide"]
 _BUSY_PAUSE_MS = 100
 # Other jobs go first: one that is answered shows that the peer is a runner.
 _UNPROVEN_PAUSE_MS = 1000
+_APART_MS = 10_000
+"""Suspects that died together, for there is no place where each is alone, start again spread over so long,
+the second time over twice that: whoever is not beside the culprit goes through."""
 # How runners of the public line say that they are full, which they are at 64 requests: an error without type.
 _BUSY_UNTYPED = "Runner busy: too many in-flight requests"
 
@@ -137,7 +141,11 @@ def decide(
             return Decision(SettleKind.RELEASE, delay_ms=_UNPROVEN_PAUSE_MS, reason=ended.detail)
         if ended.shared and not job.suspect:
             return _suspect(ended.detail)
-        return _crashed(job, ended.detail, policy, rng)
+        decision = _crashed(job, ended.detail, policy, rng)
+        if ended.shared and decision.kind is SettleKind.CRASH:
+            apart_ms = decision.delay_ms + round(rng.uniform(0, _APART_MS * (job.crash_count + 1)))
+            decision = replace(decision, delay_ms=apart_ms)
+        return decision
     if ended.status is OutcomeStatus.TIMEOUT:
         error = ended.error or ExecutionError("")
         return _timed_out(job, policy, rng, error.message, fatal=error.is_fatal)

@@ -2,15 +2,18 @@
 
 ``RRQ_CRASH_AT=<label>[:n]`` has the process send itself SIGKILL when it reaches the label for the n-th time,
 the first by default; ``RRQ_PAUSE_AT`` SIGSTOP. A runner process is told in its own settings (``env``).
-Labels stand around every script call, every other command of an orchestrator, and every frame at both ends:
+Labels stand around every script call, every other command that any part of RRQ sends to Redis, and every
+frame at both ends:
 
 =====================  =====================================================================================
 label                  where
 =====================  =====================================================================================
 ``<script>.before``    the call is about to be sent
 ``<script>.after``     its reply is there and nothing was done with it yet
-``<command>.before``   an orchestrator's plain command (``blpop``, ``hmget``, ``zrange``, ``scan``, ...)
-                       is about to be sent
+``<command>.before``   a plain command (``blpop``, ``hmget``, ``zrange``, ``wait``, ``subscribe``, ...) of an
+                       orchestrator, a producer or the command line is about to be sent, alone or in a
+                       pipeline with others; also those by which a connection introduces itself
+                       (``client``, ``select``, ``auth``)
 ``<command>.after``    its reply is there and nothing was done with it yet
 ``frames.before``      frames are about to be written to a runner
 ``frames.after``       they were written

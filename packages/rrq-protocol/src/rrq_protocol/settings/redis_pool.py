@@ -11,6 +11,7 @@ from rrq_protocol.errors import shown
 from rrq_protocol.settings.redis_target import RedisTarget, require_permitted
 from rrq_protocol.settings.secret import Secret, read_dsn_file
 from rrq_protocol.settings.sentinel import SENTINEL_SCHEMES, SentinelAddress, parse_sentinel
+from rrq_protocol.testing import reach
 
 __all__ = ["connection_pool", "lone_connection"]
 
@@ -48,6 +49,10 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
         for name in _CREDENTIALS:
             pool.connection_kwargs.pop(name, None)
         pool.connection_kwargs["credential_provider"] = _FileCredentials(target.dsn_file, library)
+    if reach is not None:
+        from rrq_protocol._checkout import at_crash_points
+
+        pool.connection_class = at_crash_points(pool.connection_class, reach, asynchronous=_is_async(library))
     return pool
 
 

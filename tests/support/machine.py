@@ -186,9 +186,11 @@ class Calls(RuleBasedStateMachine):
         for left, each in enumerate(reversed(jobs)):
             due_ms = {"": now - left / 1000, "+1500": now + 1500}.get(each.due, LATER_MS)
             wanted.insert(0, each.wanted(due_ms))
-        # Two jobs under one id are a caller's mistake: in a repeat the first one would get its chance.
-        distinct = len({each.id for each in jobs}) == len(jobs)
-        self.world.enqueue(wanted, [each.due for each in jobs], again=again and distinct)
+        # In a repeat the first of two jobs under one id would get its chance, and so would one whose unique
+        # key a later one gives up as it is moved.
+        moved = any(each.guard in ("reschedule", "debounce") for each in jobs[1:])
+        again = again and not moved and len({each.id for each in jobs}) == len(jobs)
+        self.world.enqueue(wanted, [each.due for each in jobs], again=again)
 
     @_some_new
     @rule(job=_new)

@@ -65,8 +65,8 @@ def _counted(world: World) -> str:
 
 
 SCRIPTS = {
-    "cancel", "claim", "deregister", "enqueue", "fence", "heartbeat", "purge", "recover", "register", "requeue",
-    "settle",
+    "cancel", "claim", "deregister", "enqueue", "fence", "heartbeat", "purge", "recover", "register",
+    "requeue", "settle",
 }  # fmt: skip
 # How many states of new kinds each call more leads to, with three orchestrators and two jobs. Other numbers
 # mean that other calls are made, or that the model knows other states: look why, and correct them here.

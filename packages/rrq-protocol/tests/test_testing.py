@@ -57,8 +57,7 @@ def test_a_wheel_knows_no_crash_points(tmp_path: Path, monkeypatch: pytest.Monke
 def _pool(url: str, library: Any) -> tuple[Any, list[str]]:
     """Return a pool whose connections tell of the labels they reach, and where they do."""
     pool, labels = connection_pool(RedisTarget.of(url), library, protocol=2, max_connections=1), list[str]()
-    asynchronous = library is redis.asyncio
-    pool.connection_class = at_crash_points(pool.connection_class, labels.append, asynchronous=asynchronous)
+    pool.connection_class = at_crash_points(pool.connection_class, labels.append, library)
     return pool, labels
 
 

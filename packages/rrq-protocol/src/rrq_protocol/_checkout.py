@@ -12,12 +12,14 @@ __all__ = ["at_crash_points"]
 _PUSHED = (b"message", b"pmessage", "message", "pmessage")
 
 
-def at_crash_points(kind: Any, reach: Callable[[str], None], *, asynchronous: bool) -> Any:
+def at_crash_points(kind: Any, reach: Callable[[str], None], library: Any) -> Any:
     """Return a kind of connection that tells ``reach`` of each command before it is sent, and of its reply.
 
-    Calls of scripts are left out, for they tell of theirs themselves.
+    Calls of scripts are left out, for they tell of theirs themselves. ``library`` is the one that ``kind`` is
+    of: ``redis`` or ``redis.asyncio``.
     """
-    methods = _async_methods(kind, reach) if asynchronous else _blocking_methods(kind, reach)
+    make = _async_methods if library.__name__.endswith(".asyncio") else _blocking_methods
+    methods = make(kind, reach, library.ResponseError)
     return type(kind.__name__, (kind,), {"__doc__": kind.__doc__, **methods})
 
 
@@ -79,9 +81,7 @@ def _asked(connection: Any, reach: Callable[[str], None]) -> _Asked:
     return asked
 
 
-def _blocking_methods(kind: Any, reach: Callable[[str], None]) -> dict[str, Any]:
-    from redis.exceptions import ResponseError
-
+def _blocking_methods(kind: Any, reach: Callable[[str], None], refusal: type[Exception]) -> dict[str, Any]:
     def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
         asked = _asked(self, reach)
         sent, names = asked.sending(command)
@@ -91,7 +91,7 @@ def _blocking_methods(kind: Any, reach: Callable[[str], None]) -> dict[str, Any]
     def read_response(self: Any, *args: Any, **options: Any) -> Any:
         try:
             reply = kind.read_response(self, *args, **options)
-        except ResponseError as error:
+        except refusal as error:
             _asked(self, reach).replied(error)
             raise
         _asked(self, reach).replied(reply)
@@ -108,9 +108,7 @@ def _blocking_methods(kind: Any, reach: Callable[[str], None]) -> dict[str, Any]
     }
 
 
-def _async_methods(kind: Any, reach: Callable[[str], None]) -> dict[str, Any]:
-    from redis.exceptions import ResponseError
-
+def _async_methods(kind: Any, reach: Callable[[str], None], refusal: type[Exception]) -> dict[str, Any]:
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
         asked = _asked(self, reach)
         sent, names = asked.sending(command)
@@ -125,7 +123,7 @@ def _async_methods(kind: Any, reach: Callable[[str], None]) -> dict[str, Any]:
     async def read_response(self: Any, *args: Any, **options: Any) -> Any:
         try:
             reply = await kind.read_response(self, *args, **options)
-        except ResponseError as error:
+        except refusal as error:
             _asked(self, reach).replied(error)
             raise
         if reply is not None or options.get("timeout") is None:  # else nothing may have come in time

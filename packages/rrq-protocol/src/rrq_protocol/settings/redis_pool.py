@@ -52,7 +52,7 @@ def connection_pool(target: RedisTarget, library: Any, **options: Any) -> Any:
     if reach is not None:
         from rrq_protocol._checkout import at_crash_points
 
-        pool.connection_class = at_crash_points(pool.connection_class, reach, asynchronous=_is_async(library))
+        pool.connection_class = at_crash_points(pool.connection_class, reach, library)
     return pool
 
 

@@ -126,7 +126,6 @@ def test_a_redis_that_loads_is_waited_for(local_redis: ProcessServer, local_road
         local_redis.start_with("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
         eventually(lambda: _loads(local_redis.url), "a server that loads")
         with local_road.start() as late:
-            late.wait_for("redis.lost")
             _works(local_road)
             assert daemon.told("redis.back")
             local_road.ready(late)

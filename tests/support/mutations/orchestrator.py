@@ -111,7 +111,7 @@ def _upstream() -> Iterator[Mutant]:
             ),
             Edit(
                 "rrq_orchestrator/decision.py",
-                "return _crashed(job, ended.detail, policy, rng)",
+                "return _charged(job, ended, policy, rng)",
                 'return Decision(SettleKind.FAIL, ended.detail, "crash", outcome="crash")',
             ),
         ),

@@ -141,11 +141,7 @@ def decide(
             return Decision(SettleKind.RELEASE, delay_ms=_UNPROVEN_PAUSE_MS, reason=ended.detail)
         if ended.shared and not job.suspect:
             return _suspect(ended.detail)
-        decision = _crashed(job, ended.detail, policy, rng)
-        if ended.shared and decision.kind is SettleKind.CRASH:
-            apart_ms = decision.delay_ms + round(rng.uniform(0, _APART_MS * (job.crash_count + 1)))
-            decision = replace(decision, delay_ms=apart_ms)
-        return decision
+        return _charged(job, ended, policy, rng)
     if ended.status is OutcomeStatus.TIMEOUT:
         error = ended.error or ExecutionError("")
         return _timed_out(job, policy, rng, error.message, fatal=error.is_fatal)
@@ -162,6 +158,14 @@ def _stood_still(ended: WireOutcome | Lost | Unanswered) -> bool:
 def _suspect(detail: str) -> Decision:
     # Any of them may have done it. Run alone, the one that does it again is known (6.6).
     return Decision(SettleKind.SUSPECT, detail, "crash", outcome="crash")
+
+
+def _charged(job: ClaimedJob, lost: Lost, policy: Policy, rng: random.Random) -> Decision:
+    decision = _crashed(job, lost.detail, policy, rng)
+    if not lost.shared or decision.kind is not SettleKind.CRASH:
+        return decision
+    apart_ms = round(rng.uniform(0, _APART_MS * (job.crash_count + 1)))
+    return replace(decision, delay_ms=decision.delay_ms + apart_ms)
 
 
 def _failed(job: ClaimedJob, ended: WireOutcome, policy: Policy, rng: random.Random) -> Decision:

@@ -79,7 +79,7 @@ def test_a_redis_that_goes_and_comes_back_loses_nothing(
     """
     with own_road.running() as daemon, own_road.running() as other:
         with Load(own_road) as load:
-            for _ in range(2):
+            for outages in (1, 2):
                 load.grow(100)
                 if how == "killed":
                     own_redis.kill()
@@ -87,6 +87,8 @@ def test_a_redis_that_goes_and_comes_back_loses_nothing(
                 else:
                     own_redis.restart()
                 load.grow(100)
+                # Who noticed one as late as the next one begins would tell of a single one, rightly.
+                daemon.told("redis.back", outages)
         assert {each.status for each in own_road.results(load.accepted)} == {JobStatus.COMPLETED}
         for each in (daemon, other):
             names = [event["event"] for event in each.events()]

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
+from rrq_orchestrator.claim import ClaimLoop, ClaimPlan, Membership
 from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.runners.base import Runner
 from rrq_orchestrator.store.redis import RedisLink
 from rrq_orchestrator.waker import Waker
 from support.orchestrating import LOG, Bench, StandInRunner
 
-__all__ = ["PATIENT", "Claiming", "Member"]
+__all__ = ["PATIENT", "Claiming", "Member", "claim_loop"]
 
 
 class Member:
@@ -35,6 +35,26 @@ class Member:
         self._ok.clear()
 
 
+def claim_loop(
+    bench: Bench, plan: ClaimPlan, link: RedisLink, membership: Membership, waker: Waker
+) -> ClaimLoop:
+    """Return a claim loop on a bench, which is not running yet."""
+    return ClaimLoop(
+        plan,
+        keyspace=bench.keyspace,
+        link=link,
+        links=bench.links,
+        membership=membership,
+        waker=waker,
+        dispatcher=bench.dispatcher,
+        settler=bench.settler,
+        routes=Routes("python"),
+        clock=bench.clock,
+        rng=bench.rng,
+        log=LOG,
+    )
+
+
 class Claiming:
     """A claim loop on a bench, with whatever runs beside it.
 
@@ -54,20 +74,7 @@ class Claiming:
     ) -> None:
         self.member = Member()
         waker = Waker(bench.keyspace, bench.links.make("wake"), bench.links, self._wake)
-        self.loop = ClaimLoop(
-            plan,
-            keyspace=bench.keyspace,
-            link=wrap(bench.links.make("claim")),
-            links=bench.links,
-            membership=self.member,
-            waker=waker,
-            dispatcher=bench.dispatcher,
-            settler=bench.settler,
-            routes=Routes("python"),
-            clock=bench.clock,
-            rng=bench.rng,
-            log=LOG,
-        )
+        self.loop = claim_loop(bench, plan, wrap(bench.links.make("claim")), self.member, waker)
         there: dict[str, Runner] = {**runners} or {"python": bench.runner}
         bench.dispatcher.connect(there, self.loop.capacity_freed)
         self.tasks = [asyncio.create_task(run()) for run in (self.loop.run, waker.run, bench.settler.run)]

@@ -9,13 +9,13 @@ import redis.asyncio
 import structlog
 from structlog.testing import capture_logs
 
-from rrq_orchestrator.claim import ClaimLoop, ClaimPlan
+from rrq_orchestrator.claim import ClaimPlan
 from rrq_orchestrator.farewell import Farewell, StopRequest
 from rrq_orchestrator.heartbeat import Heartbeat, HeartbeatTimes
-from rrq_orchestrator.routing import Routes
 from rrq_orchestrator.waker import Waker
 from rrq_protocol import Job, Keyspace
 from rrq_protocol.transitions import ClaimRequest, SettleKind, Settlement, claim
+from support.claiming import claim_loop
 from support.orchestrating import LOG, Bench
 from support.redis_servers import RedisServer
 
@@ -36,20 +36,9 @@ class Leaving:
             links=bench.links,
             log=LOG,
         )
-        self.claims = ClaimLoop(
-            ClaimPlan({"default": 1}),
-            keyspace=bench.keyspace,
-            link=bench.links.make("claim"),
-            links=bench.links,
-            membership=heartbeat,
-            waker=Waker(bench.keyspace, bench.link, bench.links, lambda _: None),
-            dispatcher=bench.dispatcher,
-            settler=bench.settler,
-            routes=Routes("python"),
-            clock=bench.clock,
-            rng=bench.rng,
-            log=LOG,
-        )
+        waker = Waker(bench.keyspace, bench.link, bench.links, lambda _: None)
+        plan, link = ClaimPlan({"default": 1}), bench.links.make("claim")
+        self.claims = claim_loop(bench, plan, link, heartbeat, waker)
         self.farewell = Farewell(
             settler=bench.settler,
             claims=self.claims,
